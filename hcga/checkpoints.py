@@ -1,0 +1,81 @@
+"""Weights and optimiser state as safetensors files with their description inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from hcga.errors import InputError
+from hcga.prnet import Card, PRNet
+from hcga.stores import fresh
+
+CARD = "hcga"  # the one key of the metadata: several would be written in random order
+
+
+def save_model(network: PRNet, card: Card, path: Path) -> None:
+    """Write weights and card; equal weights and cards give equal bytes."""
+    _save(network.state_dict(), path, {CARD: card.model_dump_json()})
+
+
+def load_model(path: Path) -> tuple[PRNet, Card]:
+    """Rebuild a PRNet from its file, in eval mode, on the CPU.
+
+    Raises
+    ------
+    InputError
+        The file is missing, no safetensors file, has no card, or does not fit its card.
+    """
+    tensors, metadata = _load(path)
+    try:
+        card = Card.model_validate_json(metadata[CARD])
+    except (KeyError, ValidationError) as error:
+        raise InputError(f"{path}: holds no model of this version of hcga ({error})") from None
+    network = PRNet(card)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"{path}: {error}") from None
+    return network.to(memory_format=torch.channels_last).eval(), card
+
+
+def save_optimiser(optimiser: torch.optim.Adam, path: Path) -> None:
+    """Write Adam's state: for each parameter its moments and step count."""
+    state = optimiser.state_dict()["state"]
+    _save({f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}, path, {CARD: "adam"})
+
+
+def load_optimiser(optimiser: torch.optim.Adam, path: Path) -> None:
+    """Put a saved state back into an optimiser over the same parameters.
+
+    Raises
+    ------
+    InputError
+        The file is missing or belongs to another network.
+    """
+    tensors, _ = _load(path)
+    entries: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".")
+        entries.setdefault(int(index), {})[name] = value
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    for index, entry in entries.items():
+        if index >= len(parameters) or entry["exp_avg"].shape != parameters[index].shape:
+            raise InputError(f"{path}: the state of another network; run `dvc repro` from stage initialise")
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": entries})
+
+
+def _save(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    with fresh(path) as draft:
+        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, draft, metadata)
+
+
+def _load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); `dvc checkout` or `dvc repro` restores it") from None

@@ -1,0 +1,73 @@
+"""HCNet on many identities: one after another in a pool of processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from hcga.coparsing.identity import Labelling, label_identity
+from hcga.params import Coparse
+from hcga.stores import array, open_store, read_rows
+
+
+def label_identities(
+    features: Path,
+    identities: Mapping[int, np.ndarray],
+    camids: np.ndarray,
+    params: Coparse,
+    seed: tuple[int, ...],
+) -> Iterator[tuple[int, Labelling]]:
+    """Label the images of each identity with HCNet.
+
+    The workers read the store themselves, compute on one thread each and write nothing; an identity's seed comes
+    from `seed` and its pid. So neither the number of workers nor the order changes a label.
+
+    Parameters
+    ----------
+    features : Path
+        Store with array `features`, (N, q, h, w) float16.
+    identities : mapping of int to (n,) int64
+        pid to rows; the largest are started first.
+    camids : (N,) int64
+    params : Coparse
+        `workers`: number of processes; None for one a core.
+    seed : tuple of int
+        (seed, epoch).
+
+    Yields
+    ------
+    (int, Labelling)
+        pid and its labels, in the order of completion.
+    """
+    workers = min(params.workers or available_cores(), len(identities))
+    largest_first = sorted(identities, key=lambda pid: (-len(identities[pid]), pid))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (features,)) as pool:
+        tasks = {
+            pool.submit(_label, identities[pid], camids[identities[pid]], params, (*seed, pid)): pid
+            for pid in largest_first
+        }
+        for task in tqdm(as_completed(tasks), "co-parsing", len(tasks), unit="identity", disable=None):
+            yield tasks[task], task.result()
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start_worker(features: Path) -> None:
+    torch.set_num_threads(1)
+    global _features
+    _features = array(open_store(features), "features")
+
+
+def _label(rows: np.ndarray, camids: np.ndarray, params: Coparse, seed: tuple[int, ...]) -> Labelling:
+    return label_identity(read_rows(_features, rows), camids, params, seed)

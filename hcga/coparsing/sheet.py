@@ -1,0 +1,55 @@
+"""One picture that shows a round's masks at a glance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+from PIL import Image
+
+from hcga.coparsing.coparse import CoparsedSet
+from hcga.pictures import SHEET_IDENTITIES, SHEET_IMAGES, contact_sheet
+from hcga.samples import identities
+from hcga.stores import read_rows
+
+
+def contact_sheet_of(
+    images: zarr.Array[Any], samples: pd.DataFrame, found: CoparsedSet, part_classes: int, title: str
+) -> Image.Image:
+    """Show some images of some identities, spread evenly over the training set.
+
+    Parameters
+    ----------
+    images : zarr.Array (N, H, W, 3) uint8
+    samples : DataFrame
+        The arranged sample table.
+    found : CoparsedSet
+    part_classes : int
+        C.
+    title : str
+
+    Returns
+    -------
+    PIL Image
+    """
+    rows_of = identities(samples)
+    pids = _spread(np.array(list(rows_of)), SHEET_IDENTITIES)
+    chosen = [_spread(rows_of[pid], SHEET_IMAGES) for pid in pids]
+    described = found.table.set_index("pid")
+    captions = [_describe(pid, described.loc[pid]) for pid in pids]
+    pictures = [read_rows(images, rows) for rows in chosen]
+    masks = [found.masks[rows] for rows in chosen]
+    return Image.fromarray(contact_sheet(pictures, masks, captions, title, part_classes))
+
+
+def _spread(values: np.ndarray, most: int) -> np.ndarray:
+    return values[np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)]
+
+
+def _describe(pid: int, row: pd.Series) -> str:
+    if "foreground_share" not in row:
+        return f"identity {pid}"
+    warning = f"  ({row['warnings']})" if row["warnings"] else ""
+    return f"identity {pid}: {row['foreground_share']:.0f} % foreground, {row['labels_left']} labels{warning}"

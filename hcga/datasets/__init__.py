@@ -1,0 +1,1 @@
+"""Data sets: readers of what is on disk, and synthetic people."""

@@ -1,0 +1,46 @@
+"""Where and how precisely networks compute."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from hcga.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Pick the device of a stage and make its arithmetic reproducible.
+
+    Parameters
+    ----------
+    wanted : {'auto', 'cpu', 'cuda', 'mps'}
+        auto: cuda, else mps, else cpu.
+
+    Raises
+    ------
+    InputError
+        The device is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    chosen = next(name for name in there if there[name]) if wanted == "auto" else wanted
+    if not there[chosen]:
+        raise InputError(f"device: {chosen} is not available here; set it to auto or cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    precision = "bfloat16" if _uses_bfloat16(chosen) else "float32"
+    log.info("device %s (%s), %s, %d threads", chosen, wanted, precision, torch.get_num_threads())
+    return torch.device(chosen)
+
+
+def precision(device: torch.device) -> AbstractContextManager[object]:
+    """Mixed precision where it is faster: bfloat16 on GPUs that have it, nothing elsewhere."""
+    return torch.autocast(device.type, torch.bfloat16) if _uses_bfloat16(device.type) else nullcontext()
+
+
+def _uses_bfloat16(kind: str) -> bool:
+    return kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

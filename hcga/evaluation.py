@@ -1,0 +1,221 @@
+"""The figures of one round: retrieval (III-D), masks, parsing head, visibility. All in per cent."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import zarr
+
+from hcga.errors import InputError
+from hcga.masks import agreement, confusion, intersection_over_union, part_names
+from hcga.params import Evaluate
+from hcga.retrieval.ranking import Ranking, rank, top
+from hcga.retrieval.reranking import rerank
+from hcga.retrieval.similarity import Embeddings, similarity
+from hcga.stores import array
+
+RANKS = (1, 5, 10)
+LISTED = 10  # gallery images listed for each query
+
+
+class Retrieval(NamedTuple):
+    """What matching the queries with the gallery gave."""
+
+    figures: dict[str, float]
+    cmc: pd.DataFrame  # rank, cmc
+    rankings: pd.DataFrame  # query, rank, gallery, similarity, hit
+
+
+def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Evaluate) -> Retrieval:
+    """Match every query with the gallery and rank.
+
+    Parameters
+    ----------
+    embeddings : zarr.Group
+        As `hcga.inference.embed` writes it.
+    samples : DataFrame
+        The arranged sample table.
+    params : Evaluate
+
+    Returns
+    -------
+    Retrieval
+        figures: rank1, rank5, rank10, mAP, mAP_trapezoid (as the authors' code computes it), mINP, and the same
+        as `reranked_...` if asked for; queries and invalid_queries are counts.
+
+    Raises
+    ------
+    InputError
+        No query has a valid match in the gallery, or the embeddings come from a network without parsing but parts
+        or foreground are asked for.
+    """
+    if params.features != "I" and not embeddings.attrs["parsing"]:
+        raise InputError(
+            f"evaluate.features is {params.features!r}, but this network was trained without parsing; set it to I"
+        )
+    query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
+    everyone = Embeddings(*(np.asarray(array(embeddings, name)[:]) for name in Embeddings.__annotations__))
+    queries, others = everyone.take(query), everyone.take(gallery)
+
+    def match(first: Embeddings, second: Embeddings) -> np.ndarray:
+        return similarity(first, second, params.features, params.similarity)
+
+    pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
+    who = (pids[query], pids[gallery], camids[query], camids[gallery])
+    similarities = match(queries, others)
+    try:
+        ranking = rank(similarities, *who)
+    except ValueError as error:
+        raise InputError(f"the queries cannot be ranked: {error}") from None
+    figures = _retrieval_figures(ranking)
+    if params.rerank:
+        matrices = (similarities, match(queries, queries), match(others, others))
+        highest = max(float(matrix.max()) for matrix in matrices)
+        distances = [np.sqrt(highest - matrix) for matrix in matrices]  # of unit vectors: Euclidean / sqrt(2)
+        figures |= {f"reranked_{k}": v for k, v in _retrieval_figures(rank(-rerank(*distances), *who)).items()}
+    figures |= {"queries": len(query), "invalid_queries": ranking.invalid_queries}
+    cmc = pd.DataFrame({"rank": np.arange(1, len(ranking.cmc) + 1), "cmc": (100 * ranking.cmc).round(4)})
+    return Retrieval(figures, cmc, _list_rankings(similarities, who, samples["path"].to_numpy(), query, gallery))
+
+
+def _retrieval_figures(ranking: Ranking) -> dict[str, float]:
+    figures = {f"rank{k}": float(ranking.cmc[min(k, len(ranking.cmc)) - 1]) for k in RANKS}
+    figures |= {"mAP": ranking.mean_ap, "mAP_trapezoid": ranking.mean_ap_trapezoid, "mINP": ranking.mean_inp}
+    return {name: 100 * value for name, value in figures.items()}
+
+
+def _list_rankings(
+    similarities: np.ndarray, who: tuple[np.ndarray, ...], paths: np.ndarray, query: np.ndarray, gallery: np.ndarray
+) -> pd.DataFrame:
+    found = top(similarities, *who, k=LISTED)
+    rows, hits = found.rows, found.hits
+    first = np.arange(len(query))[:, None]
+    table = pd.DataFrame(
+        {
+            "query": np.repeat(paths[query], rows.shape[1]),
+            "rank": np.tile(np.arange(1, rows.shape[1] + 1), len(query)),
+            "gallery": paths[gallery[rows.ravel()]],
+            "similarity": similarities[first, rows].ravel().round(5),
+            "hit": hits.ravel(),
+        }
+    )
+    return table[rows.ravel() >= 0]
+
+
+def evaluate_masks(
+    masks: np.ndarray, parsed: zarr.Array[Any], truth: zarr.Array[Any] | None, table: pd.DataFrame, part_classes: int
+) -> dict[str, dict[str, float]]:
+    """Measure pseudo-masks and parsing head.
+
+    Parameters
+    ----------
+    masks : (n, h, w) uint8
+        Pseudo-masks of the training rows, which come first.
+    parsed : zarr.Array (N, h, w) uint8
+        Most likely classes by the parsing head, of all images.
+    truth : zarr.Array (N, H, W) uint8 or None
+    table : DataFrame
+        The per-identity table of co-parsing.
+    part_classes : int
+        C.
+
+    Returns
+    -------
+    dict of dict
+        `masks`: share of foreground, agreement with the round before, and IoU against truth where there is one.
+        `parsing_head`: agreement with the pseudo-masks on the training images, IoU on the test images.
+    """
+    train = np.arange(len(masks))
+    shares = table["agreement_previous"].to_numpy(float) * table["images"].to_numpy()
+    figures = {
+        "masks": {
+            "foreground_share": 100 * float(np.mean(masks > 0)),
+            "agreement_previous": float(shares.sum() / len(masks)),
+        },
+        "parsing_head": {"agreement": agreement(masks, np.asarray(parsed[: len(masks)]))},
+    }
+    if truth is not None:
+        test = np.arange(len(masks), parsed.shape[0])
+        on_train = intersection_over_union(confusion(truth, masks, train), part_classes)
+        on_test = intersection_over_union(confusion(truth, np.asarray(parsed[len(masks) :]), test), part_classes)
+        figures["masks"] |= {f"iou_{name}": value for name, value in on_train.items()}
+        figures["parsing_head"] |= {f"test_iou_{name}": value for name, value in on_test.items()}
+    return figures
+
+
+def visibility(visible: np.ndarray, samples: pd.DataFrame, part_classes: int) -> dict[str, dict[str, float]]:
+    """Share of the images of each test split in which each part is visible.
+
+    Parameters
+    ----------
+    visible : (N, C - 1) bool
+    samples : DataFrame
+    part_classes : int
+    """
+    names = part_names(part_classes)[1:]
+    return {
+        f"visibility_{split}": dict(zip(names, 100 * visible[samples["split"] == split].mean(0), strict=True))
+        for split in ("query", "gallery")
+    }
+
+
+def tidy(figures: dict[str, Any]) -> dict[str, Any]:
+    """Round to four decimals and drop what is not defined, so that the JSON holds numbers only."""
+    values = {key: tidy(value) if isinstance(value, dict) else value for key, value in figures.items()}
+    return {
+        key: round(float(value), 4) if isinstance(value, float | np.floating) else value
+        for key, value in values.items()
+        if not (isinstance(value, float) and math.isnan(value))
+    }
+
+
+
+def evaluate_round(
+    embeddings: zarr.Group,
+    masks: zarr.Group,
+    truth: zarr.Group,
+    samples: pd.DataFrame,
+    table_file: Path,
+    params: Evaluate,
+) -> tuple[dict[str, Any], Retrieval]:
+    """Compute all figures of a round.
+
+    Parameters
+    ----------
+    embeddings, masks, truth : zarr.Group
+        The stores; `truth` may hold no array.
+    samples : DataFrame
+        The arranged sample table.
+    table_file : Path
+        Per-identity table of co-parsing.
+    params : Evaluate
+
+    Returns
+    -------
+    figures : dict
+        What metrics.json holds: epoch, `retrieval` and, for a network with parsing, `masks`, `parsing_head` and
+        `visibility_query`, `visibility_gallery`.
+    retrieval : Retrieval
+
+    Raises
+    ------
+    InputError
+        See `evaluate_retrieval`.
+    """
+    found = evaluate_retrieval(embeddings, samples, params)
+    figures: dict[str, Any] = {"epoch": embeddings.attrs["epoch"], "retrieval": found.figures}
+    if embeddings.attrs["parsing"]:
+        part_classes = int(str(embeddings.attrs["part_classes"]))
+        figures |= evaluate_masks(
+            np.asarray(array(masks, "masks")[:]),
+            array(embeddings, "parsed"),
+            array(truth, "truth") if "truth" in truth else None,
+            pd.read_csv(table_file),
+            part_classes,
+        )
+        figures |= visibility(np.asarray(array(embeddings, "visible")[:]), samples, part_classes)
+    return tidy(figures), found

@@ -1,0 +1,82 @@
+"""The figures of all rounds side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hcga.errors import InputError
+
+# Column of the printed table -> where it stands in metrics.json.
+SHOWN = {
+    "epoch": "epoch",
+    "mask fg IoU": "masks.iou_foreground",
+    "mask part IoU": "masks.iou_parts",
+    "foreground": "masks.foreground_share",
+    "agree prev": "masks.agreement_previous",
+    "agree head": "parsing_head.agreement",
+    "head fg IoU": "parsing_head.test_iou_foreground",
+    "Rank-1": "retrieval.rank1",
+    "Rank-5": "retrieval.rank5",
+    "Rank-10": "retrieval.rank10",
+    "mAP": "retrieval.mAP",
+    "mINP": "retrieval.mINP",
+}
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read one round's metrics.json.
+
+    Raises
+    ------
+    InputError
+        It is missing or no JSON.
+    """
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no figures of this round yet; run `dvc repro`") from None
+    except ValueError as error:
+        raise InputError(f"{path}: no valid JSON ({error}); `dvc repro` writes it anew") from None
+    return values
+
+
+def collect_figures(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Put the figures of rounds side by side.
+
+    Parameters
+    ----------
+    metrics : dict of dict
+        Round name to its metrics.json.
+
+    Returns
+    -------
+    DataFrame
+        One row a round, one column a figure, named `section.figure`; figures of no round are absent.
+    """
+    rows = [{"round": name, **_flatten(values)} for name, values in metrics.items()]
+    return pd.DataFrame(rows)
+
+
+def format_figures(figures: pd.DataFrame) -> str:
+    """Format the most telling figures as a text table, per cent except for the epoch."""
+    columns = {title: figures[key] for title, key in SHOWN.items() if key in figures}
+    table = pd.DataFrame({"round": figures["round"], **columns})
+    return table.to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep="-")
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def collect_curves(files: dict[str, Path]) -> pd.DataFrame:
+    """Put one CSV a round below each other, with the round's name in the first column."""
+    tables = [pd.read_csv(file).assign(round=name) for name, file in files.items()]
+    joined = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    return joined[["round", *(column for column in joined if column != "round")]]

@@ -1,0 +1,89 @@
+"""A trained network over all images: features for co-parsing, embeddings for matching."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+from tqdm import tqdm
+
+from hcga.devices import precision
+from hcga.masks import STRIDE
+from hcga.prnet import Card, PRNet
+from hcga.stores import add_array, writing
+
+BATCH = 64
+
+
+def extract(network: PRNet, card: Card, images: zarr.Array[Any], count: int, path: Path) -> None:
+    """Write the shared maps V of the first images: step 1 of a round (III-A), no augmentation, eval mode.
+
+    Parameters
+    ----------
+    network : PRNet
+        In eval mode, on the device to use.
+    card : Card
+    images : zarr.Array (N, H, W, 3) uint8
+    count : int
+        How many; the training images come first.
+    path : Path
+        Store to write: array `features`, (count, q, h, w) float16.
+    """
+    size = (card.height // STRIDE, card.width // STRIDE)
+    shapes = {"features": ((card.channels, *size), "float16")}
+    _stream(images, count, path, shapes, lambda batch: (network.maps(batch),), network, epoch=card.epoch)
+
+
+def embed(network: PRNet, card: Card, images: zarr.Array[Any], t: float | None, path: Path) -> None:
+    """Write the features of all images for matching (III-D).
+
+    Parameters
+    ----------
+    network, card, images
+        As in `extract`.
+    t : float or None
+        Of GAM.
+    path : Path
+        Store to write: `image` and `foreground` (N, q) float32, `parts` (N, C - 1, q) float32, `visible`
+        (N, C - 1) bool, `parsed` (N, h, w) uint8.
+    """
+    parts = card.part_classes - 1
+    size = (card.height // STRIDE, card.width // STRIDE)
+    shapes = {
+        "image": ((card.channels,), "float32"),
+        "foreground": ((card.channels,), "float32"),
+        "parts": ((parts, card.channels), "float32"),
+        "visible": ((parts,), "bool"),
+        "parsed": (size, "uint8"),
+    }
+    attributes = {"epoch": card.epoch, "parsing": card.parsing, "part_classes": card.part_classes}
+    _stream(images, images.shape[0], path, shapes, lambda batch: network.embed(batch, t), network, **attributes)
+
+
+def _stream(
+    images: zarr.Array[Any],
+    count: int,
+    path: Path,
+    shapes: Mapping[str, tuple[tuple[int, ...], str]],
+    compute: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+    network: PRNet,
+    **attributes: Any,
+) -> None:
+    """Read, compute and write batch after batch; memory does not grow with the number of images."""
+    device = network.mean.device
+    with writing(path, **attributes) as store:
+        writers = [add_array(store, name, (count, *shape), dtype) for name, (shape, dtype) in shapes.items()]
+        starts = range(0, count, BATCH)
+        for start in tqdm(starts, path.stem, unit="batch", disable=None):
+            batch = torch.from_numpy(np.asarray(images[start : min(start + BATCH, count)])).to(device)
+            with torch.inference_mode(), precision(device):
+                results = compute(batch)
+            for writer, result in zip(writers, results, strict=True):
+                values = result.float() if result.is_floating_point() else result
+                writer.append(values.cpu().numpy())
+        for writer in writers:
+            writer.finish()

@@ -1,0 +1,262 @@
+"""params.yaml: one frozen model a section, checked as a whole before anything runs.
+
+Nothing here has a default value: what a run did stands in its params.yaml. The meaning and the source of each
+field are written beside it there.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hcga.errors import InputError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+COARSEST_STRIDE = 32  # of the backbone's last map
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys, loose types and later changes are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Synthetic(Section):
+    """The synthetic people of stage synthesise."""
+
+    seed: Annotated[int, Field(ge=0)]
+    train_identities: Annotated[int, Field(ge=2, le=4999)]
+    test_identities: Annotated[int, Field(ge=1, le=4999)]
+    images_per_identity: Annotated[int, Field(ge=4)]
+    cameras: Annotated[int, Field(ge=2, le=9)]
+    height: Annotated[int, Field(ge=32)]
+    width: Annotated[int, Field(ge=16)]
+    distractors: Annotated[int, Field(ge=0)]
+    query_occlusion: Share
+    other_occlusion: Share
+
+
+class Dataset(Section):
+    """The data set on disk that stage prepare reads."""
+
+    name: Literal["market1501"]
+    root: Annotated[str, Field(min_length=1)]
+    truth: str | None
+    validation: Annotated[float, Field(gt=0, lt=1)] | None
+
+
+class Image(Section):
+    """Size of the network's input in pixels."""
+
+    height: Annotated[int, Field(ge=COARSEST_STRIDE, multiple_of=COARSEST_STRIDE)]
+    width: Annotated[int, Field(ge=COARSEST_STRIDE, multiple_of=COARSEST_STRIDE)]
+
+
+class Backbone(Section):
+    """The encoder shared by HCNet and PRNet."""
+
+    name: str
+    weights: str
+    channels: Count
+    attention: bool
+
+
+class Coparse(Section):
+    """HCNet and CPLR (III-B)."""
+
+    source: Literal["hcnet", "none"]
+    iterations: Count
+    learning_rate: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    labels: Annotated[int, Field(ge=2, le=255)]
+    min_labels: Annotated[int, Field(ge=1)]
+    norm: Literal[1, 2]
+    semantic_weight: Weight
+    local_weight: Weight
+    diagonal_weight: Weight
+    back_weight: Weight
+    window: Literal[3, 5]
+    pairs: Literal["camera", "sequence"]
+    background: Literal["authors", "perimeter"]
+    split: Literal["structure", "equal"]
+    borders: tuple[Positive, ...]
+    workers: Count | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _borders_from_list(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("borders"), list):
+            return {**values, "borders": tuple(values["borders"])}
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Coparse:
+        if self.min_labels >= self.labels:
+            raise ValueError(f"min_labels ({self.min_labels}) must be below labels ({self.labels})")
+        if list(self.borders) != sorted(set(self.borders)):
+            raise ValueError(f"borders {list(self.borders)} must increase")
+        return self
+
+
+class Gam(Section):
+    """The guided alignment module (Eqs. 7 and 8)."""
+
+    t: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None
+
+
+class Train(Section):
+    """The training of PRNet (III-C, IV-A)."""
+
+    identities: Annotated[int, Field(ge=2)]
+    images: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+    weight_decay: Weight
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    milestones: list[Count]
+    decay: Positive
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    margin: Weight
+    parsing_weight: Weight
+    flip: Share
+    padding: Annotated[int, Field(ge=0)]
+    erasing: Share
+
+
+class Evaluate(Section):
+    """Matching (III-D)."""
+
+    features: Literal["I", "F", "P", "F+P", "I+F", "I+F+P"]
+    similarity: Literal["paper", "authors"]
+    rerank: bool
+
+
+class Round(Section):
+    """One alternation: co-parse with the model of prev, then train until an epoch."""
+
+    prev: str
+    until_epoch: Annotated[int, Field(ge=0)]
+
+
+RoundName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    seed: Annotated[int, Field(ge=0)]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    part_classes: Annotated[int, Field(ge=2, le=32)]
+    synthetic: Synthetic | None
+    dataset: Dataset
+    image: Image
+    backbone: Backbone
+    coparse: Coparse
+    gam: Gam
+    train: Train
+    evaluate: Evaluate
+    rounds: Annotated[dict[RoundName, Round], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _rounds_form_one_chain(self) -> Params:
+        if "init" in self.rounds:
+            raise ValueError("rounds.init: the name init stands for the state before the first round; rename it")
+        for name, this in self.rounds.items():
+            if this.prev not in {"init", *self.rounds}:
+                known = ", ".join(["init", *self.rounds])
+                raise ValueError(f"rounds.{name}.prev is {this.prev!r}, but there is no such round; known: {known}")
+        previous, epoch = "init", 0
+        for name, this in self.rounds.items():
+            if this.prev != previous:
+                raise ValueError(
+                    f"rounds.{name}.prev is {this.prev!r} but must be {previous!r}: each round goes on from the one above it"
+                )
+            if this.until_epoch < epoch or (this.until_epoch == epoch and epoch):
+                raise ValueError(
+                    f"rounds.{name}.until_epoch is {this.until_epoch} but must be more than {epoch}, "
+                    f"where {previous} ends"
+                )
+            previous, epoch = name, this.until_epoch
+        return self
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Params:
+        if self.coparse.split == "structure" and len(self.coparse.borders) != self.part_classes - 2:
+            raise ValueError(
+                f"coparse.borders has {len(self.coparse.borders)} entries but part_classes = {self.part_classes} "
+                f"needs {self.part_classes - 2}; or set coparse.split to equal"
+            )
+        if self.coparse.source == "none" and self.evaluate.features != "I":
+            raise ValueError(
+                f"evaluate.features is {self.evaluate.features!r}, but with coparse.source: none only the image "
+                "feature is trained; set evaluate.features to I"
+            )
+        return self
+
+
+def load_params(path: str | Path) -> Params:
+    """Read and check a params.yaml.
+
+    Parameters
+    ----------
+    path : str or Path
+        The YAML file.
+
+    Returns
+    -------
+    Params
+
+    Raises
+    ------
+    InputError
+        Missing file, bad YAML, or any field unknown, missing, of a wrong type or impossible; all of them are
+        listed, each with its name, value and remedy.
+    """
+    try:
+        values = YAML(typ="safe").load(Path(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the folder that holds params.yaml") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds {type(values).__name__}, not a mapping of sections")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(detail) for detail in error.errors()]
+        raise InputError("\n".join([f"{path}: {len(lines)} problem(s)", *lines])) from None
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One line for one pydantic error: field, value, what is wrong, nearest known name."""
+    where = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        return f"  {where}: unknown key; {hint}"
+    if error["type"] == "missing":
+        return f"  {where}: missing; copy the line from the params.yaml of the repository"
+    if error["type"] == "value_error":
+        return "  " + ": ".join(filter(None, [where, error["msg"].removeprefix("Value error, ")]))
+    value = error["input"]
+    return f"  {where}: {value!r} ({type(value).__name__}): {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    """Names of the known fields of the section at a location of an error."""
+    section: Any = Params
+    for part in location:
+        if part == "rounds" and section is Params:
+            return list(Round.model_fields)
+        annotation = section.model_fields[part].annotation
+        section = next(a for a in (annotation, *getattr(annotation, "__args__", ())) if hasattr(a, "model_fields"))
+    return list(section.model_fields)

@@ -1,0 +1,192 @@
+"""PRNet (III-C): shared map, parsing head, guided alignment, three necks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from hcga.backbone import Backbone, pixel_statistics
+
+
+class Card(BaseModel):
+    """What must be known to rebuild a PRNet and to read its input; travels inside its file of weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backbone: str
+    channels: int  # q
+    attention: bool
+    part_classes: int  # C
+    identities: int  # outputs of the classifiers
+    height: int  # of the input, pixels
+    width: int
+    mean: list[float]  # of RGB in [0, 1]
+    std: list[float]
+    epoch: int  # trained so far
+    parsing: bool  # whether the parsing head has been trained
+
+
+class Training(NamedTuple):
+    """What the loss of Eq. (9) looks at; N images, I identities, C part classes."""
+
+    image_features: torch.Tensor  # (N, q), before the neck
+    image_logits: torch.Tensor  # (N, I)
+    foreground_logits: torch.Tensor  # (N, I)
+    part_logits: torch.Tensor  # (N, I)
+    parsing_logits: torch.Tensor  # (N, C, h, w)
+
+
+class Embedding(NamedTuple):
+    """What matching looks at; features after the necks."""
+
+    image: torch.Tensor  # (N, q)
+    foreground: torch.Tensor  # (N, q)
+    parts: torch.Tensor  # (N, C - 1, q)
+    visible: torch.Tensor  # (N, C - 1) bool
+    parsed: torch.Tensor  # (N, h, w) uint8, most likely class of each cell
+
+
+class PRNet(nn.Module):
+    """The person re-identification network.
+
+    Parameters
+    ----------
+    card : Card
+
+    Notes
+    -----
+    Images come as (N, H, W, 3) uint8 RGB and are normalised inside.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, card: Card) -> None:
+        super().__init__()
+        self.backbone = Backbone(card.backbone, card.channels, card.attention)
+        self.parsing_head = nn.Conv2d(card.channels, card.part_classes, 1)
+        part_features = card.channels * (card.part_classes - 1)
+        self.image_neck, self.image_classifier = _neck(card.channels, card.identities)
+        self.foreground_neck, self.foreground_classifier = _neck(card.channels, card.identities)
+        self.part_neck, self.part_classifier = _neck(part_features, card.identities)
+        self.register_buffer("mean", torch.tensor(card.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(card.std), persistent=False)
+
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Compute V, the shared map: (N, H, W, 3) uint8 -> (N, q, H/4, W/4) float."""
+        pixels = (images / 255 - self.mean) / self.std
+        result: torch.Tensor = self.backbone(pixels.permute(0, 3, 1, 2))
+        return result
+
+    def forward(self, images: torch.Tensor, t: float | None) -> Training:
+        """Compute what Eq. (9) needs, with GAM's training rule."""
+        maps = self.maps(images)
+        parsing_logits = self.parsing_head(maps)
+        confidence = parsing_logits.softmax(1)[:, 1:]
+        image = maps.mean((2, 3))
+        foreground, parts = pool_aligned(maps, confidence, guide_training(confidence, t))
+        return Training(
+            image,
+            self.image_classifier(self.image_neck(image)),
+            self.foreground_classifier(self.foreground_neck(foreground)),
+            self.part_classifier(self.part_neck(parts.flatten(1))),
+            parsing_logits,
+        )
+
+    def embed(self, images: torch.Tensor, t: float | None) -> Embedding:
+        """Compute the features for matching, with GAM's inference rule; call in eval mode.
+
+        A part is visible if it is the most likely class of some cell (authors' code).
+        """
+        maps = self.maps(images)
+        probability = self.parsing_head(maps).softmax(1)
+        parsed = probability.argmax(1)
+        confidence = probability[:, 1:]
+        foreground, parts = pool_aligned(maps, confidence, guide_inference(confidence, t))
+        visible = [(parsed == part).flatten(1).any(1) for part in range(1, probability.shape[1])]
+        return Embedding(
+            self.image_neck(maps.mean((2, 3))),
+            self.foreground_neck(foreground),
+            self.part_neck(parts.flatten(1)).view_as(parts),
+            torch.stack(visible, 1),
+            parsed.to(torch.uint8),
+        )
+
+
+def guide_training(confidence: torch.Tensor, t: float | None) -> torch.Tensor:
+    """GAM in training, Eq. (7): confidence of at most 1/t becomes 0; t = None leaves it as it is.
+
+    Parameters
+    ----------
+    confidence : (N, C - 1, h, w) float
+        Probabilities of the parts.
+    t : float or None
+
+    Returns
+    -------
+    (N, C - 1, h, w) float
+    """
+    return confidence if t is None else confidence * (confidence > 1 / t)
+
+
+def guide_inference(confidence: torch.Tensor, t: float | None) -> torch.Tensor:
+    """GAM in inference, Eq. (8): 1 where the confidence is above 1 - 1/t, else 0.
+
+    The authors' code has 0.5 for 1, which no cosine sees. Shapes as in `guide_training`.
+    """
+    return confidence if t is None else (confidence > 1 - 1 / t).to(confidence.dtype)
+
+
+def pool_aligned(
+    maps: torch.Tensor, confidence: torch.Tensor, guided: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Average-pool the shared map under the foreground map and under each part map.
+
+    Parameters
+    ----------
+    maps : (N, q, h, w) float
+    confidence : (N, C - 1, h, w) float
+        Their sum is the foreground map, Eq. (6); GAM concerns the part maps only.
+    guided : (N, C - 1, h, w) float
+        The part maps after GAM.
+
+    Returns
+    -------
+    foreground : (N, q) float
+    parts : (N, C - 1, q) float
+    """
+    weights = torch.cat([confidence.sum(1, keepdim=True), guided], 1).flatten(2)
+    pooled = torch.bmm(weights, maps.flatten(2).transpose(1, 2)) / weights.shape[2]
+    return pooled[:, 0], pooled[:, 1:]
+
+
+def _neck(features: int, identities: int) -> tuple[nn.BatchNorm1d, nn.Linear]:
+    """Batch norm without bias and a classifier without bias."""
+    neck = nn.BatchNorm1d(features)
+    neck.bias.requires_grad_(False)
+    classifier = nn.Linear(features, identities, bias=False)
+    nn.init.normal_(classifier.weight, std=0.001)
+    return neck, classifier
+
+
+def new_card(
+    backbone: str, channels: int, attention: bool, part_classes: int, identities: int, size: tuple[int, int]
+) -> Card:
+    """Describe an untrained PRNet; `size` is (height, width) of the input in pixels."""
+    mean, std = pixel_statistics(backbone)
+    return Card(
+        backbone=backbone,
+        channels=channels,
+        attention=attention,
+        part_classes=part_classes,
+        identities=identities,
+        height=size[0],
+        width=size[1],
+        mean=mean,
+        std=std,
+        epoch=0,
+        parsing=False,
+    )

@@ -1,0 +1,165 @@
+"""Similarity of two sets of embeddings: Eq. (10) of the HCGA paper and the authors' own variant of it.
+
+Letters: Q queries, G gallery images, N images of either set, P body parts (background left out), D embedding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: What can be compared (Table VIII): I image vector, F foreground vector, P part vectors.
+FEATURES = ("F", "P", "F+P", "I+F", "I+F+P", "I")
+#: How it is compared: Eq. (10) as printed, or as the published implementation computes it.
+VARIANTS = ("paper", "authors")
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """What the network says of N images. Checked once, when it is made.
+
+    Attributes
+    ----------
+    image : (N, D) float32
+        Vector of the whole image.
+    foreground : (N, D) float32
+        Vector of the person without background.
+    parts : (N, P, D) float32
+        One vector a part, ordered top to bottom. P may be 0 (a network without parsing). The vector of a
+        part that is not visible is never read: it may hold anything, NaN included.
+    visible : (N, P) bool
+        Whether the part is seen in the image.
+
+    Raises
+    ------
+    ValueError
+        If shapes or data types do not fit together.
+    """
+
+    image: NDArray[np.float32]
+    foreground: NDArray[np.float32]
+    parts: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        for name, ndim in (("image", 2), ("foreground", 2), ("parts", 3), ("visible", 2)):
+            array, dtype = getattr(self, name), np.dtype(bool if name == "visible" else np.float32)
+            if array.dtype != dtype:
+                raise ValueError(f"{name} must be {dtype}, not {array.dtype}")
+            if array.ndim != ndim:
+                raise ValueError(f"{name} must have {ndim} dimensions, not {array.ndim}: shape {array.shape}")
+        images, dim = self.image.shape
+        parts = self.parts.shape[1]
+        wanted = {"foreground": (images, dim), "parts": (images, parts, dim), "visible": (images, parts)}
+        for name, shape in wanted.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"{name} has shape {getattr(self, name).shape}, but image {self.image.shape}"
+                    f" and parts {self.parts.shape} ask for {shape}"
+                )
+
+    def __len__(self) -> int:
+        """Return N, the number of images."""
+        return len(self.image)
+
+    def take(self, rows: Any) -> Embeddings:
+        """Return the embeddings of some images, in the order asked for.
+
+        Parameters
+        ----------
+        rows : (M,) int, (N,) bool or slice
+            Anything that selects rows of a numpy array.
+        """
+        return Embeddings(self.image[rows], self.foreground[rows], self.parts[rows], self.visible[rows])
+
+
+def similarity(
+    query: Embeddings, gallery: Embeddings, features: str = "F+P", variant: str = "paper"
+) -> NDArray[np.float32]:
+    """Return how alike each query and each gallery image are; larger is more alike.
+
+    With W the chosen whole vectors (of image and foreground) and S the parts visible in both images (none if
+    P is not chosen):
+
+    - ``paper``: (sum over W of cos + 1/2 * sum over S of cos) / (number of W + number of S). With ``F+P``
+      this is Eq. (10) to the letter; the other choices generalise it. Where the denominator is 0 (``P``
+      alone, nothing shared) the similarity is 0, so that such a pair stands after the pairs whose parts are
+      alike and before those whose parts are unlike.
+    - ``authors``: sum over W and S of (cos + 1) / 2. The published implementation does this, without 1/2 for
+      parts and without denominator: the more parts a pair shares, the more alike it is. A pair that shares no
+      part has 0 with ``P`` alone, the smallest value there is.
+
+    A zero vector has cosine 0 with anything.
+
+    Parameters
+    ----------
+    query : Embeddings
+        Of Q images.
+    gallery : Embeddings
+        Of G images, with the same P and D.
+    features : one of ``FEATURES``
+        The vectors to compare. The paper takes F+P for occluded and I+F+P for holistic data sets.
+    variant : one of ``VARIANTS``
+        The formula.
+
+    Returns
+    -------
+    (Q, G) float32
+
+    Raises
+    ------
+    ValueError
+        If `features` or `variant` is unknown, or P or D differ between query and gallery.
+    """
+    _check(query, gallery, features, variant)
+    chosen = features.split("+")
+    whole = [name for letter, name in (("I", "image"), ("F", "foreground")) if letter in chosen]
+    cosines = np.zeros((len(query), len(gallery)), np.float32)
+    for name in whole:
+        cosines += _unit(getattr(query, name)) @ _unit(getattr(gallery, name)).T
+    terms = np.full_like(cosines, len(whole))
+    if "P" in chosen:
+        part_cosines = _visible_units(query) @ _visible_units(gallery).T
+        cosines += part_cosines if variant == "authors" else np.float32(0.5) * part_cosines
+        terms += query.visible.astype(np.float32) @ gallery.visible.astype(np.float32).T
+    if variant == "authors":
+        cosines += terms
+        cosines *= np.float32(0.5)
+        return cosines
+    # Where there are no terms the sum of cosines is 0 already: dividing it by 1 keeps it.
+    cosines /= np.maximum(terms, 1, out=terms)
+    return cosines
+
+
+def _check(query: Embeddings, gallery: Embeddings, features: str, variant: str) -> None:
+    if features not in FEATURES:
+        raise ValueError(f"features must be one of {', '.join(FEATURES)}, not {features!r}")
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, not {variant!r}")
+    if query.parts.shape[1:] != gallery.parts.shape[1:]:
+        raise ValueError(
+            "query and gallery must agree in parts and embedding size, but are "
+            f"{query.parts.shape[1:]} and {gallery.parts.shape[1:]}"
+        )
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale vectors (..., D) to length 1; a zero vector stays zero."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit = np.zeros_like(vectors)
+    np.divide(vectors, length, out=unit, where=length != 0)
+    return unit
+
+
+def _visible_units(embeddings: Embeddings) -> NDArray[np.float32]:
+    """Return unit part vectors side by side, (N, P*D) float32, zero where invisible.
+
+    The dot product of two rows is the sum of the cosines of the parts visible in both: one matrix product
+    does what a (Q, G, P) array would.
+    """
+    images, parts, dim = embeddings.parts.shape
+    seen = np.where(embeddings.visible[:, :, None], embeddings.parts, np.float32(0))
+    return _unit(seen).reshape(images, parts * dim)

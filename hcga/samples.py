@@ -1,0 +1,140 @@
+"""The sample table: one row an image, checked once, in the order that every store shares.
+
+Row i of samples.csv is image i of images.zarr; the training rows come first, so row i is also mask i.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hcga.errors import InputError
+
+SPLITS = ("train", "query", "gallery")
+COLUMNS = ("split", "pid", "camid", "sequence", "frame", "path")
+JUNK, DISTRACTOR = -1, 0
+
+
+def arrange(samples: pd.DataFrame) -> pd.DataFrame:
+    """Check a sample table and put it into the order of the stores.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        Columns split, pid, camid, sequence, frame, path. A pid of -1 is junk, 0 a distractor; both belong to
+        the gallery only.
+
+    Returns
+    -------
+    DataFrame
+        Sorted by split (train, query, gallery), pid, camid, sequence, frame, path; new index from 0.
+
+    Raises
+    ------
+    InputError
+        A split is empty or unknown, an identity trains and is tested, or a query or training image is junk.
+    """
+    unknown = set(samples["split"]) - set(SPLITS)
+    if unknown:
+        raise InputError(f"unknown split {sorted(unknown)[0]!r}; known: {', '.join(SPLITS)}")
+    for split in SPLITS:
+        rows = samples[samples["split"] == split]
+        if rows.empty:
+            raise InputError(f"split {split} holds no image; look at dataset.root and its folders")
+        odd = rows[rows["pid"] <= DISTRACTOR]
+        if split != "gallery" and len(odd):
+            raise InputError(
+                f"{odd['path'].iloc[0]}: pid {odd['pid'].iloc[0]} (junk or distractor) in split {split}; "
+                "only the gallery may hold it: move or delete the file"
+            )
+    _refuse_overlap(samples)
+    order = samples["split"].map(SPLITS.index)
+    return (
+        samples.assign(order=order)
+        .sort_values(["order", "pid", "camid", "sequence", "frame", "path"], ignore_index=True)
+        .loc[:, list(COLUMNS)]
+    )
+
+
+def _refuse_overlap(samples: pd.DataFrame) -> None:
+    train = samples[samples["split"] == "train"]
+    test = samples[samples["split"] != "train"]
+    both = sorted(set(train["pid"]) & set(test["pid"]))
+    if both:
+        first, second = (rows.loc[rows["pid"] == both[0], "path"].iloc[0] for rows in (train, test))
+        raise InputError(
+            f"identity {both[0]} both trains ({first}) and is tested ({second}); {len(both)} such identities in "
+            "all. Figures would be worthless: remove them from one of the two"
+        )
+
+
+def hold_out(samples: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """Make a validation set of training identities, in place of the test identities.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        An arranged table.
+    share : float
+        Share of the training identities to hold out, in (0, 1); at least one is held out and two are kept.
+    seed : int
+        Decides which.
+
+    Returns
+    -------
+    DataFrame
+        Arranged; the held-out identities' first image of each camera is a query, their others are gallery.
+
+    Raises
+    ------
+    InputError
+        There are too few training identities.
+    """
+    train = samples[samples["split"] == "train"]
+    pids = np.unique(train["pid"])
+    count = max(1, round(share * len(pids)))
+    if len(pids) - count < 2:
+        raise InputError(f"dataset.validation: {share} of {len(pids)} training identities leaves fewer than 2 to train")
+    held = np.random.default_rng(seed).choice(pids, count, replace=False)
+    test = train["pid"].isin(held)
+    first = ~train[test].duplicated(["pid", "camid"])
+    split = pd.Series("train", index=train.index)
+    split[test] = np.where(first, "query", "gallery")
+    return arrange(train.assign(split=split))
+
+
+def write_samples(samples: pd.DataFrame, path: Path) -> None:
+    """Write an arranged sample table as CSV."""
+    samples.to_csv(path, index=False, lineterminator="\n")
+
+
+def read_samples(path: Path) -> pd.DataFrame:
+    """Read the samples.csv that `write_samples` wrote.
+
+    Raises
+    ------
+    InputError
+        The file is missing or lacks a column.
+    """
+    try:
+        samples = pd.read_csv(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro prepare`") from None
+    missing = [column for column in COLUMNS if column not in samples]
+    if missing:
+        raise InputError(f"{path}: column {missing[0]} is missing; run `dvc repro -f prepare`")
+    return samples
+
+
+def identities(samples: pd.DataFrame) -> dict[int, np.ndarray]:
+    """Rows of each training identity.
+
+    Returns
+    -------
+    dict of int to (N,) int64
+        pid to its rows, ascending pid; rows are in the order of camera, sequence, frame.
+    """
+    train = samples[samples["split"] == "train"]
+    return {int(pid): rows.to_numpy() for pid, rows in train.index.to_series().groupby(train["pid"])}

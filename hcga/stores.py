@@ -1,0 +1,194 @@
+"""Zarr stores: written once by one process beside their final place, renamed at the end, read-only afterwards.
+
+One chunk holds one image's worth of data and one shard up to 64 MB of them, so that an image is one small read
+and a store is tens of files. Attributes say what a store holds; they never carry times or paths, so equal
+content is equal bytes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from hcga.errors import InputError
+
+SHARD_BYTES = 64 * 2**20
+
+
+@contextmanager
+def fresh(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; what is there replaces `path` only if the block ends well.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder to come. What stands there stays until the block has ended without an exception.
+
+    Yields
+    ------
+    Path
+        A path in the same folder that does not exist yet; its name is stable, so a dead run's remains are
+        removed by the next.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.part")
+    _remove(draft)
+    try:
+        yield draft
+        _remove(path)
+        draft.rename(path)
+    finally:
+        _remove(draft)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, **attributes: Any) -> Iterator[zarr.Group]:
+    """Write a store: a zarr v3 group that appears at `path` when the block ends well.
+
+    Parameters
+    ----------
+    path : Path
+        Where the store will stand.
+    **attributes
+        JSON-able; what the store holds.
+    """
+    with fresh(path) as draft:
+        yield zarr.create_group(store=str(draft), zarr_format=3, attributes=dict(sorted(attributes.items())))
+
+
+def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str) -> RowWriter:
+    """Create an array with one row an image and return what writes it, row after row.
+
+    Parameters
+    ----------
+    store : zarr.Group
+        From `writing`.
+    name : str
+        Of the array.
+    shape : tuple of int
+        Rows first.
+    dtype : str
+        A numpy dtype.
+    """
+    row_bytes = max(1, int(np.prod(shape[1:])) * np.dtype(dtype).itemsize)
+    rows = int(np.clip(SHARD_BYTES // row_bytes, 1, max(1, shape[0])))
+    array = store.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        chunks=(1, *shape[1:]),
+        shards=(rows, *shape[1:]),
+        compressors=ZstdCodec(level=1),
+    )
+    return RowWriter(array, rows)
+
+
+class RowWriter:
+    """Collects rows and writes whole shards; `finish` writes the last one.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        Empty, rows first.
+    shard_rows : int
+        Rows of one shard.
+    """
+
+    def __init__(self, array: zarr.Array[Any], shard_rows: int) -> None:
+        self._array = array
+        self._buffer = np.empty((shard_rows, *array.shape[1:]), array.dtype)
+        self._written = self._filled = 0
+
+    def append(self, rows: np.ndarray) -> None:
+        """Append rows, (n, ...) of the array's row shape; cast to its dtype."""
+        while len(rows):
+            taken = min(len(rows), len(self._buffer) - self._filled)
+            self._buffer[self._filled : self._filled + taken] = rows[:taken]
+            self._filled += taken
+            rows = rows[taken:]
+            if self._filled == len(self._buffer):
+                self._flush()
+
+    def finish(self) -> None:
+        """Write what is left; `RuntimeError` unless all announced rows have come."""
+        self._flush()
+        if self._written != self._array.shape[0]:
+            raise RuntimeError(f"{self._array.name}: {self._written} rows written, {self._array.shape[0]} announced")
+
+    def _flush(self) -> None:
+        end = self._written + self._filled
+        if self._filled:
+            self._array[self._written : end] = self._buffer[: self._filled]
+        self._written, self._filled = end, 0
+
+
+def write_store(path: Path, arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:
+    """Write arrays that are in memory, (N, ...) each with the same N, as one store."""
+    with writing(path, **attributes) as store:
+        for name, values in arrays.items():
+            writer = add_array(store, name, values.shape, str(values.dtype))
+            writer.append(values)
+            writer.finish()
+
+
+def open_store(path: Path) -> zarr.Group:
+    """Open a store for reading.
+
+    Raises
+    ------
+    InputError
+        There is none, or it is not a zarr group.
+    """
+    try:
+        return zarr.open_group(store=str(path), mode="r", zarr_format=3)
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: no readable store ({error}); `dvc checkout` or `dvc repro` restores it") from None
+
+
+def array(store: zarr.Group, name: str) -> zarr.Array[Any]:
+    """One array of a store, by name.
+
+    Raises
+    ------
+    InputError
+        The store has no such array.
+    """
+    found = store.get(name)
+    if not isinstance(found, zarr.Array):
+        raise InputError(f"{store.store}: no array {name!r}; known: {', '.join(sorted(store.array_keys()))}")
+    return found
+
+
+def read_rows(source: zarr.Array[Any] | np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Read rows in any order, repeats allowed.
+
+    Parameters
+    ----------
+    source : zarr.Array or array
+        Rows first.
+    rows : (n,) int64
+
+    Returns
+    -------
+    (n, ...) array of the source's dtype
+    """
+    if isinstance(source, np.ndarray):
+        return source[rows]
+    wanted, inverse = np.unique(rows, return_inverse=True)
+    if len(wanted) and len(wanted) == wanted[-1] - wanted[0] + 1:
+        return np.asarray(source[wanted[0] : wanted[-1] + 1])[inverse]
+    return np.asarray(source.oindex[wanted])[inverse]

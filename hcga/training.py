@@ -1,0 +1,150 @@
+"""Training of PRNet (IV-A): one optimisation that runs through all rounds."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import zarr
+from tqdm import tqdm
+
+from hcga.augmentation import augment
+from hcga.devices import precision
+from hcga.losses import Losses, prnet_losses
+from hcga.optimisation import learning_rate
+from hcga.params import Train
+from hcga.prnet import PRNet
+from hcga.samples import identities
+from hcga.sampling import pk_batches
+from hcga.stores import read_rows
+
+log = logging.getLogger(__name__)
+COLUMNS = ["epoch", "learning_rate", "loss", *Losses._fields, "accuracy"]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What PRNet is trained on; rows as in the sample table."""
+
+    images: zarr.Array[Any]  # (N, H, W, 3) uint8
+    masks: np.ndarray  # (n, h, w) uint8, pseudo-masks of the n training rows
+    samples: pd.DataFrame
+    parsing: bool  # False: the baseline without parsing, on the image loss alone
+
+
+def train(
+    network: PRNet,
+    optimiser: torch.optim.Adam,
+    data: TrainingSet,
+    params: Train,
+    t: float | None,
+    epochs: range,
+    seed: int,
+) -> pd.DataFrame:
+    """Train for some epochs.
+
+    All randomness of an epoch comes from (seed, epoch), so that a run cut into rounds equals one in one piece.
+
+    Parameters
+    ----------
+    network, optimiser
+        Changed in place; they stand on the device to use.
+    data : TrainingSet
+    params : Train
+    t : float or None
+        Of GAM.
+    epochs : range
+        Which epochs, counted from 0 over all rounds.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        One row an epoch: epoch (from 1), learning_rate, loss and its terms (means over batches), accuracy of the
+        image classifier in per cent.
+
+    Raises
+    ------
+    FloatingPointError
+        The loss is not finite; the message names epoch and batch.
+    """
+    rows_of = identities(data.samples)
+    classes = {pid: number for number, pid in enumerate(rows_of)}
+    targets = torch.from_numpy(data.samples["pid"].map(classes).fillna(-1).to_numpy(np.int64))
+    network.train()
+    history = []
+    for epoch in epochs:
+        rng = np.random.default_rng((seed, epoch))
+        rate = learning_rate(epoch, params)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        batches = list(pk_batches(rows_of, params.identities, params.images, rng))
+        steps = []
+        for rows in tqdm(batches, f"epoch {epoch + 1}", unit="batch", leave=False, disable=None):
+            images, masks = load_batch(data, rows, params, network.mean, rng)
+            steps.append(_step(network, optimiser, images, masks, targets[rows], data.parsing, params, t))
+            if not math.isfinite(steps[-1][0]):
+                raise FloatingPointError(
+                    f"epoch {epoch + 1}, batch {len(steps)} of {len(batches)}: the loss is {steps[-1][0]}; lower "
+                    "train.learning_rate"
+                )
+        history.append([epoch + 1, rate, *np.mean(steps, 0).round(5).tolist()])
+        log.info("epoch %d: loss %.4f, accuracy %.1f %%, learning rate %.2e", epoch + 1, *np.mean(steps, 0)[[0, -1]], rate)
+    return pd.DataFrame(history, columns=COLUMNS)
+
+
+def load_batch(
+    data: TrainingSet, rows: np.ndarray, params: Train, mean: torch.Tensor, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read and augment one batch.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    rows : (B,) int64
+    params : Train
+    mean : (3,) float32
+        RGB in [0, 1] that the network subtracts; erased pixels get it. Its device is where the batch goes.
+    rng : numpy Generator
+
+    Returns
+    -------
+    images : (B, H, W, 3) uint8
+    masks : (B, h, w) int64
+    """
+    fill = (255 * mean.cpu().numpy()).round().astype(np.uint8)
+    pixels = read_rows(data.images, rows)
+    pairs = [augment(image, data.masks[row], params, fill, rng) for image, row in zip(pixels, rows, strict=True)]
+    images, masks = (torch.from_numpy(np.stack(arrays)).to(mean.device) for arrays in zip(*pairs, strict=True))
+    return images, masks.long()
+
+
+def _step(
+    network: PRNet,
+    optimiser: torch.optim.Adam,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    targets: torch.Tensor,
+    parsing: bool,
+    params: Train,
+    t: float | None,
+) -> list[float]:
+    """One optimisation step; returns the loss, its terms and the accuracy."""
+    targets = targets.to(images.device)
+    with precision(images.device):
+        output = network(images, t)
+        terms = prnet_losses(output, targets, masks, params.label_smoothing, params.margin)
+        loss = terms.image
+        if parsing:
+            loss = loss + terms.foreground + terms.parts + params.parsing_weight * terms.parsing
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    accuracy = 100 * (output.image_logits.argmax(1) == targets).float().mean()
+    values: list[float] = torch.stack([loss, *terms, accuracy]).tolist()
+    return values

@@ -1,0 +1,53 @@
+"""Stage coparse: part masks of the training images from their features (III-B)."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import numpy as np
+
+from hcga.coparsing.coparse import coparse
+from hcga.coparsing.sheet import contact_sheet_of
+from hcga.samples import read_samples
+from hcga.stage import PATH, stage
+from hcga.stores import array, fresh, open_store, write_store
+
+
+@stage("coparse", "part_classes", "seed")
+@click.option("--samples", type=PATH, required=True)
+@click.option("--images", type=PATH, required=True, help="For the contact sheet.")
+@click.option("--features", type=PATH, required=True)
+@click.option("--previous", type=PATH, required=True, help="Masks of the round before.")
+@click.option("--masks", type=PATH, required=True, help="Store of masks and decoder labels to write.")
+@click.option("--table", type=PATH, required=True, help="CSV to write, one row an identity.")
+@click.option("--sheet", type=PATH, required=True, help="PNG to write.")
+def main(
+    params: SimpleNamespace,
+    samples: Path,
+    images: Path,
+    features: Path,
+    previous: Path,
+    masks: Path,
+    table: Path,
+    sheet: Path,
+) -> None:
+    """Co-parse every training identity with HCNet and CPLR."""
+    rows = read_samples(samples)
+    before = np.asarray(array(open_store(previous), "masks")[:])
+    seed = (params.seed, open_store(features).attrs["epoch"])
+    found = coparse(features, rows, before, params.coparse, params.part_classes, seed)
+    write_store(
+        masks,
+        {"masks": found.masks, "labels": found.labels},
+        source=params.coparse.source,
+        part_classes=params.part_classes,
+        epoch=seed[1],
+    )
+    with fresh(table) as draft:
+        found.table.to_csv(draft, index=False, lineterminator="\n")
+    with fresh(sheet) as draft:
+        contact_sheet_of(array(open_store(images), "images"), rows, found, params.part_classes, sheet.stem).save(draft, "PNG")
+
+
+if __name__ == "__main__":
+    main()

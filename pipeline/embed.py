@@ -1,0 +1,27 @@
+"""Stage embed: features of all images for matching (III-D)."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+
+from hcga.checkpoints import load_model
+from hcga.devices import choose_device
+from hcga.inference import embed
+from hcga.stage import PATH, stage
+from hcga.stores import array, open_store
+
+
+@stage("device", "gam")
+@click.option("--images", type=PATH, required=True)
+@click.option("--model", type=PATH, required=True)
+@click.option("--embeddings", type=PATH, required=True, help="Store to write.")
+def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -> None:
+    """Write image, foreground and part features, part visibility and parsed labels."""
+    device = choose_device(params.device)
+    network, card = load_model(model)
+    embed(network.to(device), card, array(open_store(images), "images"), params.gam.t, embeddings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Stage evaluate: the figures of a round (III-D, IV-A)."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+
+from hcga.evaluation import evaluate_round
+from hcga.samples import read_samples
+from hcga.stage import PATH, stage
+from hcga.stores import fresh, open_store
+
+
+@stage("evaluate")
+@click.option("--samples", type=PATH, required=True)
+@click.option("--embeddings", type=PATH, required=True)
+@click.option("--masks", type=PATH, required=True)
+@click.option("--table", type=PATH, required=True, help="Per-identity table of co-parsing.")
+@click.option("--truth", type=PATH, required=True)
+@click.option("--metrics", type=PATH, required=True, help="JSON to write.")
+@click.option("--cmc", type=PATH, required=True, help="CSV to write: rank, cmc.")
+@click.option("--rankings", type=PATH, required=True, help="CSV to write: the first images found for each query.")
+def main(params: SimpleNamespace, **paths: Path) -> None:
+    """Match queries with the gallery; measure masks, parsing head and visibility."""
+    stores = {name: open_store(paths[name]) for name in ("embeddings", "masks", "truth")}
+    figures, found = evaluate_round(
+        **stores, samples=read_samples(paths["samples"]), table_file=paths["table"], params=params.evaluate
+    )
+    with fresh(paths["metrics"]) as draft:
+        draft.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    for name in ("cmc", "rankings"):
+        with fresh(paths[name]) as draft:
+            getattr(found, name).to_csv(draft, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main()

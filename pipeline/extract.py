@@ -1,0 +1,30 @@
+"""Stage extract: features of the training images (III-A, step 1)."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+
+from hcga.checkpoints import load_model
+from hcga.devices import choose_device
+from hcga.inference import extract
+from hcga.samples import read_samples
+from hcga.stage import PATH, stage
+from hcga.stores import array, open_store
+
+
+@stage("device")
+@click.option("--samples", type=PATH, required=True)
+@click.option("--images", type=PATH, required=True)
+@click.option("--model", type=PATH, required=True, help="Weights of the round before.")
+@click.option("--features", type=PATH, required=True, help="Store to write.")
+def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, features: Path) -> None:
+    """Write the shared feature maps of the training images."""
+    device = choose_device(params.device)
+    network, card = load_model(model)
+    count = int((read_samples(samples)["split"] == "train").sum())
+    extract(network.to(device), card, array(open_store(images), "images"), count, features)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Stage initialise: the state before the first round."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import numpy as np
+
+from hcga.checkpoints import save_model, save_optimiser
+from hcga.initialisation import initial_network
+from hcga.masks import STRIDE, UNLABELLED
+from hcga.optimisation import build_optimiser
+from hcga.samples import identities, read_samples
+from hcga.stage import PATH, stage
+from hcga.stores import array, open_store, write_store
+
+
+@stage("backbone", "part_classes", "seed", "train")
+@click.option("--samples", type=PATH, required=True)
+@click.option("--images", type=PATH, required=True)
+@click.option("--model", type=PATH, required=True, help="Weights to write.")
+@click.option("--optimiser", type=PATH, required=True, help="State of the optimisation to write.")
+@click.option("--masks", type=PATH, required=True, help="Store of masks to write, in which nothing is labelled yet.")
+def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, optimiser: Path, masks: Path) -> None:
+    """Build PRNet with pretrained weights, an optimisation that has not begun, and masks that say nothing."""
+    table = read_samples(samples)
+    height, width = array(open_store(images), "images").shape[1:3]
+    network, card = initial_network(
+        params.backbone, params.part_classes, len(identities(table)), (height, width), params.seed
+    )
+    unlabelled = np.full((sum(table["split"] == "train"), height // STRIDE, width // STRIDE), UNLABELLED, np.uint8)
+    save_model(network, card, model)
+    save_optimiser(build_optimiser(network, params.train), optimiser)
+    write_store(masks, {"masks": unlabelled, "labels": unlabelled}, source="none")
+
+
+if __name__ == "__main__":
+    main()

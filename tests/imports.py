@@ -1,0 +1,37 @@
+"""Which modules of `hcga` a script uses, by reading its imports."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+# They carry values and messages, and decide no result: a change of theirs must not rerun every stage.
+NEUTRAL = {"hcga/__init__.py", "hcga/errors.py", "hcga/params.py", "hcga/stage.py"}
+
+
+def modules_used(script: Path) -> set[str]:
+    """Paths, relative to the repository, of all modules that a script imports, directly or not."""
+    found, waiting = set(), [script]
+    while waiting:
+        for path in _imports(waiting.pop()):
+            if path not in found:
+                found.add(path)
+                waiting.append(ROOT / path)
+    return {path for path in found if (ROOT / path).stat().st_size} - NEUTRAL
+
+
+def _imports(script: Path) -> set[str]:
+    paths = set()
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            if name.split(".")[0] == "hcga":
+                parts = name.split(".")
+                for length in range(1, len(parts) + 1):
+                    for path in ("/".join(parts[:length]) + ".py", "/".join(parts[:length]) + "/__init__.py"):
+                        if (ROOT / path).is_file():
+                            paths.add(path)
+    return paths

@@ -1,0 +1,134 @@
+"""k-reciprocal re-ranking: against other implementations, worked by hand, under permutation."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hcga.retrieval.reranking import rerank
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+def load(case):
+    golden = np.load(GOLDEN / f"rerank_{case}.npz")
+    return golden, (golden["q_g_dist"], golden["q_q_dist"], golden["g_g_dist"])
+
+
+def distances(points, queries):
+    """Plain distances of points (N, D), the first of which are the queries, as `rerank` takes them."""
+    every = np.linalg.norm(points[:, None] - points, axis=-1)
+    return every[:queries, queries:], every[:queries, :queries], every[queries:, queries:]
+
+
+@pytest.mark.parametrize("case", ["a", "b", "c"])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("torchreid_rerank", {}),
+        ("torchreid_rerank", {"k1": 20, "k2": 6, "lambda_value": 0.3}),
+        ("torchreid_rerank_k2_1", {"k2": 1}),
+        ("torchreid_rerank_k10_3_05", {"k1": 10, "k2": 3, "lambda_value": 0.5}),
+    ],
+)
+def test_equals_other_implementations(case, name, settings):
+    """Origin: torchreid_rerank* in tests/golden (fastreid's is bitwise the same)."""
+    golden, given = load(case)
+    result = rerank(*given, **settings)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, golden[name], atol=1e-5)
+
+
+def test_hand_made_line():
+    """A query at 0, gallery at 1, 3 and 7 on a line; k1 = 1, k2 = 1, lambda = 0.
+
+    Two nearest (itself first): query {q, 1}, 1 {1, q}, 3 {3, 1}, 7 {7, 3}. Reciprocal: q and 1 have each
+    other; 3 and 7 only themselves. With round(1/2) = 0 the narrow sets are the nodes themselves: they add
+    nothing. Squared distances over the row's largest: q to 1 is 1/49, 1 to q is 1/36. Encodings
+    (e = exp(-1/49), f = exp(-1/36)): q = (1, e) / (1 + e) and 1 = (f, 1) / (1 + f) on nodes (q, 1).
+    Sum of minima m = f / (1 + f) + e / (1 + e), as f < e < 1; distance 1 - m / (2 - m).
+    The others share no node: 1.
+    """
+    e, f = np.exp(-1 / 49), np.exp(-1 / 36)
+    m = f / (1 + f) + e / (1 + e)
+    result = rerank(*distances(np.array([[0.0], [1.0], [3.0], [7.0]]), 1), k1=1, k2=1, lambda_value=0)
+    np.testing.assert_allclose(result, [[1 - m / (2 - m), 1, 1]], atol=1e-6)
+
+
+def test_hand_made_query_expansion():
+    """The same line, k2 = 2: each encoding is the mean of those of its two nearest.
+
+    With the encodings q = (a, b, 0, 0), 1 = (c, d, 0, 0), 3 = (0, 0, 1, 0), 7 = (0, 0, 0, 1) on nodes
+    (q, 1, 3, 7): q and 1 both become (q + 1) / 2, so their distance is 0. 3 becomes the mean of 3 and 1,
+    ((c, d) / 2, 1/2, 0); 7 the mean of 7 and 3, which shares nothing with q. q and 3 share the minima of
+    ((a + c) / 2, (b + d) / 2) and (c / 2, d / 2), which are the latter: m = (c + d) / 2 = 1/2, distance 2/3.
+    """
+    result = rerank(*distances(np.array([[0.0], [1.0], [3.0], [7.0]]), 1), k1=1, k2=2, lambda_value=0)
+    np.testing.assert_allclose(result, [[0, 2 / 3, 1]], atol=1e-6)
+
+
+def test_lambda_mixes_linearly_and_1_is_the_squared_distance_over_the_rows_largest():
+    _, given = load("c")
+    low, half, high = (rerank(*given, lambda_value=value) for value in (0, 0.5, 1))
+    largest = np.maximum(given[0].max(axis=1), given[1].max(axis=1))
+    np.testing.assert_allclose(high, (given[0] / largest[:, None]) ** 2, atol=1e-6)
+    np.testing.assert_allclose(half, (low + high) / 2, atol=1e-6)
+    assert low.min() >= -1e-6
+    assert low.max() <= 1 + 1e-6
+
+
+def test_order_and_scale_do_not_matter():
+    _, (query_gallery, query_query, gallery_gallery) = load("a")
+    rng = np.random.default_rng(0)
+    q, g = rng.permutation(len(query_query)), rng.permutation(len(gallery_gallery))
+    before = rerank(query_gallery, query_query, gallery_gallery)
+    after = rerank(
+        query_gallery[np.ix_(q, g)] * 4, query_query[np.ix_(q, q)] * 4, gallery_gallery[np.ix_(g, g)] * 4
+    )
+    np.testing.assert_allclose(after, before[np.ix_(q, g)], atol=1e-6)
+
+
+def test_clusters_come_closer():
+    """A query at the edge of its cluster is nearer to a stranger than to a friend; neighbours mend it."""
+    rng = np.random.default_rng(1)
+    own, other = rng.normal((0, 0), 0.3, (12, 2)), rng.normal((4, 0), 0.3, (12, 2))
+    own[0], other[0] = (-0.9, 0), (2.6, 0)
+    points = np.concatenate([[[0.9, 0]], own, other])
+    given = distances(points, 1)
+    assert given[0][0, 12] < given[0][0, 0]  # by distance the stranger wins
+    result = rerank(*given, k1=8, k2=3)
+    assert result[0, 12] > result[0, :12].max()
+
+
+def test_few_or_equal_images_give_finite_distances():
+    points = np.array([[0.0], [1.0], [3.0], [7.0]])
+    assert np.isfinite(rerank(*distances(points, 1), k1=20, k2=6)).all()  # k1 above the number of images
+    assert np.isfinite(rerank(*distances(np.ones((9, 2)), 2), k1=2, k2=2)).all()  # all distances 0
+    assert rerank(np.ones((1, 1)), np.zeros((1, 1)), np.zeros((1, 1))).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"k1": 0}, "at least 1, not 0 and 6"),
+        ({"k2": 0}, "at least 1, not 20 and 0"),
+        ({"lambda_value": 1.5}, r"\[0, 1\], not 1.5"),
+        ({"lambda_value": -0.1}, r"\[0, 1\], not -0.1"),
+        ({"lambda_value": float("nan")}, r"\[0, 1\], not nan"),
+        ({"query_query": np.zeros((3, 2))}, r"query_query \(2, 2\).*not \(3, 2\)"),
+        ({"gallery_gallery": np.zeros((2, 2))}, r"gallery_gallery \(3, 3\).*and \(2, 2\)"),
+        ({"query_gallery": np.zeros(3)}, r"matrix with rows and columns, not \(3,\)"),
+        ({"query_gallery": np.zeros((2, 0))}, r"matrix with rows and columns, not \(2, 0\)"),
+        ({"query_gallery": np.full((2, 3), -1.0)}, "query_gallery must hold finite.*spans -1.0 to -1.0"),
+        ({"query_query": np.full((2, 2), np.nan)}, "query_query must hold finite.*spans nan"),
+        ({"gallery_gallery": np.full((3, 3), np.inf)}, "gallery_gallery must hold finite.*to inf"),
+    ],
+)
+def test_bad_arguments_are_refused(settings, message):
+    good = {
+        "query_gallery": np.ones((2, 3)),
+        "query_query": np.zeros((2, 2)),
+        "gallery_gallery": np.zeros((3, 3)),
+    }
+    with pytest.raises(ValueError, match=message):
+        rerank(**(good | settings))
