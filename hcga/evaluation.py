@@ -13,12 +13,13 @@ import zarr
 from hcga.errors import InputError
 from hcga.masks import agreement, confusion, intersection_over_union, part_names
 from hcga.params import Evaluate
-from hcga.retrieval.ranking import Ranking, rank, top
+from hcga.retrieval.ranking import Ranking, Top, rank, top
 from hcga.retrieval.reranking import rerank
 from hcga.retrieval.similarity import Embeddings, similarity
 from hcga.stores import array
 
 RANKS = (1, 5, 10)
+MAX_RANK = 50  # of the CMC curve
 LISTED = 10  # gallery images listed for each query
 
 
@@ -60,26 +61,31 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
     everyone = Embeddings(*(np.asarray(array(embeddings, name)[:]) for name in Embeddings.__annotations__))
     queries, others = everyone.take(query), everyone.take(gallery)
-
-    def match(first: Embeddings, second: Embeddings) -> np.ndarray:
-        return similarity(first, second, params.features, params.similarity)
-
     pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
     who = (pids[query], pids[gallery], camids[query], camids[gallery])
-    similarities = match(queries, others)
+    similarities = similarity(queries, others, params.features, params.similarity)
     try:
-        ranking = rank(similarities, *who)
+        ranking = rank(similarities, *who, MAX_RANK)
     except ValueError as error:
         raise InputError(f"the queries cannot be ranked: {error}") from None
     figures = _retrieval_figures(ranking)
     if params.rerank:
-        matrices = (similarities, match(queries, queries), match(others, others))
-        highest = max(float(matrix.max()) for matrix in matrices)
-        distances = [np.sqrt(highest - matrix) for matrix in matrices]  # of unit vectors: Euclidean / sqrt(2)
-        figures |= {f"reranked_{k}": v for k, v in _retrieval_figures(rank(-rerank(*distances), *who)).items()}
+        reranked = rank(-_reranked_distances(similarities, queries, others, params), *who, MAX_RANK)
+        figures |= {f"reranked_{name}": value for name, value in _retrieval_figures(reranked).items()}
     figures |= {"queries": len(query), "invalid_queries": ranking.invalid_queries}
     cmc = pd.DataFrame({"rank": np.arange(1, len(ranking.cmc) + 1), "cmc": (100 * ranking.cmc).round(4)})
-    return Retrieval(figures, cmc, _list_rankings(similarities, who, samples["path"].to_numpy(), query, gallery))
+    listed = _list_rankings(similarities, top(similarities, *who, LISTED), samples["path"].to_numpy(), query, gallery)
+    return Retrieval(figures, cmc, listed)
+
+
+def _reranked_distances(
+    similarities: np.ndarray, queries: Embeddings, others: Embeddings, params: Evaluate
+) -> np.ndarray:
+    """k-reciprocal re-ranking on distances whose squares are the similarities turned round."""
+    matrices = [similarities, *(similarity(s, s, params.features, params.similarity) for s in (queries, others))]
+    highest = max(float(matrix.max()) for matrix in matrices)
+    across, among_queries, among_others = (np.sqrt(highest - matrix) for matrix in matrices)
+    return rerank(across, among_queries, among_others)
 
 
 def _retrieval_figures(ranking: Ranking) -> dict[str, float]:
@@ -89,18 +95,16 @@ def _retrieval_figures(ranking: Ranking) -> dict[str, float]:
 
 
 def _list_rankings(
-    similarities: np.ndarray, who: tuple[np.ndarray, ...], paths: np.ndarray, query: np.ndarray, gallery: np.ndarray
+    similarities: np.ndarray, found: Top, paths: np.ndarray, query: np.ndarray, gallery: np.ndarray
 ) -> pd.DataFrame:
-    found = top(similarities, *who, k=LISTED)
-    rows, hits = found.rows, found.hits
-    first = np.arange(len(query))[:, None]
+    rows = found.rows
     table = pd.DataFrame(
         {
             "query": np.repeat(paths[query], rows.shape[1]),
             "rank": np.tile(np.arange(1, rows.shape[1] + 1), len(query)),
             "gallery": paths[gallery[rows.ravel()]],
-            "similarity": similarities[first, rows].ravel().round(5),
-            "hit": hits.ravel(),
+            "similarity": np.take_along_axis(similarities, rows, 1).ravel().round(5),
+            "hit": found.hits.ravel(),
         }
     )
     return table[rows.ravel() >= 0]
@@ -171,7 +175,6 @@ def tidy(figures: dict[str, Any]) -> dict[str, Any]:
         for key, value in values.items()
         if not (isinstance(value, float) and math.isnan(value))
     }
-
 
 
 def evaluate_round(

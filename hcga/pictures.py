@@ -21,7 +21,8 @@ def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.5) -> np.n
     Parameters
     ----------
     images : (N, H, W, 3) uint8
-    masks : (N, h, w) uint8
+    masks : (N, h, w) or (N, H, W) uint8
+        In feature cells or in image pixels.
     opacity : float
         Of the colours, in [0, 1].
 
@@ -29,7 +30,7 @@ def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.5) -> np.n
     -------
     (N, H, W, 3) uint8
     """
-    labels = upsample(masks)
+    labels = masks if masks.shape == images.shape[:3] else upsample(masks)
     grey = images.mean(-1, keepdims=True) * 0.4
     colours = np.array(PALETTE, float)[np.where(labels == UNLABELLED, 0, (labels - 1) % (len(PALETTE) - 1) + 1)]
     person = (1 - opacity) * images + opacity * colours

@@ -94,7 +94,9 @@ def train(
                     "train.learning_rate"
                 )
         history.append([epoch + 1, rate, *np.mean(steps, 0).round(5).tolist()])
-        log.info("epoch %d: loss %.4f, accuracy %.1f %%, learning rate %.2e", epoch + 1, *np.mean(steps, 0)[[0, -1]], rate)
+        log.info(
+            "epoch %d: loss %.4f, accuracy %.1f %%, learning rate %.2e", epoch + 1, *np.mean(steps, 0)[[0, -1]], rate
+        )
     return pd.DataFrame(history, columns=COLUMNS)
 
 

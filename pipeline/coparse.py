@@ -34,19 +34,21 @@ def main(
     """Co-parse every training identity with HCNet and CPLR."""
     rows = read_samples(samples)
     before = np.asarray(array(open_store(previous), "masks")[:])
-    seed = (params.seed, open_store(features).attrs["epoch"])
-    found = coparse(features, rows, before, params.coparse, params.part_classes, seed)
+    epoch = int(str(open_store(features).attrs["epoch"]))
+    found = coparse(features, rows, before, params.coparse, params.part_classes, (params.seed, epoch))
     write_store(
         masks,
         {"masks": found.masks, "labels": found.labels},
         source=params.coparse.source,
         part_classes=params.part_classes,
-        epoch=seed[1],
+        epoch=epoch,
     )
     with fresh(table) as draft:
         found.table.to_csv(draft, index=False, lineterminator="\n")
     with fresh(sheet) as draft:
-        contact_sheet_of(array(open_store(images), "images"), rows, found, params.part_classes, sheet.stem).save(draft, "PNG")
+        contact_sheet_of(array(open_store(images), "images"), rows, found, params.part_classes, sheet.stem).save(
+            draft, "PNG"
+        )
 
 
 if __name__ == "__main__":

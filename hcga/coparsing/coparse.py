@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,9 +62,7 @@ def coparse(
     for pid, found in label_identities(features, rows_of, camids, params, seed):
         rows = rows_of[pid]
         labels[rows] = found.labels
-        masks[rows] = reassign_labels(
-            found.labels, part_classes, params.background, params.split, params.borders
-        )
+        masks[rows] = reassign_labels(found.labels, part_classes, params.background, params.split, params.borders)
         entries[pid] = describe_identity(pid, found, masks[rows], previous[rows], camids[rows], part_classes)
     return CoparsedSet(masks, labels, pd.DataFrame([entries[pid] for pid in rows_of]))
 
@@ -77,7 +74,7 @@ def describe_identity(
     previous: np.ndarray,
     camids: np.ndarray,
     part_classes: int,
-) -> Mapping[str, object]:
+) -> dict[str, object]:
     """One row of the per-identity table; shares and agreement in per cent of cells.
 
     Parameters

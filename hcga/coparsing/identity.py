@@ -44,9 +44,7 @@ def label_identity(features: np.ndarray, camids: np.ndarray, params: Coparse, se
     return train_decoder(decoder, torch.from_numpy(features).float(), torch.from_numpy(camids), params)
 
 
-def train_decoder(
-    decoder: torch.nn.Module, features: torch.Tensor, camids: torch.Tensor, params: Coparse
-) -> Labelling:
+def train_decoder(decoder: torch.nn.Module, features: torch.Tensor, camids: torch.Tensor, params: Coparse) -> Labelling:
     """Train a given decoder; see `label_identity`. The decoder is changed in place."""
     features = features.contiguous(memory_format=torch.channels_last)
     pairs = adjacent_pairs(camids, params.pairs)
@@ -58,7 +56,7 @@ def train_decoder(
         if labels_left <= params.min_labels or iteration == params.iterations:
             break
         optimiser.zero_grad()
-        hcnet_loss(output, pairs, params).backward()  # type: ignore[no-untyped-call]
+        hcnet_loss(output, pairs, params).backward()
         optimiser.step()
     return Labelling(labels.to(torch.uint8).numpy(), iteration, labels_left)
 

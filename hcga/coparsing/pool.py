@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import zarr
 from tqdm import tqdm
 
 from hcga.coparsing.identity import Labelling, label_identity
+from hcga.devices import keep_memory
 from hcga.params import Coparse
 from hcga.stores import array, open_store, read_rows
 
@@ -63,8 +66,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_features: zarr.Array[Any]  # of a worker
+
+
 def _start_worker(features: Path) -> None:
     torch.set_num_threads(1)
+    keep_memory()
     global _features
     _features = array(open_store(features), "features")
 

@@ -205,13 +205,9 @@ class _Pairs(NamedTuple):
         if matrix.ndim != 2:
             raise ValueError(f"similarity must have 2 dimensions, not {matrix.ndim}: shape {matrix.shape}")
         pairs = _Pairs(matrix, *(np.asarray(label) for label in labels))
-        for name, array, length in zip(
-            pairs._fields[1:], pairs[1:], (*matrix.shape, *matrix.shape), strict=True
-        ):
+        for name, array, length in zip(pairs._fields[1:], pairs[1:], (*matrix.shape, *matrix.shape), strict=True):
             if array.shape != (length,):
-                raise ValueError(
-                    f"{name} has shape {array.shape}, but similarity {matrix.shape} asks for ({length},)"
-                )
+                raise ValueError(f"{name} has shape {array.shape}, but similarity {matrix.shape} asks for ({length},)")
         # max is NaN as soon as one entry is: no (Q, G) array of flags.
         if matrix.size and np.isnan(matrix.max()):
             raise ValueError(f"similarity holds NaN in {np.isnan(matrix).sum()} of {matrix.size} entries")

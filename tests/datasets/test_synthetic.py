@@ -198,9 +198,7 @@ def test_frames_of_a_sequence_share_their_background(clear: Path) -> None:
     for pid, camera, _, _, path in images(clear, "bounding_box_train"):
         frames.setdefault((pid, camera), []).append(_border(path))
     within = [np.abs(a - b).mean() for same in frames.values() for a, b in pairwise(same)]
-    across = [
-        np.abs(frames[one][0] - frames[two][0]).mean() for one in frames for two in frames if one[1] < two[1]
-    ]
+    across = [np.abs(frames[one][0] - frames[two][0]).mean() for one in frames for two in frames if one[1] < two[1]]
     assert np.median(within) < 0.5 * np.median(across)
 
 

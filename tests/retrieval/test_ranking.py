@@ -36,9 +36,7 @@ def test_equals_other_implementations_of_the_standard_scores(case):
         assert result.mean_ap == pytest.approx(float(golden[f"{origin}_mAP{suffix}"]), abs=1e-12)
     assert result.mean_inp == pytest.approx(float(golden[f"fastreid_mINP{suffix}"]), abs=1e-12)
     np.testing.assert_allclose(result.average_precision[valid], golden[f"fastreid_AP{suffix}"], atol=1e-12)
-    np.testing.assert_allclose(
-        result.inverse_negative_penalty[valid], golden[f"fastreid_INP{suffix}"], atol=1e-12
-    )
+    np.testing.assert_allclose(result.inverse_negative_penalty[valid], golden[f"fastreid_INP{suffix}"], atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -72,9 +70,7 @@ def test_equals_other_implementations_on_scores_of_parts(case, origin):
         gallery_camids[::-1],
         max_rank=score.shape[1],
     )
-    np.testing.assert_allclose(
-        flipped.average_precision_trapezoid, golden[f"{origin}_arm_AP_stable"], atol=1e-12
-    )
+    np.testing.assert_allclose(flipped.average_precision_trapezoid, golden[f"{origin}_arm_AP_stable"], atol=1e-12)
     np.testing.assert_allclose(flipped.cmc, golden[f"{origin}_arm_cmc_stable"], atol=1e-7)
 
 
@@ -173,8 +169,7 @@ def list_by_loops(similarity, query_pids, gallery_pids, query_camids, gallery_ca
     kept = [
         j
         for j in range(len(gallery_pids))
-        if gallery_pids[j] != -1
-        and not (gallery_pids[j] == query_pids[i] and gallery_camids[j] == query_camids[i])
+        if gallery_pids[j] != -1 and not (gallery_pids[j] == query_pids[i] and gallery_camids[j] == query_camids[i])
     ]
     return sorted(kept, key=lambda j: (-float(similarity[i, j]), j))
 
@@ -224,9 +219,7 @@ def test_order_of_the_gallery_does_not_matter_without_ties():
 
 def test_names_of_identities_and_cameras_and_the_scale_do_not_matter():
     similarity, query_pids, gallery_pids, query_camids, gallery_camids = random_case(6)
-    names = np.concatenate(
-        [[0], 1 + np.random.default_rng(7).permutation(1500), [-1]]
-    )  # 0 and -1 keep theirs
+    names = np.concatenate([[0], 1 + np.random.default_rng(7).permutation(1500), [-1]])  # 0 and -1 keep theirs
     before = rank(similarity, query_pids, gallery_pids, query_camids, gallery_camids)
     after = rank(
         similarity * 3 - 20,
@@ -246,9 +239,7 @@ def test_removing_junk_changes_nothing_and_a_distractor_in_front_costs():
     np.testing.assert_array_equal(scores(without), scores(before))
     more = np.hstack([similarity, np.full((len(similarity), 1), 9, np.float32)])
     cameras = np.append(gallery_camids, 0)
-    assert (
-        rank(more, query_pids, np.append(gallery_pids, -1), query_camids, cameras).mean_ap == before.mean_ap
-    )
+    assert rank(more, query_pids, np.append(gallery_pids, -1), query_camids, cameras).mean_ap == before.mean_ap
     assert rank(more, query_pids, np.append(gallery_pids, 0), query_camids, cameras).mean_ap < before.mean_ap
 
 

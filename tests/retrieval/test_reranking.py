@@ -82,9 +82,7 @@ def test_order_and_scale_do_not_matter():
     rng = np.random.default_rng(0)
     q, g = rng.permutation(len(query_query)), rng.permutation(len(gallery_gallery))
     before = rerank(query_gallery, query_query, gallery_gallery)
-    after = rerank(
-        query_gallery[np.ix_(q, g)] * 4, query_query[np.ix_(q, q)] * 4, gallery_gallery[np.ix_(g, g)] * 4
-    )
+    after = rerank(query_gallery[np.ix_(q, g)] * 4, query_query[np.ix_(q, q)] * 4, gallery_gallery[np.ix_(g, g)] * 4)
     np.testing.assert_allclose(after, before[np.ix_(q, g)], atol=1e-6)
 
 

@@ -143,9 +143,7 @@ def test_order_of_images_and_of_parts_does_not_matter():
     before = similarity(query, gallery, "I+F+P")
     np.testing.assert_allclose(similarity(query, gallery.take(rows), "I+F+P"), before[:, rows], atol=1e-6)
     np.testing.assert_allclose(similarity(gallery, query, "I+F+P"), before.T, atol=1e-6)
-    query, gallery = (
-        replace(e, parts=e.parts[:, parts], visible=e.visible[:, parts]) for e in (query, gallery)
-    )
+    query, gallery = (replace(e, parts=e.parts[:, parts], visible=e.visible[:, parts]) for e in (query, gallery))
     np.testing.assert_allclose(similarity(query, gallery, "I+F+P"), before, atol=1e-6)
 
 

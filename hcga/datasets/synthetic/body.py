@@ -26,9 +26,7 @@ def legs(brush: Brush, who: Identity, pose: Pose) -> None:
     elif who.bottom_kind == "skirt":
         _skirt(brush, pose, 0.098 * b, 0.135 * b, 0.69, who.bottom)
     else:
-        knots = [
-            _ring(pose, y, w * b, d * b, -0.008) for y, w, d in ((0.44, 0.095, 0.065), (0.55, 0.104, 0.075))
-        ]
+        knots = [_ring(pose, y, w * b, d * b, -0.008) for y, w, d in ((0.44, 0.095, 0.065), (0.55, 0.104, 0.075))]
         brush.profile(knots, who.bottom, LOWER)
     if who.top_kind == "coat":
         _skirt(brush, pose, 0.118 * b, 0.13 * b, 0.75, who.top)
@@ -120,9 +118,7 @@ def _front(brush: Brush, who: Identity, pose: Pose) -> None:
         brush.disc((x, 0.29), (width, 0.042), who.emblem, UPPER)
     elif who.chest_print != "none":
         tall = 0.03 if who.chest_print == "block" else 0.022
-        brush.profile(
-            [(0.285 - tall, x - width, x + width), (0.285 + tall, x - width, x + width)], who.emblem, UPPER
-        )
+        brush.profile([(0.285 - tall, x - width, x + width), (0.285 + tall, x - width, x + width)], who.emblem, UPPER)
 
 
 def _between(a: Point, b: Point, share: float) -> Point:

@@ -80,14 +80,10 @@ def expose(camera: Camera, scene: Array, light: float, rng: np.random.Generator)
     (H, W, 3) uint8
     """
     gain = np.asarray(camera.gain) * light * np.exp(rng.normal(0, 0.05)) * (1 + rng.normal(0, 0.015, 3))
-    seen = np.clip(scene * gain.astype(np.float32), 1e-4, 1.0) ** np.float32(
-        camera.gamma * np.exp(rng.normal(0, 0.05))
-    )
+    seen = np.clip(scene * gain.astype(np.float32), 1e-4, 1.0) ** np.float32(camera.gamma * np.exp(rng.normal(0, 0.05)))
     grey = seen.mean(axis=2, keepdims=True)
     seen = grey + np.float32(camera.saturation) * (seen - grey)
-    seen = (
-        np.float32(0.45) + np.float32(camera.contrast) * (seen - np.float32(0.45)) + np.float32(camera.haze)
-    )
+    seen = np.float32(0.45) + np.float32(camera.contrast) * (seen - np.float32(0.45)) + np.float32(camera.haze)
     sharp = _soften(camera, np.asarray(np.clip(seen * 255.0, 0, 255), dtype=np.uint8)).astype(np.float32)
     noise = rng.standard_normal(sharp.shape, dtype=np.float32) * np.float32(255 * camera.noise)
     return np.asarray(np.clip(sharp + noise + 0.5, 0, 255), dtype=np.uint8)
@@ -98,7 +94,5 @@ def _soften(camera: Camera, image: Array) -> Array:
     height, width = image.shape[:2]
     picture = Image.fromarray(image).filter(ImageFilter.GaussianBlur(camera.blur * height / 1000))
     coarse = max(round(width * camera.resolution), 1), max(round(height * camera.resolution), 1)
-    picture = picture.resize(coarse, Image.Resampling.BILINEAR).resize(
-        (width, height), Image.Resampling.BILINEAR
-    )
+    picture = picture.resize(coarse, Image.Resampling.BILINEAR).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture)

@@ -99,9 +99,7 @@ class Brush:
         radius = np.float32(radii[0]) + np.float32(radii[1] - radii[0]) * t
         cover = self._edge(radius - np.sqrt((x - t * dx) ** 2 + (y - t * dy) ** 2))
         across = (x * dy - y * dx) * np.float32((1.0 if dy >= 0 else -1.0) / length)
-        self._fill(
-            rows, columns, cover, across / radius, fabric.colour(across, t * np.float32(length)), label
-        )
+        self._fill(rows, columns, cover, across / radius, fabric.colour(across, t * np.float32(length)), label)
 
     def disc(self, centre: Point, radii: tuple[float, float], fabric: Fabric, label: int) -> None:
         """Paint an upright ellipse with the given horizontal and vertical radius."""
@@ -126,9 +124,7 @@ class Brush:
         alpha = self.layer.alpha[rows, columns]
         alpha += dark * (1.0 - alpha)
 
-    def _window(
-        self, left: float, top: float, right: float, bottom: float
-    ) -> tuple[slice, slice, Array, Array] | None:
+    def _window(self, left: float, top: float, right: float, bottom: float) -> tuple[slice, slice, Array, Array] | None:
         """Return the layer's rows and columns that a box touches, and their body coordinates."""
         height, width = self.layer.alpha.shape
         rows = _span(self.top + top * self.scale, self.top + bottom * self.scale, height)

@@ -82,9 +82,7 @@ def _eye(brush: Brush, who: Identity, pose: Pose, x: float, y: float) -> None:
 def _tied(brush: Brush, who: Identity, pose: Pose) -> None:
     """Paint a ponytail or bun, which the head hides from the front."""
     if who.hairstyle == "ponytail":
-        brush.limb(
-            pose.at(0, 0.06, -0.07), pose.at(0, 0.19, -0.088), (0.020, 0.013), who.hair.dimmed(0.9), HEAD
-        )
+        brush.limb(pose.at(0, 0.06, -0.07), pose.at(0, 0.19, -0.088), (0.020, 0.013), who.hair.dimmed(0.9), HEAD)
     elif who.hairstyle == "bun" and who.hat_kind == "none":
         brush.disc(pose.at(0, 0.022, -0.052), (0.030, 0.028), who.hair.dimmed(0.88), HEAD)
 

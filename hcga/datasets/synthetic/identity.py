@@ -111,9 +111,7 @@ def random_identity(rng: np.random.Generator) -> Identity:
     """Dress a random person."""
     woman = bool(rng.random() < 0.5)
     styles = (
-        (0.15, 0.02, 0.01, 0.24, 0.28, 0.18, 0.08, 0.04)
-        if woman
-        else (0.52, 0.24, 0.14, 0.03, 0.02, 0.02, 0, 0.03)
+        (0.15, 0.02, 0.01, 0.24, 0.28, 0.18, 0.08, 0.04) if woman else (0.52, 0.24, 0.14, 0.03, 0.02, 0.02, 0, 0.03)
     )
     tops = (0.27, 0.23, 0.22, 0.12, 0.16) if woman else (0.36, 0.28, 0.26, 0.10, 0.0)
     bottoms = (0.62, 0.14, 0.24) if woman else (0.76, 0.24, 0.0)
@@ -168,7 +166,5 @@ def _choose(names: tuple[str, ...], chances: tuple[float, ...], rng: np.random.G
 
 def _vary(colour: Colour, rng: np.random.Generator, amount: float) -> Colour:
     """Return a colour next to the given one: lighter or darker, and slightly tinted."""
-    red, green, blue = np.clip(
-        np.asarray(colour) + rng.normal(0, amount) + rng.normal(0, amount / 3, 3), 0.02, 0.98
-    )
+    red, green, blue = np.clip(np.asarray(colour) + rng.normal(0, amount) + rng.normal(0, amount / 3, 3), 0.02, 0.98)
     return float(red), float(green), float(blue)

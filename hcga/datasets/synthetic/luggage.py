@@ -55,9 +55,7 @@ def handbag(brush: Brush, who: Identity, pose: Pose) -> None:
     cloth = who.bag.dimmed(0.7)
     brush.limb((x, y), (x - 0.6 * half, y + 0.065), (0.007, 0.007), cloth, UPPER)
     brush.limb((x, y), (x + 0.6 * half, y + 0.065), (0.007, 0.007), cloth, UPPER)
-    brush.profile(
-        [(y + 0.06, x - 0.85 * half, x + 0.85 * half), (y + 0.165, x - half, x + half)], who.bag, UPPER
-    )
+    brush.profile([(y + 0.06, x - 0.85 * half, x + 0.85 * half), (y + 0.165, x - half, x + half)], who.bag, UPPER)
 
 
 def _hip(who: Identity) -> float:

@@ -114,9 +114,7 @@ def _cart(rng: np.random.Generator, below: bool, rows: int, columns: int) -> Arr
     sketch.line((middle - half - 0.11, top + 0.02), (middle - half, top + 0.0), 0.026, dark)
     sketch.box(middle - half, top + 0.08, middle + half, top + 0.50, paint)
     sketch.box(middle - half, top + 0.08, middle + half, top + 0.12, scaled(paint, 0.6))
-    sketch.box(
-        middle - 0.6 * half, top + 0.21, middle + 0.6 * half, top + 0.33, scaled(pick(PAINTS, rng), 1.1)
-    )
+    sketch.box(middle - 0.6 * half, top + 0.21, middle + 0.6 * half, top + 0.33, scaled(pick(PAINTS, rng), 1.1))
     sketch.box(middle - half, top + 0.50, middle + half, top + 0.56, dark)
     return _lit(sketch)
 
@@ -126,9 +124,7 @@ def _pedestrian(rng: np.random.Generator, below: bool, rows: int, columns: int) 
     layer = Layer(rows, 2 * columns)
     who, scale = random_identity(rng), float(rng.uniform(1.0, 1.2)) * rows
     yaw = float(rng.uniform(-np.pi, np.pi))
-    brush = Brush(
-        layer, 0.5 * columns, float(rng.uniform(0.0, 0.10)) * rows, scale, float(rng.uniform(-1, 1))
-    )
+    brush = Brush(layer, 0.5 * columns, float(rng.uniform(0.0, 0.10)) * rows, scale, float(rng.uniform(-1, 1)))
     draw_person(brush, who, walking(who, yaw, float(rng.uniform(0, 2 * np.pi)), 0.35))
     return np.dstack([layer.rgb, layer.alpha])
 

@@ -76,9 +76,7 @@ def _shop(sketch: Sketch, rng: np.random.Generator) -> None:
         for _ in range(7):
             goods, at = pick(PAINTS, rng), rng.uniform(x + 0.06, x + wide - 0.36)
             sketch.box(at, rng.uniform(0.32, 0.52), at + rng.uniform(0.04, 0.1), 0.60, goods)
-        sketch.polygon(
-            [(x + 0.08, 0.18), (x + 0.16, 0.18), (x + 0.06, 0.5), (x + 0.03, 0.5)], (0.48, 0.55, 0.60)
-        )
+        sketch.polygon([(x + 0.08, 0.18), (x + 0.16, 0.18), (x + 0.06, 0.5), (x + 0.03, 0.5)], (0.48, 0.55, 0.60))
         sketch.box(x + wide - 0.22, 0.18, x + wide - 0.02, 0.72, scaled(sign, 0.7))
         sketch.box(x + wide - 0.19, 0.21, x + wide - 0.05, 0.62, (0.38, 0.44, 0.48))
         x += wide + 0.05
@@ -95,9 +93,7 @@ def _car_park(sketch: Sketch, rng: np.random.Generator) -> None:
     while x < WIDTH:
         draw_car(sketch, x, 0.32, 0.72, pick(PAINTS, rng))
         x += rng.uniform(0.78, 0.95)
-        sketch.polygon(
-            [(x - 0.02, 0.66), (x + 0.01, 0.66), (x - 0.08, 1.1), (x - 0.14, 1.1)], (0.86, 0.86, 0.83)
-        )
+        sketch.polygon([(x - 0.02, 0.66), (x + 0.01, 0.66), (x - 0.08, 1.1), (x - 0.14, 1.1)], (0.86, 0.86, 0.83))
 
 
 def _plaza(sketch: Sketch, rng: np.random.Generator) -> None:

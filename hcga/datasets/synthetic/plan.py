@@ -91,10 +91,7 @@ def _sequence(rng: np.random.Generator, pid: int, camera: int, frames: int, trai
     asked = int(rng.integers(2**16)) % frames
     boxes = rng.integers(1, 5, frames)
     folders = [TRAIN if train else QUERY if i == asked else GALLERY for i in range(frames)]
-    return [
-        Shot(folders[i], pid, pid, camera, sequence, start + STEP * i, i, int(boxes[i]))
-        for i in range(frames)
-    ]
+    return [Shot(folders[i], pid, pid, camera, sequence, start + STEP * i, i, int(boxes[i])) for i in range(frames)]
 
 
 def _distractor(seed: int, number: int, cameras: int) -> Shot:

@@ -1,0 +1,79 @@
+"""The `hcga` command, for people; the stages of dvc.yaml are scripts of pipeline/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import hcga
+from hcga.stage import PATH, clear_errors
+from hcga.workspace import Workspace, write_rounds
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(hcga.__version__)
+def main() -> None:
+    """HCGA: Human Co-parsing Guided Alignment for occluded person re-identification.
+
+    `dvc repro` runs the method; these commands look at what it made. Call them inside the checkout.
+    """
+
+
+@main.command()
+@click.option("--csv", "as_csv", is_flag=True, help="All figures as CSV, for other programs.")
+def figures(as_csv: bool) -> None:
+    """Print the table of figures, one row a round, in per cent.
+
+    \b
+    mask ...    pseudo-masks of co-parsing, on training images
+    foreground  share of cells that are not background
+    agree prev  same label as in the round before
+    agree head  same label from the parsing head of PRNet
+    head ...    parsing head, on test images
+    """
+    from hcga.figures import collect_figures, format_figures, read_metrics
+
+    with clear_errors():
+        workspace = Workspace(Path())
+        paths = {name: workspace.path("evaluate", "metrics", name) for name in workspace.params.rounds}
+        done = {name: read_metrics(path) for name, path in paths.items() if path.is_file()}
+        if not done:
+            read_metrics(next(iter(paths.values())))
+    table = collect_figures(done)
+    click.echo(table.to_csv(index=False) if as_csv else format_figures(table))
+    missing = [name for name in paths if name not in done]
+    if missing:
+        click.echo(f"no figures yet of {', '.join(missing)}: run `dvc repro`", err=True)
+
+
+@main.command()
+@click.option("--round", "round_name", required=True, help="Name of the round in params.yaml, such as r2.")
+@click.option("--pid", type=int, required=True, help="A training identity.")
+@click.option("--output", "-o", type=PATH, help="PNG to write.  [default: masks-ROUND-PID.png]")
+def masks(round_name: str, pid: int, output: Path | None) -> None:
+    """Draw an identity's images, its decoder labels before CPLR, and its masks, as a PNG strip."""
+    from PIL import Image
+
+    from hcga.inspection import draw_identity
+
+    with clear_errors():
+        picture = draw_identity(Workspace(Path()), round_name, pid)
+    target = output or Path(f"masks-{round_name}-{pid}.png")
+    Image.fromarray(picture).save(target)
+    click.echo(target)
+
+
+@main.command()
+@click.option("--count", type=click.IntRange(1), required=True, help="Number of rounds.")
+@click.option("--epochs-each", type=click.IntRange(1), required=True, help="Epochs of each round.")
+def rounds(count: int, epochs_each: int) -> None:
+    """Write rounds of equal length into params.yaml, keeping everything else and the comments."""
+    with clear_errors():
+        workspace = Workspace(Path())
+        write_rounds(workspace.params_file, count, epochs_each)
+        train = workspace.params.train
+    click.echo(f"{workspace.params_file.name}: {count} rounds, {count * epochs_each} epochs in all")
+    late = [milestone for milestone in train.milestones if milestone >= count * epochs_each]
+    if late:
+        click.echo(f"note: train.milestones {late} lie behind the last epoch; adapt them to the new length", err=True)

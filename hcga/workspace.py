@@ -1,0 +1,104 @@
+"""Where a pipeline keeps what: read from dvc.yaml, which owns every path."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from hcga.errors import InputError
+from hcga.params import Params, load_params
+
+NULL = "tag:yaml.org,2002:null"
+
+
+class Workspace:
+    """A checkout with dvc.yaml and params.yaml.
+
+    Parameters
+    ----------
+    folder : Path
+        The checkout or a folder below it.
+
+    Raises
+    ------
+    InputError
+        There is no dvc.yaml in the folder or above it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        above = [path for path in (folder.resolve(), *folder.resolve().parents) if (path / "dvc.yaml").is_file()]
+        if not above:
+            raise InputError(f"{folder}: no dvc.yaml here or above; change into the checkout")
+        self.root = above[0]
+        self.params_file = self.root / "params.yaml"
+        self._stages: dict[str, Any] = YAML(typ="safe").load(self.root / "dvc.yaml")["stages"]
+
+    @property
+    def params(self) -> Params:
+        """The checked params.yaml."""
+        return load_params(self.params_file)
+
+    def path(self, stage: str, option: str, round_name: str = "") -> Path:
+        """Path that dvc.yaml gives to an option of a stage's command.
+
+        Parameters
+        ----------
+        stage : str
+            For instance 'coparse'.
+        option : str
+            For instance 'masks' for `--masks`.
+        round_name : str
+            For a stage of the rounds.
+
+        Raises
+        ------
+        InputError
+            The round is not in params.yaml.
+        """
+        entry = self._stages[stage]
+        if "do" in entry:
+            self.require_round(round_name)
+        words = shlex.split(entry.get("do", entry)["cmd"])
+        return self.root / words[words.index(f"--{option}") + 1].replace("${key}", round_name)
+
+    def require_round(self, name: str) -> None:
+        """Refuse a round that params.yaml does not have."""
+        if name not in self.params.rounds:
+            raise InputError(f"no round {name!r} in {self.params_file.name}; known: {', '.join(self.params.rounds)}")
+
+
+def write_rounds(params_file: Path, count: int, epochs_each: int) -> None:
+    """Write `count` rounds of equal length into a params.yaml; everything else, comments too, stays as it is.
+
+    Parameters
+    ----------
+    params_file : Path
+    count, epochs_each : int
+        At least 1.
+
+    Raises
+    ------
+    InputError
+        The file is not a valid params.yaml.
+    """
+    load_params(params_file)
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 200
+    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
+    document = yaml.load(params_file)
+    rounds = document["rounds"]
+    for name in list(rounds):
+        del rounds[name]
+    previous = "init"
+    for number in range(1, count + 1):
+        entry = CommentedMap(prev=previous, until_epoch=number * epochs_each)
+        entry.fa.set_flow_style()
+        previous = f"r{number}"
+        rounds[previous] = entry
+    with params_file.open("w", encoding="utf-8") as file:
+        yaml.dump(document, file)
