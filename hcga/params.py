@@ -177,7 +177,7 @@ class Params(Section):
         for name, this in self.rounds.items():
             if this.prev != previous:
                 raise ValueError(
-                    f"rounds.{name}.prev is {this.prev!r} but must be {previous!r}: a round goes on from the one above it"
+                    f"rounds.{name}.prev is {this.prev!r} but must be {previous!r}: rounds go on from the one above"
                 )
             if this.until_epoch < epoch or (this.until_epoch == epoch and epoch):
                 raise ValueError(
