@@ -76,7 +76,7 @@ def write_images(samples: pd.DataFrame, dataset: Dataset, size: Image, path: Pat
 def write_truth(samples: pd.DataFrame, dataset: Dataset, size: Image, path: Path) -> None:
     """Gather true part masks into one store.
 
-    `dataset.truth` names a folder below the root that mirrors its folders and holds `<stem>.png`, label images with
+    `dataset.truth` names a folder below the root that mirrors its folders and holds label images of the same names in PNG, with
     0 background and 1, 2, ... parts from top to bottom. Images without one are unlabelled.
 
     Parameters
@@ -95,7 +95,7 @@ def write_truth(samples: pd.DataFrame, dataset: Dataset, size: Image, path: Path
         if dataset.truth is None:
             return
         folder = Path(dataset.root) / dataset.truth
-        files = [(folder / file).with_suffix(".png") for file in samples["path"]]
+        files = [folder / Path(file).parent / f"{Path(file).name.split('.')[0]}.png" for file in samples["path"]]
         found = sum(file.is_file() for file in files)
         if not found:
             raise InputError(f"dataset.truth: {folder} holds no label image such as {files[0]}; set it to null")

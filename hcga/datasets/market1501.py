@@ -15,7 +15,9 @@ import pandas as pd
 from hcga.errors import InputError
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-NAME = re.compile(r"(?P<pid>-1|\d+)_c(?P<camid>\d+)s(?P<sequence>\d+)_(?P<frame>\d+)_(?P<box>\d+)\.jpg")
+NAME = re.compile(
+    r"(?P<pid>-1|\d+)_c(?P<camid>\d+)s(?P<sequence>\d+)_(?P<frame>\d+)_(?P<box>\d+)\.jpg(\.jpg)?"
+)  # some of Market-1501's distractors end in .jpg.jpg
 BYSTANDERS = {"Thumbs.db", ".DS_Store", "desktop.ini"}  # Market-1501 ships with a Thumbs.db in each folder
 
 
