@@ -87,7 +87,8 @@ def run(clone: Path, root: Path, size: str, variant: str, seed: int) -> dict[str
 def write_params(path: Path, root: Path, size: str, variant: str, seed: int) -> None:
     """Fill the default params.yaml with one run's choices."""
     yaml = YAML()
-    params = yaml.load(REPOSITORY / "params.yaml")
+    committed = subprocess.run(["git", "show", "HEAD:params.yaml"], cwd=path.parent, check=True, capture_output=True)
+    params = yaml.load(committed.stdout)
     height, width = (int(text) for text in size.split("x"))
     params["seed"] = seed
     params["synthetic"] = None

@@ -76,8 +76,8 @@ def write_images(samples: pd.DataFrame, dataset: Dataset, size: Image, path: Pat
 def write_truth(samples: pd.DataFrame, dataset: Dataset, size: Image, path: Path) -> None:
     """Gather true part masks into one store.
 
-    `dataset.truth` names a folder below the root that mirrors its folders and holds label images of the same names in PNG, with
-    0 background and 1, 2, ... parts from top to bottom. Images without one are unlabelled.
+    `dataset.truth` names a folder below the root that mirrors its folders and holds label images of the same names as
+    PNG: 0 background and 1, 2, ... parts from top to bottom. Images without one are unlabelled.
 
     Parameters
     ----------

@@ -1,0 +1,33 @@
+# Two commands for a fresh clone: `make demo` runs the whole method on synthetic people, `make test` the tests.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: demo test check clean
+
+demo: .venv/installed
+	dvc repro
+	@echo
+	@hcga figures
+	@echo
+	@echo "Per cent; 'hcga figures --help' explains the columns. Where to look next:"
+	@echo "  data/masks/r1.png r2.png r3.png    what co-parsing made of each round"
+	@echo "  .venv/bin/hcga masks --round r3 --pid 7    one identity: images, labels, masks, truth"
+	@echo "  .venv/bin/dvc plots show           curves, CMC and contact sheets on one page"
+	@echo "  params.yaml                        change a line, run .venv/bin/dvc repro again"
+
+test: .venv/installed
+	pytest
+
+check: .venv/installed
+	pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	ruff check .
+	ruff format --check .
+	mypy
+
+.venv/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
