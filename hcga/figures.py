@@ -10,20 +10,20 @@ import pandas as pd
 
 from hcga.errors import InputError
 
-# Column of the printed table -> where it stands in metrics.json.
+# Title in the printed table -> column of `collect_figures`.
 SHOWN = {
     "epoch": "epoch",
-    "mask fg IoU": "masks.iou_foreground",
-    "mask part IoU": "masks.iou_parts",
-    "foreground": "masks.foreground_share",
-    "agree prev": "masks.agreement_previous",
-    "agree head": "parsing_head.agreement",
-    "head fg IoU": "parsing_head.test_iou_foreground",
-    "Rank-1": "retrieval.rank1",
-    "Rank-5": "retrieval.rank5",
-    "Rank-10": "retrieval.rank10",
-    "mAP": "retrieval.mAP",
-    "mINP": "retrieval.mINP",
+    "mask fg IoU": "masks_iou_foreground",
+    "mask part IoU": "masks_iou_parts",
+    "foreground": "masks_foreground_share",
+    "agree prev": "masks_agreement_previous",
+    "agree head": "parsing_head_agreement",
+    "head fg IoU": "parsing_head_test_iou_foreground",
+    "Rank-1": "retrieval_rank1",
+    "Rank-5": "retrieval_rank5",
+    "Rank-10": "retrieval_rank10",
+    "mAP": "retrieval_mAP",
+    "mINP": "retrieval_mINP",
 }
 
 
@@ -55,7 +55,7 @@ def collect_figures(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a round, one column a figure, named `section.figure`; figures of no round are absent.
+        One row a round, one column a figure, named `section_figure` (a dot would be a path to plotting tools); figures of no round are absent.
     """
     rows = [{"round": name, **_flatten(values)} for name, values in metrics.items()]
     return pd.DataFrame(rows)
@@ -71,7 +71,7 @@ def format_figures(figures: pd.DataFrame) -> str:
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= _flatten(value, f"{prefix}{key}_") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
 
 
