@@ -13,16 +13,14 @@ from hcga.stores import fresh
 @stage("rounds")
 @click.option("--metrics", type=PATH, required=True, help="Folder of <round>.json.")
 @click.option("--history", type=PATH, required=True, help="Folder of <round>.csv.")
-@click.option("--cmc", type=PATH, required=True, help="Folder of <round>.csv.")
 @click.option("--report", type=PATH, required=True, help="Folder to write.")
-def main(params: SimpleNamespace, metrics: Path, history: Path, cmc: Path, report: Path) -> None:
-    """Collect the figures, training curves and CMC curves of the rounds of params.yaml."""
+def main(params: SimpleNamespace, metrics: Path, history: Path, report: Path) -> None:
+    """Collect the figures and training curves of the rounds of params.yaml."""
     rounds = list(params.rounds)
     figures = collect_figures({name: read_metrics(metrics / f"{name}.json") for name in rounds})
     tables = {
         "rounds": figures,
         "history": collect_curves({name: history / f"{name}.csv" for name in rounds}),
-        "cmc": collect_curves({name: cmc / f"{name}.csv" for name in rounds}),
     }
     with fresh(report) as draft:
         draft.mkdir()
