@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,8 +73,8 @@ def main(roots: tuple[Path, ...], work: Path, seeds: str, size: str, variants: s
 def run(clone: Path, root: Path, size: str, variant: str, seed: int) -> dict[str, dict[str, float]]:
     """Run the pipeline once and return the figures of each round."""
     write_params(clone / "params.yaml", root, size, variant, seed)
-    # The interpreter's own folder first: `dvc` and `python` of the stages are those that run this script.
-    subprocess.run([str(Path(sys.executable).parent / "dvc"), "repro"], cwd=clone, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(clone)}  # the clone's hcga, whatever is installed
+    subprocess.run([str(Path(sys.executable).parent / "dvc"), "repro"], cwd=clone, env=environment, check=True)
     figures = {}
     for name in ROUNDS:
         metrics = json.loads((clone / f"data/metrics/{name}.json").read_text(encoding="utf-8"))

@@ -14,6 +14,7 @@ from hcga.prnet import Card, PRNet
 from hcga.stores import fresh
 
 CARD = "hcga"  # the one key of the metadata: several would be written in random order
+ADAM = "adam"
 
 
 def save_model(network: PRNet, card: Card, path: Path) -> None:
@@ -60,7 +61,9 @@ def load_optimiser(optimiser: torch.optim.Adam, path: Path) -> None:
     InputError
         The file is missing or belongs to another network.
     """
-    tensors, _ = _load(path)
+    tensors, metadata = _load(path)
+    if metadata.get(CARD) != ADAM:
+        raise InputError(f"{path}: holds no state of an optimisation; run `dvc repro` from stage initialise")
     entries: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".")

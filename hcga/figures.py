@@ -55,7 +55,8 @@ def collect_figures(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a round, one column a figure, named `section_figure` (a dot would be a path to plotting tools); figures of no round are absent.
+        One row a round, one column a figure, named `section_figure` (a dot would be a path to plotting tools);
+        figures of no round are absent.
     """
     rows = [{"round": name, **_flatten(values)} for name, values in metrics.items()]
     return pd.DataFrame(rows)

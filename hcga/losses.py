@@ -70,9 +70,10 @@ def triplet_loss(features: torch.Tensor, identities: torch.Tensor, margin: float
     () float
         Mean over anchors of max(0, farthest positive - nearest negative + margin).
     """
-    features = features.float()
-    squared = features.square().sum(1)
-    distances = (squared[:, None] + squared[None] - 2 * features @ features.T).clamp(min=1e-12).sqrt()
+    with torch.autocast(features.device.type, enabled=False):  # distances are small beside the features
+        features = features.float()
+        squared = features.square().sum(1)
+        distances = (squared[:, None] + squared[None] - 2 * features @ features.T).clamp(min=1e-12).sqrt()
     same = identities[:, None] == identities[None]
     positive = distances.where(same, distances.new_tensor(-torch.inf)).amax(1)
     negative = distances.where(~same, distances.new_tensor(torch.inf)).amin(1)

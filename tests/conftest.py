@@ -1,0 +1,95 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from hcga.datasets.synthetic import synthesise
+from hcga.params import Params, load_params
+from hcga.samples import write_samples
+from hcga.stores import write_store
+
+ROOT = Path(__file__).parent.parent
+TINY_SET = {
+    "seed": 3,
+    "train_identities": 4,
+    "test_identities": 3,
+    "images_per_identity": 4,
+    "cameras": 2,
+    "height": 64,
+    "width": 32,
+    "distractors": 2,
+    "query_occlusion": 0.9,
+    "other_occlusion": 0.15,
+}
+
+WriteParams = Callable[..., Path]
+
+
+def change(values: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Set dotted keys in nested mappings; `...` deletes a key."""
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        section = values
+        for name in sections:
+            section = section[name]
+        if value is ...:
+            del section[last]
+        else:
+            section[last] = value
+
+
+@pytest.fixture(scope="session")
+def default_params() -> Params:
+    return load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def write_params(tmp_path: Path) -> WriteParams:
+    """Give a function that writes the default params.yaml with changes, such as {"gam.t": 2, "train.flip": ...}."""
+
+    def write(changes: dict[str, Any], path: Path = tmp_path / "params.yaml") -> Path:
+        values = YAML(typ="safe").load(ROOT / "params.yaml")
+        change(values, changes)
+        YAML(typ="safe").dump(values, path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder of synthetic people, 4 that train and 3 that test, 64 x 32 pixels; to be read only."""
+    root = tmp_path_factory.mktemp("tiny") / "set"
+    synthesise(root, **TINY_SET)
+    return root
+
+
+@pytest.fixture
+def workspace_folder(tmp_path: Path) -> Path:
+    """Give a checkout with the repository's dvc.yaml and params.yaml, as after round r1.
+
+    Identity 3 has two training images, identity 8 one; r1 has masks and figures, r2 and r3 nothing.
+    """
+    root = tmp_path / "checkout"
+    (root / "data" / "metrics").mkdir(parents=True)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, root)
+    rows = [("train", 3, 1), ("train", 3, 2), ("train", 8, 1), ("query", 4, 1), ("gallery", 4, 2)]
+    samples = [(split, pid, camid, 1, 1, f"{split}/{pid}_{camid}.jpg") for split, pid, camid in rows]
+    write_samples(
+        pd.DataFrame(samples, columns=["split", "pid", "camid", "sequence", "frame", "path"]), root / "data/samples.csv"
+    )
+    rng = np.random.default_rng(0)
+    images, masks = rng.integers(0, 256, (5, 16, 8, 3), np.uint8), rng.integers(0, 4, (3, 4, 2), np.uint8)
+    write_store(root / "data/images.zarr", {"images": images})
+    write_store(root / "data/truth.zarr", {})
+    write_store(root / "data/masks/r1.zarr", {"masks": masks, "labels": masks + 20})
+    figures = {"epoch": 4, "retrieval": {"rank1": 43.21, "mAP": 32.1}, "masks": {"iou_foreground": 65.4}}
+    (root / "data/metrics/r1.json").write_text(json.dumps(figures), encoding="utf-8")
+    return root

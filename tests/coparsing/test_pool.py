@@ -1,0 +1,60 @@
+"""The pool of processes: it changes no label and hides no error."""
+
+import numpy as np
+import pytest
+import torch
+
+from hcga.coparsing.identity import label_identity
+from hcga.coparsing.pool import available_cores, label_identities
+from hcga.stores import write_store
+
+SEED = (5, 2)
+# Rows of different numbers, shuffled among each other; no order by size is that of pids or of rows.
+IDENTITIES = {3: np.array([1, 4]), 9: np.array([0, 2, 5, 8]), 12: np.array([3]), 40: np.array([6, 7, 9])}
+CAMIDS = np.array([1, 1, 1, 4, 2, 2, 1, 1, 2, 3])
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    """Path of a store with the features of ten images."""
+    path = tmp_path_factory.mktemp("pool") / "features.zarr"
+    values = np.random.default_rng(0).normal(size=(10, 5, 8, 8)).astype(np.float16)
+    write_store(path, {"features": values}, epoch=2)
+    return path, values
+
+
+@pytest.fixture(scope="module")
+def params(default_params):
+    return default_params.coparse.model_copy(update={"iterations": 4, "min_labels": 2, "pairs": "camera"})
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_identity_gets_the_labels_it_gets_alone(workers, features, params):
+    """So neither the number of workers nor their order changes a byte."""
+    path, values = features
+    settings = params.model_copy(update={"workers": workers})
+    found = dict(label_identities(path, IDENTITIES, CAMIDS, settings, SEED))
+    assert sorted(found) == sorted(IDENTITIES)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for pid, rows in IDENTITIES.items():
+            alone = label_identity(values[rows], CAMIDS[rows], params, (*SEED, pid))
+            assert found[pid].labels.tobytes() == alone.labels.tobytes()
+            assert found[pid][1:] == alone[1:]
+    finally:
+        torch.set_num_threads(threads)
+    # Identity 12 has the features of one image; with another pid's seed it would have other labels.
+    assert len({found[pid].labels[0].tobytes() for pid in IDENTITIES}) == len(IDENTITIES)
+
+
+def test_error_of_a_worker_surfaces(features, params):
+    settings = params.model_copy(update={"workers": 1})
+    beyond = {3: np.array([1, 4]), 9: np.array([9, 11])}
+    camids = np.ones(12, np.int64)
+    with pytest.raises(IndexError, match="out of bounds"):
+        list(label_identities(features[0], beyond, camids, settings, SEED))
+
+
+def test_one_worker_a_core_at_least():
+    assert available_cores() >= 1

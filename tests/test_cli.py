@@ -1,0 +1,188 @@
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from conftest import ROOT
+from PIL import Image
+
+import hcga
+from hcga.cli import main
+from hcga.masks import UNLABELLED
+from hcga.pictures import colour_labels, overlay
+from hcga.samples import write_samples
+from hcga.stores import array, open_store, write_store
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(workspace_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Give a function that calls `hcga` inside the checkout."""
+    monkeypatch.chdir(workspace_folder)
+    return lambda *arguments: CliRunner().invoke(main, arguments)
+
+
+def fails(result: Result, *fragments: str) -> None:
+    """Check for exit code 1 and one message without a traceback."""
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert "Traceback" not in result.stderr
+    assert all(fragment in result.stderr for fragment in fragments), result.stderr
+
+
+def test_help_says_what_each_command_does() -> None:
+    for arguments in (["--help"], ["-h"]):
+        text = CliRunner().invoke(main, arguments).output
+        assert "Human Co-parsing Guided Alignment" in text
+        assert all(f"\n  {name} " in text for name in ("figures", "masks", "rounds"))
+    for name, fragments in {
+        "figures": ["--csv", "agree prev same label as in the round before"],
+        "masks": ["--round", "--pid", "-o, --output", "masks-ROUND-PID.png"],
+        "rounds": ["--count", "--epochs-each", "keeping everything else and the comments"],
+    }.items():
+        result = CliRunner().invoke(main, [name, "--help"])
+        assert result.exit_code == 0
+        assert not [fragment for fragment in fragments if fragment not in " ".join(result.output.split())]
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert hcga.__version__ in CliRunner().invoke(main, ["--version"]).output
+
+
+def test_figures_prints_a_row_a_round_and_says_what_is_missing(run: Run) -> None:
+    result = run("figures")
+    assert result.exit_code == 0
+    header, *rows = result.stdout.splitlines()
+    assert header.split() == ["round", "epoch", "mask", "fg", "IoU", "Rank-1", "mAP"]
+    assert [row.split() for row in rows] == [["r1", "4", "65.4", "43.2", "32.1"]]
+    assert result.stderr == "no figures yet of r2, r3: run `dvc repro`\n"
+
+
+def test_figures_as_csv_has_all_of_them(run: Run) -> None:
+    Path("data/metrics/r2.json").write_text(json.dumps({"epoch": 8, "retrieval": {"mINP": 1.25}}), encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(run("figures", "--csv").stdout)))
+    assert [row["round"] for row in rows] == ["r1", "r2"]
+    values = {value for row in rows for value in row.values()}
+    assert {"43.21", "32.1", "65.4", "1.25"} <= values
+
+
+def test_figures_work_from_a_folder_below(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("data/metrics")
+    assert run("figures").exit_code == 0
+
+
+def test_figures_before_the_first_run(run: Run) -> None:
+    Path("data/metrics/r1.json").unlink()
+    fails(run("figures"), "data/metrics/r1.json: no figures of this round yet; run `dvc repro`")
+
+
+def test_masks_draws_images_labels_and_masks(run: Run) -> None:
+    result = run("masks", "--round", "r1", "--pid", "3")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == "masks-r1-3.png"
+    picture = np.asarray(Image.open("masks-r1-3.png"))
+    images = np.asarray(array(open_store(Path("data/images.zarr")), "images")[:2])
+    masks = np.asarray(array(open_store(Path("data/masks/r1.zarr")), "masks")[:2])
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (16, 8, 3))[:, :, 0]
+    tops = []
+    for row in (images, colour_labels(masks + 20), overlay(images, masks)):
+        places = [np.argwhere((windows == tile).all((2, 3, 4))).tolist() for tile in row]
+        assert [len(found) for found in places] == [1, 1]
+        (first, second) = (found[0] for found in places)
+        assert first[0] == second[0]
+        assert first[1] < second[1]
+        tops.append(first[0])
+    assert tops == sorted(tops)
+
+
+def test_masks_draws_the_truth_where_there_is_one(run: Run) -> None:
+    assert run("masks", "--round", "r1", "--pid", "8", "-o", "without.png").exit_code == 0
+    truth = np.full((5, 16, 8), UNLABELLED, np.uint8)
+    truth[2] = 2
+    write_store(Path("data/truth.zarr"), {"truth": truth})
+    result = run("masks", "--round", "r1", "--pid", "8", "--output", "with.png")
+    assert result.stdout.strip() == "with.png"
+    without, drawn = (np.asarray(Image.open(name)) for name in ("without.png", "with.png"))
+    assert drawn.shape[0] == without.shape[0] + 20
+    image = np.asarray(array(open_store(Path("data/images.zarr")), "images")[2:3])
+    windows = np.lib.stride_tricks.sliding_window_view(drawn, (16, 8, 3))[:, :, 0]
+    assert (windows == overlay(image, truth[2:3])[0]).all((2, 3, 4)).any()
+
+
+def test_masks_of_a_round_without_labels_shows_the_images(run: Run) -> None:
+    nothing = np.full((3, 4, 2), UNLABELLED, np.uint8)
+    write_store(Path("data/masks/r2.zarr"), {"masks": nothing, "labels": nothing})
+    assert run("masks", "--round", "r2", "--pid", "8").exit_code == 0
+    picture = np.asarray(Image.open("masks-r2-8.png"))
+    image = np.asarray(array(open_store(Path("data/images.zarr")), "images")[2])
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (16, 8, 3))[:, :, 0]
+    assert (windows == image).all((2, 3, 4)).sum() == 3
+
+
+def test_masks_names_what_does_not_exist(run: Run) -> None:
+    fails(run("masks", "--round", "r9", "--pid", "3"), "no round 'r9' in params.yaml; known: r1, r2, r3")
+    fails(run("masks", "--round", "r2", "--pid", "3"), "data/masks/r2.zarr: no readable store", "`dvc repro`")
+    fails(
+        run("masks", "--round", "r1", "--pid", "7"), "identity 7 is not among the 2 training identities; nearest: 8, 3"
+    )
+    fails(run("masks", "--round", "r1", "--pid", "4"), "identity 4 is not among")  # tested, not trained
+    assert not list(Path().glob("*.png"))
+
+
+def test_rounds_writes_params_and_names_what_to_look_at(run: Run) -> None:
+    result = run("rounds", "--count", "6", "--epochs-each", "20")
+    assert result.exit_code == 0
+    assert result.stdout == "params.yaml: 6 rounds, 120 epochs in all\n"
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    assert "  r6: {prev: r5, until_epoch: 120}" in text
+    original = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert text.split("\nrounds:")[0] == original.split("\nrounds:")[0]
+
+
+def test_rounds_warns_of_milestones_behind_the_end(run: Run) -> None:
+    result = run("rounds", "--count", "1", "--epochs-each", "1")
+    assert "lie behind the last epoch" in result.stderr
+    assert run("rounds", "--count", "9", "--epochs-each", "99").stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [("--count", "0", "--epochs-each", "2"), ("--count", "2", "--epochs-each", "0")])
+def test_rounds_of_no_length_are_refused(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run("rounds", *arguments)
+    assert result.exit_code == 2
+    assert "is not in the range x>=1" in result.stderr
+    assert Path("params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("figures",), ("masks", "--round", "r1", "--pid", "3"), ("rounds", "--count", "2", "--epochs-each", "2")],
+    ids=lambda arguments: arguments[0],
+)
+def test_mistakes_in_params_and_strange_folders_are_one_message(
+    run: Run, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("params.yaml").write_text("seed: x\n", encoding="utf-8")
+    fails(run(*arguments), "seed: 'x' (str)")
+    Path("params.yaml").unlink()
+    fails(run(*arguments), "params.yaml: no such file")
+    monkeypatch.chdir(tmp_path)
+    fails(run(*arguments), "no dvc.yaml here or above; change into the checkout")
+
+
+def test_a_missing_samples_table_is_named(run: Run) -> None:
+    Path("data/samples.csv").unlink()
+    fails(run("masks", "--round", "r1", "--pid", "3"), "samples.csv: no such file; run `dvc repro prepare`")
+
+
+def test_identities_are_read_from_the_table(run: Run) -> None:
+    from hcga.samples import read_samples
+
+    samples = read_samples(Path("data/samples.csv"))
+    write_samples(samples.replace({"pid": {8: 80}}), Path("data/samples.csv"))
+    assert run("masks", "--round", "r1", "--pid", "80").exit_code == 0

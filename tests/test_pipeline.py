@@ -1,0 +1,329 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, TINY_SET, change
+from PIL import Image
+from ruamel.yaml import YAML
+
+from hcga.checkpoints import load_model
+from hcga.samples import read_samples
+from hcga.stores import array, open_store
+
+pytestmark = pytest.mark.slow
+
+ROUNDS = {"r1": {"prev": "init", "until_epoch": 1}, "r2": {"prev": "r1", "until_epoch": 2}}
+TINY = {
+    "device": "cpu",
+    "synthetic": TINY_SET | {"test_identities": 4},
+    "image": {"height": 64, "width": 32},
+    "backbone.weights": "none",
+    "backbone.channels": 16,
+    "coparse.iterations": 4,
+    "coparse.workers": 2,
+    "train.identities": 2,
+    "train.images": 2,
+    "train.warmup_epochs": 0,
+    "train.milestones": [1],
+    "evaluate.features": "F+P",
+    "rounds": ROUNDS,
+}
+ONCE = {"check", "synthesise", "prepare", "initialise", "report"}
+EACH = ("extract", "coparse", "train", "embed", "evaluate")
+ALL = ONCE | {f"{verb}@{key}" for verb in EACH for key in ROUNDS}
+
+
+class Checkout:
+    """A repository of its own with a tiny params.yaml, whose stages run its own copy of `hcga`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.params = folder / "params.yaml"
+        settings = folder.parent / "settings"
+        self._environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(settings),
+            "DVC_GLOBAL_CONFIG_DIR": str(settings),
+            "DVC_SYSTEM_CONFIG_DIR": str(settings),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=900, check=False
+        )
+
+    def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "dvc", *arguments)
+
+    def repro(self, *arguments: str) -> set[str]:
+        """Run `dvc repro`; return the stages whose commands ran."""
+        done = self.dvc("repro", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage '")}
+
+    def status(self) -> set[str]:
+        """Return the stages whose own deps, params or outputs changed."""
+        found = self.dvc("status", "--json")
+        assert found.returncode == 0, found.stderr
+        return set(json.loads(found.stdout))
+
+    def change(self, changes: dict[str, Any]) -> None:
+        values = YAML(typ="safe").load(self.params)
+        change(values, changes)
+        YAML(typ="safe").dump(values, self.params)
+
+    @contextmanager
+    def changed(self, changes: dict[str, Any]) -> Iterator[None]:
+        """Change params.yaml for a while, then put it, dvc.lock and the outputs back."""
+        kept = [
+            self.params,
+            self.folder / "dvc.lock",
+            *(self.folder / "data" / "metrics").iterdir(),
+        ]  # not in the cache
+        before = {path: path.read_bytes() for path in kept}
+        self.change(changes)
+        try:
+            yield
+        finally:
+            for path, content in before.items():
+                path.write_bytes(content)
+            done = self.dvc("checkout", "--force", "--quiet")
+            assert done.returncode == 0, done.stderr
+
+    def outputs(self) -> dict[str, bytes]:
+        """Read all that the stages wrote, save for the note of stage check, which carries nothing."""
+        files = (path for path in (self.folder / "data").rglob("*") if path.is_file())
+        found = {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
+        found.pop("data/checked.txt", None)
+        return found
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Give a checkout in which `dvc repro` has run once."""
+    folder = tmp_path_factory.mktemp("pipeline") / "checkout"
+    folder.mkdir()
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("hcga", "pipeline"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    made = Checkout(folder)
+    made.change(TINY)
+    for command in (("git", "init", "-q"), (sys.executable, "-m", "dvc", "init", "-q")):
+        done = made.run(*command)
+        assert done.returncode == 0, done.stderr
+    assert made.repro() == ALL
+    return made
+
+
+def test_a_second_run_does_nothing(checkout: Checkout) -> None:
+    assert checkout.status() == set()
+    assert checkout.repro() == set()
+
+
+def test_all_outputs_are_there_and_nothing_else(checkout: Checkout) -> None:
+    lock = YAML(typ="safe").load(checkout.folder / "dvc.lock")["stages"]
+    outs = {out["path"] for stage in lock.values() for out in stage["outs"]}
+    assert set(lock) == ALL
+    assert all((checkout.folder / out).exists() for out in outs)
+    stray = [f for f in checkout.outputs() if not any(f == out or f.startswith(f"{out}/") for out in outs)]
+    assert [name for name in stray if not name.endswith(".gitignore")] == []
+    assert not [name for name in stray if ".part" in name]
+
+
+def test_rows_of_table_images_masks_and_embeddings_belong_together(checkout: Checkout) -> None:
+    data = checkout.folder / "data"
+    samples = read_samples(data / "samples.csv")
+    train = int((samples["split"] == "train").sum())
+    images, truth = (array(open_store(data / f"{name}.zarr"), name) for name in ("images", "truth"))
+    assert images.shape == (len(samples), 64, 32, 3)
+    assert truth.shape == (len(samples), 64, 32)
+    first = np.asarray(Image.open(data / "synthetic" / samples["path"][0]))
+    np.testing.assert_array_equal(np.asarray(images[0]), first)
+    for key in ROUNDS:
+        masks = open_store(data / "masks" / f"{key}.zarr")
+        assert array(masks, "masks").shape == array(masks, "labels").shape == (train, 16, 8)
+        assert set(np.unique(np.asarray(array(masks, "masks")[:])).tolist()) <= {0, 1, 2, 3}
+        features = array(open_store(data / "features" / f"{key}.zarr"), "features")
+        assert features.shape == (train, 16, 16, 8)
+        assert array(open_store(data / "embeddings" / f"{key}.zarr"), "parts").shape == (len(samples), 3, 16)
+        assert len(pd.read_csv(data / "masks" / f"{key}.csv")) == TINY_SET["train_identities"]
+        with Image.open(data / "masks" / f"{key}.png") as sheet:
+            assert sheet.format == "PNG"
+
+
+def test_rounds_go_on_from_each_other(checkout: Checkout) -> None:
+    data = checkout.folder / "data"
+    epochs = {name: load_model(data / "models" / f"{name}.safetensors")[1].epoch for name in ("init", *ROUNDS)}
+    assert epochs == {"init": 0, "r1": 1, "r2": 2}
+    used = {name: open_store(data / "features" / f"{name}.zarr").attrs["epoch"] for name in ROUNDS}
+    assert used == {"r1": 0, "r2": 1}
+    history = [pd.read_csv(data / "history" / f"{name}.csv") for name in ROUNDS]
+    assert [table["epoch"].tolist() for table in history] == [[1], [2]]
+    assert history[1]["learning_rate"][0] == pytest.approx(0.1 * history[0]["learning_rate"][0])  # milestone 1
+
+
+def test_figures_are_sane(checkout: Checkout) -> None:
+    for number, key in enumerate(ROUNDS):
+        figures = json.loads((checkout.folder / "data" / "metrics" / f"{key}.json").read_text(encoding="utf-8"))
+        assert figures.pop("epoch") == number + 1
+        retrieval = figures["retrieval"]
+        assert (retrieval.pop("queries"), retrieval.pop("invalid_queries")) == (8, 0)
+        assert retrieval["rank1"] <= retrieval["rank5"] <= retrieval["rank10"] == 100  # of 10 gallery images
+        assert all(0 <= value <= 100 for section in figures.values() for value in section.values())
+        assert figures["masks"]["iou_foreground"] > 5
+        assert ("agreement_previous" in figures["masks"]) == (number > 0)
+        cmc = pd.read_csv(checkout.folder / "data" / "cmc" / f"{key}.csv")
+        assert cmc["cmc"].is_monotonic_increasing
+        assert cmc["cmc"][0] == retrieval["rank1"]
+
+
+def test_the_plots_of_dvc_yaml_find_their_columns(checkout: Checkout) -> None:
+    plots = YAML(typ="safe").load(checkout.folder / "dvc.yaml")["plots"]
+    for plot in plots:
+        for body in plot.values():
+            for path, names in body["y"].items():
+                columns = pd.read_csv(checkout.folder / path).columns
+                wanted = {body["x"], *([names] if isinstance(names, str) else names)}
+                assert wanted <= set(columns), path
+    done = checkout.dvc("plots", "show", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "error" not in done.stderr.lower()
+    shown = checkout.dvc("metrics", "show", "--json")
+    assert set(json.loads(shown.stdout)[""]["data"]) == {f"data/metrics/{key}.json" for key in ROUNDS}
+
+
+ROUND_STAGES = {verb: {f"{verb}@{key}" for key in ROUNDS} for verb in EACH}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"evaluate.features": "I+F+P"}, ROUND_STAGES["evaluate"]),
+        ({"coparse.back_weight": 0.0}, ROUND_STAGES["coparse"]),
+        ({"gam.t": None}, ROUND_STAGES["train"] | ROUND_STAGES["embed"]),
+        ({"train.margin": 0.5}, ROUND_STAGES["train"] | {"initialise"}),
+        ({"image.height": 96}, {"prepare"}),
+        ({"synthetic.seed": 8}, {"synthesise"}),
+        ({"rounds.r2": ...}, {"report"}),
+        ({"rounds.r2.until_epoch": 3}, {"report", "train@r2"}),
+        ({"rounds.r3": {"prev": "r2", "until_epoch": 3}}, {"report"} | {f"{verb}@r3" for verb in EACH}),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
+)
+def test_a_change_of_params_touches_only_its_stages(
+    checkout: Checkout, changes: dict[str, Any], expected: set[str]
+) -> None:
+    before = checkout.params.read_bytes()
+    checkout.change(changes)
+    try:
+        assert checkout.status() - {"check"} == expected
+    finally:
+        checkout.params.write_bytes(before)
+
+
+def test_a_matching_ablation_reruns_matching_alone(checkout: Checkout) -> None:
+    metrics = checkout.folder / "data" / "metrics" / "r2.json"
+    before = metrics.read_bytes()
+    with checkout.changed({"evaluate.features": "I"}):
+        assert checkout.repro() == {"check", "evaluate@r1", "evaluate@r2", "report"}
+        assert metrics.read_bytes() != before
+    assert metrics.read_bytes() == before
+    assert checkout.status() == set()
+
+
+def test_a_round_less_reruns_the_report_alone(checkout: Checkout) -> None:
+    with checkout.changed({"rounds.r2": ...}):
+        assert checkout.repro() == {"check", "report"}
+        assert pd.read_csv(checkout.folder / "data" / "report" / "rounds.csv")["round"].tolist() == ["r1"]
+    assert checkout.status() == set()
+
+
+def test_stages_give_the_same_bytes_again(checkout: Checkout) -> None:
+    lock, outputs = (checkout.folder / "dvc.lock").read_bytes(), checkout.outputs()
+    for stage in ("coparse@r2", "train@r2"):
+        assert checkout.repro("--force", "--single-item", stage) == {stage}
+    assert (checkout.folder / "dvc.lock").read_bytes() == lock
+    assert checkout.outputs() == outputs
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gam.tt": 3}, "gam.tt: unknown key; did you mean 't'?"),
+        ({"gam.t": 0}, "gam.t: 0 (int)"),
+        ({"part_classes": "four"}, "part_classes: 'four' (str)"),
+        ({"image.height": 100}, "image.height: 100 (int)"),
+        ({"rounds.r2.prev": "r9"}, "rounds.r2.prev is 'r9', but there is no such round; known: init, r1, r2"),
+        ({"rounds": {1: {"prev": "init", "until_epoch": 1}}}, "rounds.1"),
+        ({"rounds": {}}, "rounds: {}"),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
+)
+def test_bad_params_stop_in_stage_check_and_outputs_stay(
+    checkout: Checkout, changes: dict[str, Any], message: str
+) -> None:
+    outputs = checkout.outputs()
+    with checkout.changed(changes):
+        done = checkout.dvc("repro")
+        assert done.returncode != 0
+        assert f"Error: params.yaml: 1 problem(s)\n  {message}" in done.stderr
+        assert "failed to reproduce 'check'" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert checkout.outputs() == outputs
+
+
+@pytest.fixture
+def own_set(checkout: Checkout) -> Iterator[Path]:
+    """Give a copy of the data set beside the pipeline's own, with dataset.root set to it."""
+    root = shutil.copytree(checkout.folder / "data" / "synthetic", checkout.folder / "raw")
+    with checkout.changed({"dataset.root": "raw"}):
+        yield root
+    shutil.rmtree(root)
+
+
+def test_a_truncated_image_stops_in_prepare_and_outputs_stay(checkout: Checkout, own_set: Path) -> None:
+    outputs = checkout.outputs()
+    assert {"data/samples.csv", "data/images.zarr/zarr.json"} <= set(outputs)
+    image = sorted((own_set / "query").iterdir())[3]
+    content = image.read_bytes()
+    image.unlink()  # it may be a link into the cache
+    image.write_bytes(content[: len(content) // 2])
+    done = checkout.dvc("repro")
+    assert done.returncode != 0
+    assert f"Error: raw/query/{image.name}: cannot be decoded" in done.stderr
+    assert "failed to reproduce 'prepare'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert checkout.outputs() == outputs
+
+
+def test_an_identity_that_trains_and_is_tested_stops_in_prepare(checkout: Checkout, own_set: Path) -> None:
+    outputs = checkout.outputs()
+    image = min((own_set / "bounding_box_train").iterdir())
+    shutil.copy(image, own_set / "query")
+    done = checkout.dvc("repro")
+    assert done.returncode != 0
+    assert f"identity {int(image.name[:4])} both trains (bounding_box_train/{image.name})" in done.stderr
+    assert checkout.outputs() == outputs
+
+
+def test_a_missing_data_set_is_named_and_outputs_stay(checkout: Checkout) -> None:
+    outputs = checkout.outputs()
+    with checkout.changed({"dataset.root": "nowhere"}):
+        done = checkout.dvc("repro")
+        assert done.returncode != 0
+        assert "nowhere" in done.stderr
+        assert checkout.outputs() == outputs

@@ -1,0 +1,159 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hcga.errors import InputError
+from hcga.samples import COLUMNS, arrange, hold_out, identities, read_samples, write_samples
+
+
+def table(*rows: tuple[str, int, int, int, int]) -> pd.DataFrame:
+    """Build a sample table from (split, pid, camid, sequence, frame)."""
+    paths = [f"{split}/{pid}_c{camid}s{sequence}_{frame}.jpg" for split, pid, camid, sequence, frame in rows]
+    return pd.DataFrame([(*row, path) for row, path in zip(rows, paths, strict=True)], columns=list(COLUMNS))
+
+
+SMALL = table(
+    ("train", 3, 1, 1, 10),
+    ("train", 5, 1, 1, 10),
+    ("query", 2, 1, 1, 1),
+    ("gallery", 2, 2, 1, 1),
+    ("gallery", -1, 2, 1, 5),
+    ("gallery", 0, 1, 1, 5),
+)
+
+
+def keys(samples: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return list(samples[list(COLUMNS[:5])].itertuples(index=False, name=None))
+
+
+def test_rows_are_sorted_by_split_identity_camera_sequence_and_frame() -> None:
+    expected = [
+        ("train", 3, 1, 1, 9),
+        ("train", 3, 1, 1, 10),  # as a number: 9 before 10
+        ("train", 3, 1, 2, 1),
+        ("train", 3, 2, 1, 0),
+        ("train", 20, 1, 1, 0),
+        ("query", 4, 1, 1, 0),
+        ("gallery", -1, 1, 1, 0),
+        ("gallery", 0, 9, 1, 0),
+        ("gallery", 4, 2, 1, 0),
+    ]
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(len(expected))
+        arranged = arrange(table(*(expected[i] for i in order)).assign(extra=1))
+        assert keys(arranged) == expected
+        assert list(arranged.index) == list(range(len(expected)))
+        assert tuple(arranged.columns) == COLUMNS
+
+
+def test_the_path_decides_where_all_else_is_equal() -> None:
+    samples = pd.concat([SMALL, SMALL.iloc[[0]].assign(path="a.jpg")])
+    assert list(arrange(samples)["path"][:2]) == ["a.jpg", SMALL["path"][0]]
+
+
+@pytest.mark.parametrize("split", ["train", "query", "gallery"])
+def test_an_empty_split_is_named(split: str) -> None:
+    with pytest.raises(InputError, match=rf"split {split} holds no image; look at dataset\.root"):
+        arrange(SMALL[SMALL["split"] != split])
+
+
+def test_an_unknown_split_is_named() -> None:
+    with pytest.raises(InputError, match="unknown split 'val'; known: train, query, gallery"):
+        arrange(pd.concat([SMALL, table(("val", 9, 1, 1, 1))]))
+
+
+@pytest.mark.parametrize("pid", [-1, 0])
+@pytest.mark.parametrize("split", ["train", "query"])
+def test_junk_and_distractors_belong_to_the_gallery(split: str, pid: int) -> None:
+    with pytest.raises(
+        InputError, match=rf"{split}/{pid}_c1s1_7\.jpg: pid {pid} .* in split {split}; only the gallery"
+    ):
+        arrange(pd.concat([SMALL, table((split, pid, 1, 1, 7))]))
+
+
+@pytest.mark.parametrize("split", ["query", "gallery"])
+def test_an_identity_that_trains_and_is_tested_is_named_with_both_files(split: str) -> None:
+    with pytest.raises(InputError) as caught:
+        arrange(pd.concat([SMALL, table((split, 3, 1, 1, 7))]))
+    message = str(caught.value)
+    assert message.startswith(
+        f"identity 3 both trains (train/3_c1s1_10.jpg) and is tested ({split}/3_c1s1_7.jpg); 1 such"
+    )
+    assert "remove them" in message
+
+
+def test_identities_are_the_training_rows_by_pid() -> None:
+    samples = arrange(pd.concat([SMALL, table(("train", 3, 2, 1, 0), ("train", 4, 1, 1, 0))]))
+    rows = identities(samples)
+    assert list(rows) == [3, 4, 5]
+    assert [found.tolist() for found in rows.values()] == [[0, 1], [2], [3]]
+    assert all(isinstance(pid, int) for pid in rows)
+
+
+def people(count: int, cameras: int = 3, images: int = 2) -> pd.DataFrame:
+    rows = [
+        ("train", pid, camid, 1, frame)
+        for pid in range(10, 10 + count)
+        for camid in range(1, cameras + 1)
+        for frame in range(images)
+    ]
+    test = [("query", 1, 1, 1, 1), ("gallery", 1, 2, 1, 1), ("gallery", 0, 2, 1, 1), ("gallery", -1, 2, 1, 1)]
+    return arrange(table(*rows, *test))
+
+
+def test_validation_identities_are_disjoint_and_replace_the_test_identities() -> None:
+    samples = people(10)
+    held = hold_out(samples, 0.3, 0)
+    pids = {split: set(held.loc[held["split"] == split, "pid"]) for split in ("train", "query", "gallery")}
+    assert pids["query"] == pids["gallery"]
+    assert len(pids["query"]) == 3
+    assert pids["train"] == set(range(10, 20)) - pids["query"]
+    assert set(held["path"]) == set(samples.loc[samples["split"] == "train", "path"])
+
+
+def test_validation_queries_are_the_first_of_each_camera_and_have_matches_elsewhere() -> None:
+    held = hold_out(people(10), 0.3, 0)
+    queries, gallery = (held[held["split"] == split] for split in ("query", "gallery"))
+    assert (queries["frame"] == 0).all()
+    assert len(queries) == 3 * 3
+    for query in queries.itertuples():
+        assert ((gallery["pid"] == query.pid) & (gallery["camid"] != query.camid)).any()
+
+
+def test_the_hold_out_follows_from_its_seed_alone() -> None:
+    samples = people(20)
+    first = hold_out(samples, 0.2, 0)
+    assert hold_out(samples, 0.2, 0).equals(first)
+    others = [hold_out(samples, 0.2, seed) for seed in range(1, 4)]
+    assert not any(other.equals(first) for other in others)
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.01, 1), (0.2, 1), (0.5, 2), (0.6, 2)])
+def test_at_least_one_identity_is_held_out(share: float, held: int) -> None:
+    found = hold_out(people(4), share, 0)
+    assert found.loc[found["split"] == "query", "pid"].nunique() == held
+
+
+@pytest.mark.parametrize(("count", "share"), [(2, 0.01), (4, 0.9), (1, 0.5)])
+def test_at_least_two_identities_go_on_training(count: int, share: float) -> None:
+    with pytest.raises(InputError, match=rf"dataset\.validation: {share} of {count} .* fewer than 2"):
+        hold_out(people(count), share, 0)
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    samples = arrange(SMALL)
+    write_samples(samples, tmp_path / "samples.csv")
+    assert read_samples(tmp_path / "samples.csv").equals(samples)
+    assert (tmp_path / "samples.csv").read_bytes().startswith(b"split,pid,camid,sequence,frame,path\ntrain,3,1,1,10,")
+
+
+def test_a_missing_table_or_column_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "samples.csv"
+    with pytest.raises(InputError, match=r"samples\.csv: no such file; run `dvc repro prepare`"):
+        read_samples(path)
+    SMALL.drop(columns="camid").to_csv(path)
+    with pytest.raises(InputError, match=r"samples\.csv: column camid is missing"):
+        read_samples(path)

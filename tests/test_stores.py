@@ -1,0 +1,199 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from hcga import stores
+from hcga.errors import InputError
+from hcga.stores import add_array, array, fresh, open_store, read_rows, write_store, writing
+
+
+def values(count: int = 7) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        "features": rng.normal(size=(count, 3, 4, 2)).astype(np.float16),
+        "visible": rng.random((count, 3)) < 0.5,
+        "masks": rng.integers(0, 256, (count, 4, 2), dtype=np.uint8),
+    }
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    write_store(tmp_path / "a.zarr", values(), epoch=3, source="hcnet")
+    return tmp_path / "a.zarr"
+
+
+def test_what_was_written_is_read(store: Path) -> None:
+    opened = open_store(store)
+    for name, expected in values().items():
+        found = np.asarray(array(opened, name)[:])
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    assert dict(opened.attrs) == {"epoch": 3, "source": "hcnet"}
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_few_rows_and_none(tmp_path: Path, count: int) -> None:
+    write_store(tmp_path / "a.zarr", values(count))
+    for name, expected in values(count).items():
+        np.testing.assert_array_equal(np.asarray(array(open_store(tmp_path / "a.zarr"), name)[:]), expected)
+
+
+def test_equal_content_is_equal_bytes_without_times_or_paths(tmp_path: Path, store: Path) -> None:
+    other = tmp_path / "elsewhere" / "b.zarr"
+    write_store(other, values(), source="hcnet", epoch=3)  # attributes in another order
+    assert content(other) == content(store)
+    assert not [name for name, data in content(store).items() if str(tmp_path).encode() in data or b".part" in data]
+    group = json.loads((store / "zarr.json").read_text())
+    assert group == {"attributes": {"epoch": 3, "source": "hcnet"}, "zarr_format": 3, "node_type": "group"}
+    assert json.loads((store / "masks" / "zarr.json").read_text())["attributes"] == {}
+
+
+def test_rows_may_come_in_pieces_of_any_size(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = values()["features"]
+    row_bytes = expected[0].nbytes
+    monkeypatch.setattr(stores, "SHARD_BYTES", 3 * row_bytes)
+    whole = tmp_path / "whole.zarr"
+    write_store(whole, {"features": expected})
+    for sizes in ([7], [1] * 7, [2, 5], [4, 0, 3]):
+        path = tmp_path / "pieces.zarr"
+        with writing(path) as group:
+            writer = add_array(group, "features", expected.shape, "float16")
+            for piece in np.split(expected, np.cumsum(sizes)[:-1]):
+                writer.append(piece)
+            writer.finish()
+        assert content(path) == content(whole)
+
+
+def test_a_chunk_is_a_row_and_a_shard_is_up_to_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = values()["features"]
+    monkeypatch.setattr(stores, "SHARD_BYTES", 3 * expected[0].nbytes + 1)
+    write_store(tmp_path / "a.zarr", {"features": expected})
+    found = array(open_store(tmp_path / "a.zarr"), "features")
+    assert found.chunks == (1, 3, 4, 2)
+    assert found.shards == (3, 3, 4, 2)
+    assert len([name for name in content(tmp_path / "a.zarr") if "/c/" in name]) == 3  # of 7 rows
+    np.testing.assert_array_equal(np.asarray(found[:]), expected)
+
+
+def test_a_row_larger_than_a_shard_has_one_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "SHARD_BYTES", 1)
+    write_store(tmp_path / "a.zarr", {"masks": values()["masks"]})
+    assert array(open_store(tmp_path / "a.zarr"), "masks").shards == (1, 4, 2)
+
+
+def test_shards_hold_64_megabytes() -> None:
+    assert stores.SHARD_BYTES == 64 * 2**20
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [4], [2, 3, 4], [4, 2, 3], [6, 0, 3], [5, 5, 0, 5], [3, 2, 3, 2], [6, 5, 4, 3, 2, 1, 0]]
+)
+def test_rows_are_read_in_the_order_asked_for(store: Path, rows: list[int]) -> None:
+    wanted = np.array(rows, np.int64)
+    for name, expected in values().items():
+        found = read_rows(array(open_store(store), name), wanted)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected[wanted])
+        np.testing.assert_array_equal(read_rows(expected, wanted), expected[wanted])
+
+
+@pytest.mark.parametrize("number", [0, 6])
+def test_fewer_rows_than_announced_are_refused(tmp_path: Path, number: int) -> None:
+    with writing(tmp_path / "a") as group:
+        writer = add_array(group, "masks", (7, 4, 2), "uint8")
+        writer.append(values()["masks"][:number])
+        with pytest.raises(RuntimeError, match=rf"masks: {number} rows written, 7 announced"):
+            writer.finish()
+
+
+def fail(path: Path) -> None:
+    with writing(path) as group:
+        add_array(group, "masks", (2, 4, 2), "uint8").append(values()["masks"][:2])
+        raise KeyboardInterrupt
+
+
+def test_a_writer_that_dies_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fail(tmp_path / "a.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_that_dies_keeps_what_was_there(store: Path) -> None:
+    before = content(store)
+    with pytest.raises(KeyboardInterrupt):
+        fail(store)
+    assert content(store) == before
+    assert list(store.parent.iterdir()) == [store]
+
+
+def test_a_new_store_replaces_the_old_one_as_a_whole(store: Path) -> None:
+    write_store(store, {"other": np.zeros((2, 1))})
+    assert list(open_store(store).array_keys()) == ["other"]
+    assert not list(store.glob("masks*"))
+
+
+def test_remains_of_a_killed_run_are_removed(store: Path) -> None:
+    remains = store.with_name(".a.zarr.part")
+    remains.mkdir()
+    (remains / "junk").touch()
+    write_store(store, values())
+    assert "junk" not in content(store)
+    assert not remains.exists()
+
+
+def test_a_file_appears_when_its_block_has_ended_well(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "table.csv"
+    with fresh(path) as draft:
+        draft.write_text("a")
+        assert not path.exists()
+    assert path.read_text() == "a"
+    with pytest.raises(FileNotFoundError), fresh(path):
+        (tmp_path / "none").rename(path)
+    assert path.read_text() == "a"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_is_kept(tmp_path: Path, store: Path) -> None:
+    link = tmp_path / "link.zarr"
+    link.symlink_to(store)
+    before = content(store)
+    write_store(link, {"other": np.zeros((2, 1))})
+    assert content(store) == before
+    assert not link.is_symlink()
+
+
+def test_stores_are_opened_for_reading_only(store: Path) -> None:
+    opened = open_store(store)
+    with pytest.raises(ValueError, match="read-only"):
+        array(opened, "masks")[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        opened.attrs["epoch"] = 4
+    assert open_store(store).attrs["epoch"] == 3
+
+
+def test_a_missing_store_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.zarr: no readable store .*`dvc checkout` or `dvc repro` restores it"):
+        open_store(tmp_path / "none.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_or_file_that_is_no_store_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder.zarr").mkdir()
+    (tmp_path / "broken.zarr").mkdir()
+    (tmp_path / "broken.zarr" / "zarr.json").write_text("{")
+    zarr.create_array(str(tmp_path / "array.zarr"), shape=(1,), dtype="uint8")
+    for name in ("folder.zarr", "broken.zarr", "array.zarr"):
+        with pytest.raises(InputError, match=rf"{name}: no readable store"):
+            open_store(tmp_path / name)
+
+
+def test_a_missing_array_is_named_with_those_there_are(store: Path) -> None:
+    with pytest.raises(InputError, match="no array 'truth'; known: features, masks, visible"):
+        array(open_store(store), "truth")

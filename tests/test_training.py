@@ -1,0 +1,255 @@
+"""Training: rounds make one optimisation, an epoch's randomness is its own, and it learns."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from hcga.checkpoints import load_model, load_optimiser, save_model, save_optimiser
+from hcga.masks import UNLABELLED
+from hcga.optimisation import build_optimiser, learning_rate
+from hcga.prnet import PRNet, new_card
+from hcga.stores import array, open_store, write_store
+from hcga.training import TrainingSet, load_batch, train
+
+SEED, T = 3, 4.0
+HEIGHT, WIDTH = 64, 32
+PIDS = (2, 5, 6, 9)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def params(default_params):
+    """Tiny batches; the learning rate changes with every epoch."""
+    changes = {
+        "identities": 2,
+        "images": 2,
+        "learning_rate": 0.01,
+        "weight_decay": 5e-4,
+        "warmup_epochs": 2,
+        "milestones": [3],
+        "decay": 0.1,
+        "label_smoothing": 0.1,
+        "margin": 0.3,
+        "parsing_weight": 0.5,
+        "flip": 0.5,
+        "padding": 10,
+        "erasing": 0.5,
+    }
+    return default_params.train.model_copy(update=changes)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four identities with four images each and a colour of their own, masks of three bands, and a test image.
+
+    The test image is a query of an identity that is not trained; it has no mask.
+    """
+    rng = np.random.default_rng(1)
+    colours = rng.integers(60, 200, (4, 1, 1, 1, 3))
+    images = np.clip(colours + rng.normal(0, 20, (4, 4, HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
+    images = np.concatenate([images.reshape(16, HEIGHT, WIDTH, 3), np.zeros((1, HEIGHT, WIDTH, 3), np.uint8)])
+    masks = np.zeros((16, HEIGHT // 4, WIDTH // 4), np.uint8)
+    masks[:, 1:4, 2:6], masks[:, 4:9, 1:7], masks[:, 9:15, 2:6] = 1, 2, 3
+    masks[3, :2] = UNLABELLED
+    path = tmp_path_factory.mktemp("training") / "images.zarr"
+    write_store(path, {"images": images})
+    samples = pd.DataFrame({"split": ["train"] * 16 + ["query"], "pid": [*np.repeat(PIDS, 4), 77]})
+    return TrainingSet(array(open_store(path), "images"), masks, samples, parsing=True)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory, params):
+    """Folder with the state before the first round, as stage initialise leaves it."""
+    folder = tmp_path_factory.mktemp("start")
+    network, card = new_network()
+    save_model(network, card, folder / "model")
+    save_optimiser(build_optimiser(network, params), folder / "optimiser")
+    return folder
+
+
+def new_network():
+    torch.manual_seed(0)
+    card = new_card("mobilenetv3_small_050", 8, True, 4, len(PIDS), (HEIGHT, WIDTH))
+    return PRNet(card), card
+
+
+def train_round(before, after, until_epoch, data, params, carry=True, epochs=None):
+    """One run of stage train, from the files of one folder to those of another; gives the history."""
+    after.mkdir()
+    network, card = load_model(before / "model")
+    optimiser = build_optimiser(network, params)
+    if carry:
+        load_optimiser(optimiser, before / "optimiser")
+    history = train(network, optimiser, data, params, T, epochs or range(card.epoch, until_epoch), SEED)
+    save_optimiser(optimiser, after / "optimiser")
+    save_model(network, card.model_copy(update={"epoch": until_epoch, "parsing": data.parsing}), after / "model")
+    return history
+
+
+def files(folder):
+    return [(folder / name).read_bytes() for name in ("model", "optimiser")]
+
+
+@pytest.fixture(scope="module")
+def whole(start, tmp_path_factory, data, params):
+    """One round of four epochs: its files and history."""
+    folder = tmp_path_factory.mktemp("whole") / "r1"
+    history = train_round(start, folder, 4, data, params)
+    return files(folder), history
+
+
+@pytest.fixture(scope="module")
+def half(start, tmp_path_factory, data, params):
+    """One round of two epochs: its folder and history."""
+    folder = tmp_path_factory.mktemp("half") / "r1"
+    return folder, train_round(start, folder, 2, data, params)
+
+
+# -- rounds
+
+
+def test_two_rounds_of_two_epochs_are_one_of_four(half, whole, tmp_path, data, params):
+    """III-A with the masks held fixed: the same bytes of weights and of Adam's state, the same history."""
+    folder, first = half
+    torch.manual_seed(99)  # no randomness but that of (seed, epoch)
+    second = train_round(folder, tmp_path / "r2", 4, data, params)
+    pd.testing.assert_frame_equal(pd.concat([first, second], ignore_index=True), whole[1])
+    assert files(tmp_path / "r2") == whole[0]
+    assert files(folder)[0] != whole[0][0]
+
+
+@pytest.mark.parametrize("fault", [{"carry": False}, {"epochs": range(2)}], ids=["optimiser lost", "epochs restart"])
+def test_the_same_bytes_need_the_optimiser_and_the_epoch(fault, half, whole, tmp_path, data, params):
+    """That the test above would notice."""
+    train_round(half[0], tmp_path / "r2", 4, data, params, **fault)
+    model, optimiser = files(tmp_path / "r2")
+    assert model != whole[0][0]
+    assert optimiser != whole[0][1]
+
+
+def test_masks_of_the_second_round_matter(half, whole, tmp_path, data, params):
+    train_round(half[0], tmp_path / "r2", 4, replace(data, masks=data.masks[:, ::-1]), params)
+    assert files(tmp_path / "r2")[0] != whole[0][0]
+
+
+def test_seed_matters(half, start, data, params):
+    network, _ = load_model(start / "model")
+    other = train(network, build_optimiser(network, params), data, params, T, range(1), SEED + 1)
+    assert other["loss"][0] != half[1]["loss"][0]
+
+
+# -- what a run tells
+
+
+def test_history_has_a_row_an_epoch(whole, params):
+    history = whole[1]
+    columns = ["epoch", "learning_rate", "loss", "image", "foreground", "parts", "parsing", "accuracy"]
+    assert list(history) == columns
+    assert history["epoch"].tolist() == [1, 2, 3, 4]
+    assert history["learning_rate"].tolist() == [learning_rate(epoch, params) for epoch in range(4)]
+    assert len(set(history["learning_rate"])) == 4
+    total = history["image"] + history["foreground"] + history["parts"] + 0.5 * history["parsing"]
+    np.testing.assert_allclose(history["loss"], total, atol=1e-4)
+    assert history["accuracy"].between(0, 100).all()
+
+
+def test_rate_of_the_epoch_is_the_optimisers(start, data, params):
+    """With a rate of 0 nothing but the batch statistics moves."""
+    network, _ = load_model(start / "model")
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    optimiser = build_optimiser(network, params.model_copy(update={"learning_rate": 1.0}))
+    still = params.model_copy(update={"learning_rate": 0.0})
+    train(network, optimiser, data, still, T, range(1), SEED)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in network.named_parameters())
+
+
+def test_loss_falls_and_the_set_is_learnt(start, data, params):
+    network, _ = load_model(start / "model")
+    settings = params.model_copy(
+        update={"milestones": [], "warmup_epochs": 0, "flip": 0.0, "padding": 0, "erasing": 0.0}
+    )
+    history = train(network, build_optimiser(network, settings), data, settings, T, range(10), SEED)
+    end = history.iloc[-3:].mean()
+    for term in ("loss", "image", "foreground", "parts", "parsing"):
+        assert end[term] < 0.95 * history[term][0]
+    assert end["accuracy"] > 50  # chance: 25
+
+
+def test_without_parsing_only_the_image_branch_learns(start, data, params):
+    """Masks may then be empty."""
+    network, _ = load_model(start / "model")
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    baseline = replace(data, masks=np.full_like(data.masks, UNLABELLED), parsing=False)
+    history = train(network, build_optimiser(network, params), baseline, params, T, range(1), SEED)
+    changed = {
+        name.split(".")[0] for name, parameter in network.named_parameters() if not torch.equal(parameter, before[name])
+    }
+    assert changed == {"backbone", "image_neck", "image_classifier"}
+    assert history["loss"].tolist() == history["image"].tolist()
+
+
+def test_with_parsing_every_branch_learns(start, data, params):
+    network, _ = load_model(start / "model")
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    train(network, build_optimiser(network, params), data, params, T, range(1), SEED)
+    same = {name for name, parameter in network.named_parameters() if torch.equal(parameter, before[name])}
+    assert same == {"image_neck.bias", "foreground_neck.bias", "part_neck.bias"}
+
+
+# -- errors
+
+
+def test_loss_that_is_not_finite_names_epoch_and_batch(start, data, params):
+    network, _ = load_model(start / "model")
+    with torch.no_grad():
+        network.part_classifier.weight[0, 0] = torch.nan
+    message = r"epoch 6, batch 1 of \d+: the loss is nan; lower train.learning_rate"
+    with pytest.raises(FloatingPointError, match=message):
+        train(network, build_optimiser(network, params), data, params, T, range(5, 7), SEED)
+
+
+def test_a_learning_rate_that_explodes_is_noticed_at_the_next_batch(start, data, params):
+    network, _ = load_model(start / "model")
+    wild = params.model_copy(update={"learning_rate": 1e30, "warmup_epochs": 0})
+    with pytest.raises(FloatingPointError, match=r"epoch 1, batch [2-4] of [34]: the loss is (nan|inf)"):
+        train(network, build_optimiser(network, wild), data, wild, T, range(1), SEED)
+
+
+# -- batches
+
+
+def test_batch_has_the_rows_that_were_asked_for(data, params):
+    plain = params.model_copy(update={"flip": 0.0, "padding": 0, "erasing": 0.0})
+    rows, mean = np.array([7, 0, 3, 7]), torch.tensor([0.5, 0.4, 0.3])
+    images, masks = load_batch(data, rows, plain, mean, np.random.default_rng(0))
+    assert images.dtype == torch.uint8
+    assert masks.dtype == torch.int64
+    np.testing.assert_array_equal(images, np.asarray(data.images[:])[rows])
+    np.testing.assert_array_equal(masks, data.masks[rows])
+
+
+def test_erased_pixels_get_the_mean_that_the_network_subtracts(data, params):
+    """255 * (0.5, 0.4, 0.3) = (127.5, 102, 76.5), rounded to even."""
+    always = params.model_copy(update={"flip": 0.0, "padding": 0, "erasing": 1.0})
+    rows, mean = np.arange(8), torch.tensor([0.5, 0.4, 0.3])
+    images, _ = load_batch(data, rows, always, mean, np.random.default_rng(0))
+    changed = (images.numpy() != np.asarray(data.images[:8])).any(-1)
+    assert changed.any((1, 2)).all()
+    np.testing.assert_array_equal(np.unique(images.numpy()[changed], axis=0), [[128, 102, 76]])
+
+
+def test_each_image_of_a_batch_is_augmented_for_itself(data, params):
+    shifted = params.model_copy(update={"flip": 0.5, "padding": 10, "erasing": 0.0})
+    images, masks = load_batch(data, np.zeros(6, int), shifted, torch.zeros(3), np.random.default_rng(0))
+    assert len({image.numpy().tobytes() for image in images}) == 6
+    assert len({mask.numpy().tobytes() for mask in masks}) > 1
