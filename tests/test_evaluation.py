@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import zarr
 
+from hcga import evaluation
 from hcga.errors import InputError
 from hcga.evaluation import evaluate_masks, evaluate_retrieval, evaluate_round, tidy, visibility
 from hcga.masks import UNLABELLED
@@ -143,6 +144,27 @@ def test_re_ranking_works_on_euclidean_distances_of_unit_features(tmp_path: Path
     expected = rank(-again, pids[1:9], pids[9:], np.ones(8), np.full(40, 2))
     assert figures["reranked_mAP"] == pytest.approx(100 * expected.mean_ap, abs=1e-6)
     assert figures["reranked_mAP"] != pytest.approx(figures["mAP"], abs=0.1)
+
+
+@pytest.mark.parametrize("features", ["I", "P", "F+P", "I+F+P"])
+@pytest.mark.parametrize("similarity", ["paper", "authors"])
+def test_in_re_ranking_an_image_is_nearest_to_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: str, similarity: str
+) -> None:
+    """Eq. (10) of an image with itself depends on its visible parts; `rerank` asks for 0 on the diagonals."""
+    given: list[np.ndarray] = []
+
+    def spy(*distances: np.ndarray) -> np.ndarray:
+        given.extend(distances)
+        return rerank(*distances)
+
+    monkeypatch.setattr(evaluation, "rerank", spy)
+    visible = np.random.default_rng(0).random((len(ROWS), 2)) < 0.5
+    params = Evaluate(features=features, similarity=similarity, rerank=True)
+    evaluate_retrieval(embeddings(tmp_path, visible=visible), samples(), params)
+    _, among_queries, among_gallery = given
+    assert not np.diagonal(among_queries).any()
+    assert not np.diagonal(among_gallery).any()
 
 
 def test_queries_without_a_match_are_counted_and_enter_no_mean(tmp_path: Path) -> None:

@@ -142,10 +142,16 @@ def test_masks_of_the_second_round_matter(half, whole, tmp_path, data, params):
     assert files(tmp_path / "r2")[0] != whole[0][0]
 
 
-def test_seed_matters(half, start, data, params):
-    network, _ = load_model(start / "model")
-    other = train(network, build_optimiser(network, params), data, params, T, range(1), SEED + 1)
-    assert other["loss"][0] != half[1]["loss"][0]
+def test_seed_and_epoch_decide_batches_and_augmentation(start, data, params):
+    """From one state and with one rate: other losses with another seed and in another epoch, else the same."""
+    constant = params.model_copy(update={"warmup_epochs": 0, "milestones": []})
+    losses = []
+    for epoch, seed in ((0, SEED), (1, SEED), (0, SEED + 1), (0, SEED)):
+        network, _ = load_model(start / "model")
+        optimiser = build_optimiser(network, constant)
+        losses.append(train(network, optimiser, data, constant, T, range(epoch, epoch + 1), seed)["loss"][0])
+    assert len(set(losses)) == 3
+    assert losses[3] == losses[0]
 
 
 # -- what a run tells
