@@ -63,6 +63,7 @@ def test_rounds_without_an_epoch_add_nothing(tmp_path: Path) -> None:
     files = {name: tmp_path / f"{name}.csv" for name in ("r1", "r2")}
     curves = collect_curves(files)
     assert curves.to_dict("list") == {"round": ["r2"], "epoch": [1], "loss": [2.5]}
+    assert (curves["epoch"].dtype, curves["loss"].dtype) == ("int64", "float64")
     empty = collect_curves({"r1": files["r1"]})
     assert list(empty.columns) == ["round", "epoch", "loss"]
     assert empty.empty

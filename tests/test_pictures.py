@@ -1,3 +1,4 @@
+from colorsys import rgb_to_hsv
 from itertools import pairwise
 
 import numpy as np
@@ -68,6 +69,9 @@ def test_each_decoder_label_has_a_colour_of_its_own() -> None:
     assert len({tuple(colour) for colour in colours[:64].tolist()}) == 64
     assert len({tuple(colour) for colour in colours.tolist()}) > 250
     assert np.abs(np.diff(colours, axis=0)).sum(1).min() > 60
+    hues = np.array([rgb_to_hsv(*colour)[0] for colour in colours / 255])
+    apart = np.abs(np.diff(hues))
+    assert np.minimum(apart, 1 - apart).min() > 0.3  # neighbours, around the circle of hues
 
 
 def test_a_stack_keeps_the_images_apart() -> None:

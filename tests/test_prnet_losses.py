@@ -83,7 +83,6 @@ def test_equal_images_have_a_finite_gradient():
     assert features.grad[0, 0] > 0 > features.grad[2, 0]  # apart: against the gradient
 
 
-@pytest.mark.xfail(strict=True, reason="triplet_loss: the product of features is cast to bfloat16 under autocast")
 def test_mixed_precision_does_not_round_the_distances():
     """Training on GPUs runs under bfloat16; distances small beside the features must not drown in its 8 bits."""
     features, pids = random_training(7).image_features + 10, torch.tensor(PIDS)

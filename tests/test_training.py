@@ -154,6 +154,12 @@ def test_seed_and_epoch_decide_batches_and_augmentation(start, data, params):
     assert losses[3] == losses[0]
 
 
+def test_t_reaches_the_guided_alignment(half, start, data, params):
+    network, _ = load_model(start / "model")
+    without = train(network, build_optimiser(network, params), data, params, None, range(1), SEED)
+    assert without["parts"][0] != half[1]["parts"][0]
+
+
 # -- what a run tells
 
 
@@ -189,6 +195,10 @@ def test_loss_falls_and_the_set_is_learnt(start, data, params):
     for term in ("loss", "image", "foreground", "parts", "parsing"):
         assert end[term] < 0.95 * history[term][0]
     assert end["accuracy"] > 50  # chance: 25
+    with torch.no_grad():
+        likeliest = network(torch.from_numpy(np.asarray(data.images[:16])), T).image_logits.argmax(1)
+    # Classes are numbered by ascending pid.
+    assert np.mean(likeliest.numpy() == np.repeat(range(4), 4)) > 0.5
 
 
 def test_without_parsing_only_the_image_branch_learns(start, data, params):
