@@ -85,6 +85,8 @@ def _reranked_distances(
     matrices = [similarities, *(similarity(s, s, params.features, params.similarity) for s in (queries, others))]
     highest = max(float(matrix.max()) for matrix in matrices)
     across, among_queries, among_others = (np.sqrt(highest - matrix) for matrix in matrices)
+    for matrix in (among_queries, among_others):
+        np.fill_diagonal(matrix, 0)  # an image is nearest to itself, whichever of its parts are visible
     return rerank(across, among_queries, among_others)
 
 

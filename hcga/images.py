@@ -57,7 +57,9 @@ def load_labels(path: Path, height: int, width: int) -> np.ndarray:
             if image.mode not in ("L", "P"):
                 raise InputError(f"{path}: mode {image.mode}; a label image has one 8-bit channel (mode L or P)")
             return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))
+    except InputError:
+        raise
     except FileNotFoundError:
-        raise InputError(f"{path}: no such label image; every image needs one, or set dataset.truth to null") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"{path}: no such label image") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: cannot be decoded ({error}); replace it") from None

@@ -189,6 +189,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Params:
+        if self.train.padding >= min(self.image.height, self.image.width):
+            raise ValueError(f"train.padding ({self.train.padding}) must be below image.height and image.width")
         if self.coparse.split == "structure" and len(self.coparse.borders) != self.part_classes - 2:
             raise ValueError(
                 f"coparse.borders has {len(self.coparse.borders)} entries but part_classes = {self.part_classes} "
@@ -222,7 +224,7 @@ def load_params(path: str | Path) -> Params:
     """
     try:
         values = YAML(typ="safe").load(Path(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path}: no such file; run from the folder that holds params.yaml") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML: {error}") from None
@@ -247,6 +249,8 @@ def _explain(error: ErrorDetails) -> str:
         return f"  {where}: missing; copy the line from the params.yaml of the repository"
     if error["type"] == "value_error":
         return "  " + ": ".join(filter(None, [where, error["msg"].removeprefix("Value error, ")]))
+    if error["loc"][0] == "rounds" and len(error["loc"]) != 3:
+        return f"  {where}: {error['input']!r}: rounds map names such as r1 to {{prev: init, until_epoch: 4}}"
     value = error["input"]
     return f"  {where}: {value!r} ({type(value).__name__}): {error['msg'][:1].lower()}{error['msg'][1:]}"
 

@@ -72,17 +72,18 @@ def contact_sheet(
     (height, width, 3) uint8
     """
     rows = [stack(pictures, overlay(pictures, parts)) for pictures, parts in zip(images, masks, strict=True)]
-    width = max(row.shape[1] for row in rows)
-    half = (len(rows) + 1) // 2  # two columns of identities
-    captioned = [_caption(_pad(row, width), text) for row, text in zip(rows, captions, strict=True)]
-    columns = [np.concatenate(column) for column in (captioned[:half], captioned[half:]) if column]
+    captioned = [_caption(row, text) for row, text in zip(rows, captions, strict=True)]
+    width = max(row.shape[1] for row in captioned)
+    tiles = [_pad(row, width) for row in captioned]
+    half = (len(tiles) + 1) // 2  # two columns of identities
+    columns = [np.concatenate(column) for column in (tiles[:half], tiles[half:]) if column]
     height = max(len(column) for column in columns)
     gap = np.full((height, 3 * MARGIN, 3), PAPER, np.uint8)
     sheet = np.concatenate(
         [part for column in columns for part in (_pad(column, column.shape[1], height), gap)][:-1], axis=1
     )
-    legend = legend_strip(part_classes, sheet.shape[1])
-    return np.concatenate([_caption(legend, title), sheet])
+    head = _caption(legend_strip(part_classes, sheet.shape[1]), title)
+    return np.concatenate([head, _pad(sheet, head.shape[1])])
 
 
 def stack(*rows: np.ndarray) -> np.ndarray:

@@ -78,14 +78,16 @@ def hold_out(samples: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     samples : DataFrame
         An arranged table.
     share : float
-        Share of the training identities to hold out, in (0, 1); at least one is held out and two are kept.
+        Share of the training identities to hold out, in (0, 1); at least one is held out and two are kept. Drawn from
+        those of which two cameras or more have two images or more, so that every query has a match.
     seed : int
         Decides which.
 
     Returns
     -------
     DataFrame
-        Arranged; the held-out identities' first image of each camera is a query, their others are gallery.
+        Arranged. Of the held-out identities, the first image of each camera that has another is a query; all others
+        are gallery.
 
     Raises
     ------
@@ -93,16 +95,20 @@ def hold_out(samples: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
         There are too few training identities.
     """
     train = samples[samples["split"] == "train"]
-    pids = np.unique(train["pid"])
-    count = max(1, round(share * len(pids)))
-    if len(pids) - count < 2:
-        raise InputError(f"dataset.validation: {share} of {len(pids)} training identities leaves fewer than 2 to train")
-    held = np.random.default_rng(seed).choice(pids, count, replace=False)
+    of_camera = train.groupby(["pid", "camid"])["path"].transform("size")
+    several = train[of_camera > 1].groupby("pid")["camid"].nunique()
+    eligible = several.index[several > 1]
+    identities_in_all = train["pid"].nunique()
+    count = max(1, round(share * identities_in_all))
+    if identities_in_all - count < 2 or len(eligible) < count:
+        raise InputError(
+            f"dataset.validation: {share} of {identities_in_all} training identities is {count}; {len(eligible)} have "
+            "two images at two cameras and could be held out, and two must be left to train. Lower it or set it to null"
+        )
+    held = np.random.default_rng(seed).choice(eligible.to_numpy(), count, replace=False)
     test = train["pid"].isin(held)
-    first = ~train[test].duplicated(["pid", "camid"])
-    split = pd.Series("train", index=train.index)
-    split[test] = np.where(first, "query", "gallery")
-    return arrange(train.assign(split=split))
+    query = test & (of_camera > 1) & ~train.duplicated(["pid", "camid"])
+    return arrange(train.assign(split=np.select([query, test], ["query", "gallery"], "train")))
 
 
 def write_samples(samples: pd.DataFrame, path: Path) -> None:

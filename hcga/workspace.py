@@ -11,6 +11,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from hcga.errors import InputError
 from hcga.params import Params, load_params
+from hcga.stores import fresh
 
 NULL = "tag:yaml.org,2002:null"
 
@@ -100,5 +101,5 @@ def write_rounds(params_file: Path, count: int, epochs_each: int) -> None:
         entry.fa.set_flow_style()
         previous = f"r{number}"
         rounds[previous] = entry
-    with params_file.open("w", encoding="utf-8") as file:
+    with fresh(params_file) as draft, draft.open("w", encoding="utf-8") as file:
         yaml.dump(document, file)

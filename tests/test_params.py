@@ -104,7 +104,7 @@ def test_an_empty_value_is_null(write_params: WriteParams) -> None:
         ({"dataset.root": 3}, "dataset.root", "3 (int)", "string"),
         ({"coparse": 3}, "coparse", "3 (int)", "dictionary"),
         ({"coparse.borders": 3}, "coparse.borders", "3 (int)", "tuple"),
-        ({"rounds": ["r1"]}, "rounds", "['r1'] (list)", "dictionary"),
+        ({"rounds": ["r1"]}, "rounds", "['r1']", "rounds map names such as r1"),
         # impossible values
         ({"part_classes": 1}, "part_classes", "1 (int)", "greater than or equal to 2"),
         ({"gam.t": 0}, "gam.t", "0 (int)", "greater than 1"),
@@ -163,7 +163,7 @@ def test_an_empty_value_is_null(write_params: WriteParams) -> None:
             "greater than or equal to 0",
         ),
         (rounds(init={"prev": "r2", "until_epoch": 12}), "rounds.init", "the name init", "rename it"),
-        ({"rounds": {}}, "rounds", "{} (dict)", "at least 1 item"),
+        ({"rounds": {}}, "rounds", "{}", "rounds map names such as r1"),
         ({"rounds": {1: {"prev": "init", "until_epoch": 1}}}, "rounds.1", "1 (int)", "string"),
         ({"rounds": {"a b": {"prev": "init", "until_epoch": 1}}}, "rounds.a b", "'a b' (str)", "match pattern"),
         ({"rounds": {"1": {"prev": "init", "until_epoch": 1}}}, "rounds.1", "'1' (str)", "match pattern"),

@@ -139,7 +139,7 @@ def test_at_least_one_identity_is_held_out(share: float, held: int) -> None:
 
 @pytest.mark.parametrize(("count", "share"), [(2, 0.01), (4, 0.9), (1, 0.5)])
 def test_at_least_two_identities_go_on_training(count: int, share: float) -> None:
-    with pytest.raises(InputError, match=rf"dataset\.validation: {share} of {count} .* fewer than 2"):
+    with pytest.raises(InputError, match=rf"dataset\.validation: {share} of {count} .* two must be left to train"):
         hold_out(people(count), share, 0)
 
 
@@ -157,3 +157,19 @@ def test_a_missing_table_or_column_is_named(tmp_path: Path) -> None:
     SMALL.drop(columns="camid").to_csv(path)
     with pytest.raises(InputError, match=r"samples\.csv: column camid is missing"):
         read_samples(path)
+
+
+def test_a_camera_with_one_image_gives_no_query_but_gallery() -> None:
+    """Identity 10 is seen twice by two cameras and once by a third; 11 and 12 have no two cameras with two images."""
+    rows = [("train", 10, camid, 1, frame) for camid in (1, 2) for frame in (0, 1)] + [("train", 10, 3, 1, 0)]
+    rows += [("train", pid, camid, 1, 0) for pid in (11, 12) for camid in (1, 2)]
+    test = [("query", 1, 1, 1, 1), ("gallery", 1, 2, 1, 1)]
+    held = hold_out(arrange(table(*rows, *test)), 0.3, 0)
+    assert held.loc[held["split"] == "query", ["pid", "camid"]].to_numpy().tolist() == [[10, 1], [10, 2]]
+    assert held.loc[held["split"] == "gallery", ["pid", "camid"]].to_numpy().tolist() == [[10, 1], [10, 2], [10, 3]]
+
+
+def test_too_few_identities_with_a_match_are_named() -> None:
+    """One image a camera: every query would leave nothing to find."""
+    with pytest.raises(InputError, match=r"dataset\.validation: 0.5 of 4 .* 0 have two images at two cameras"):
+        hold_out(people(4, images=1), 0.5, 0)

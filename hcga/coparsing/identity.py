@@ -30,14 +30,21 @@ def label_identity(features: np.ndarray, camids: np.ndarray, params: Coparse, se
     camids : (N,) int64
     params : Coparse
     seed : tuple of int
-        Decides the decoder's weights.
+        Decides the decoder's weights; the last is the pid.
 
     Returns
     -------
     Labelling
         The labels of the last forward pass: the first with at most `min_labels` distinct ones, or the last of
         `iterations`. As in the authors' code they are those before that iteration's step.
+
+    Raises
+    ------
+    FloatingPointError
+        The features are not all finite.
     """
+    if not np.isfinite(features).all():
+        raise FloatingPointError(f"features of identity {seed[-1]} are not finite; the training before has diverged")
     number = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
     generator = torch.Generator().manual_seed(number)
     decoder = build_decoder(features.shape[1], params.labels, generator)

@@ -48,7 +48,15 @@ def label_identities(
     ------
     (int, Labelling)
         pid and its labels, in the order of completion.
+
+    Raises
+    ------
+    InputError
+        The store is missing or holds no features.
+    FloatingPointError
+        See `label_identity`; what has not begun is given up.
     """
+    array(open_store(features), "features")  # refused here, not in a worker
     workers = min(params.workers or available_cores(), len(identities))
     largest_first = sorted(identities, key=lambda pid: (-len(identities[pid]), pid))
     context = multiprocessing.get_context("spawn")
@@ -57,8 +65,12 @@ def label_identities(
             pool.submit(_label, identities[pid], camids[identities[pid]], params, (*seed, pid)): pid
             for pid in largest_first
         }
-        for task in tqdm(as_completed(tasks), "co-parsing", len(tasks), unit="identity", disable=None):
-            yield tasks[task], task.result()
+        try:
+            for task in tqdm(as_completed(tasks), "co-parsing", len(tasks), unit="identity", disable=None):
+                yield tasks[task], task.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def available_cores() -> int:
