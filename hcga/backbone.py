@@ -41,7 +41,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, channels: int, attention: bool) -> None:
         super().__init__()
-        self.network = create_network(name, **SPECIAL.get(name, {}))
+        self.network = create_network(name, **SPECIAL.get(name.split(".")[0], {}))
         info = self.network.feature_info
         self._used = [index for index, stride in enumerate(info.reduction()) if stride >= STRIDE]
         inputs = sum(info.channels()[index] for index in self._used)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import hcga
+from hcga.errors import InputError
 from hcga.stage import PATH, clear_errors
 from hcga.workspace import Workspace, write_rounds
 
@@ -58,9 +59,10 @@ def masks(round_name: str, pid: int, output: Path | None) -> None:
     from hcga.inspection import draw_identity
 
     with clear_errors():
-        picture = draw_identity(Workspace(Path()), round_name, pid)
-    target = output or Path(f"masks-{round_name}-{pid}.png")
-    Image.fromarray(picture).save(target)
+        target = output or Path(f"masks-{round_name}-{pid}.png")
+        if not target.parent.is_dir() or target.suffix != ".png":
+            raise InputError(f"--output {target}: give a name that ends in .png in a folder that exists")
+        Image.fromarray(draw_identity(Workspace(Path()), round_name, pid)).save(target)
     click.echo(target)
 
 
@@ -74,6 +76,8 @@ def rounds(count: int, epochs_each: int) -> None:
         write_rounds(workspace.params_file, count, epochs_each)
         train = workspace.params.train
     click.echo(f"{workspace.params_file.name}: {count} rounds, {count * epochs_each} epochs in all")
-    late = [milestone for milestone in train.milestones if milestone >= count * epochs_each]
-    if late:
-        click.echo(f"note: train.milestones {late} lie behind the last epoch; adapt them to the new length", err=True)
+    click.echo(
+        f"note: train.warmup_epochs {train.warmup_epochs} and train.milestones {list(train.milestones)} are as before; "
+        "adapt them to the new length (the paper's 120 epochs have 10 and [40, 70])",
+        err=True,
+    )

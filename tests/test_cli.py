@@ -13,6 +13,7 @@ from PIL import Image
 import hcga
 from hcga.cli import main
 from hcga.masks import UNLABELLED
+from hcga.params import load_params
 from hcga.pictures import colour_labels, overlay
 from hcga.samples import write_samples
 from hcga.stores import array, open_store, write_store
@@ -144,10 +145,18 @@ def test_rounds_writes_params_and_names_what_to_look_at(run: Run) -> None:
     assert text.split("\nrounds:")[0] == original.split("\nrounds:")[0]
 
 
-def test_rounds_warns_of_milestones_behind_the_end(run: Run) -> None:
-    result = run("rounds", "--count", "1", "--epochs-each", "1")
-    assert "lie behind the last epoch" in result.stderr
-    assert run("rounds", "--count", "9", "--epochs-each", "99").stderr == ""
+def test_rounds_reminds_of_the_schedule(run: Run) -> None:
+    """The schedule counts epochs over all rounds: six times the length under old milestones trains next to nothing."""
+    milestones = list(load_params(ROOT / "params.yaml").train.milestones)
+    result = run("rounds", "--count", "6", "--epochs-each", "20")
+    assert f"train.milestones {milestones} are as before; adapt them" in result.stderr
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_drawing(run: Run) -> None:
+    for target in ("nowhere/x.png", "x.txt"):
+        result = run("masks", "--round", "r1", "--pid", "1", "--output", target)
+        assert result.exit_code == 1
+        assert f"--output {target}: give a name that ends in .png" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [("--count", "0", "--epochs-each", "2"), ("--count", "2", "--epochs-each", "0")])
