@@ -52,10 +52,9 @@ def _uses_bfloat16(kind: str) -> bool:
 def keep_memory() -> None:
     """Let glibc's malloc keep freed memory for the next step instead of handing it back to the kernel.
 
-    On the CPU every step frees and asks for the same large buffers; faulting them in anew took a third of a training
-    step. Elsewhere than on Linux this does nothing.
+    On the CPU every step frees and asks for the same large buffers, and faulting them in anew takes a good part of its
+    time. Where the C library is another (macOS, Windows, musl) this does nothing.
     """
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(-4, 0)  # M_MMAP_MAX: no buffer of its own mapping
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

@@ -42,8 +42,9 @@ def fresh(path: Path) -> Iterator[Path]:
     _remove(draft)
     try:
         yield draft
-        _remove(path)
-        draft.rename(path)
+        if draft.is_dir() or path.is_dir():  # a file is replaced in one step, a folder cannot be
+            _remove(path)
+        draft.replace(path)
     finally:
         _remove(draft)
 
