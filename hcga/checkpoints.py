@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from hcga.errors import InputError
+from hcga.files import fresh
 from hcga.prnet import Card, PRNet
-from hcga.stores import fresh
 
 CARD = "hcga"  # the one key of the metadata: several would be written in random order
 ADAM = "adam"

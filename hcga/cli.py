@@ -37,6 +37,7 @@ def figures(as_csv: bool) -> None:
 
     with clear_errors():
         workspace = Workspace(Path())
+        changed = workspace.changed_params()
         paths = {name: workspace.path("evaluate", "metrics", name) for name in workspace.params.rounds}
         done = {name: read_metrics(path) for name, path in paths.items() if path.is_file()}
         if not done:
@@ -46,11 +47,13 @@ def figures(as_csv: bool) -> None:
     missing = [name for name in paths if name not in done]
     if missing:
         click.echo(f"no figures yet of {', '.join(missing)}: run `dvc repro`", err=True)
+    if changed:
+        click.echo(f"changed in params.yaml since: {', '.join(changed)}; run `dvc repro`", err=True)
 
 
 @main.command()
 @click.option("--round", "round_name", required=True, help="Name of the round in params.yaml, such as r2.")
-@click.option("--pid", type=int, required=True, help="A training identity.")
+@click.option("--pid", type=int, required=True, help="A training identity; the CSV beside the masks lists them.")
 @click.option("--output", "-o", type=PATH, help="PNG to write.  [default: masks-ROUND-PID.png]")
 def masks(round_name: str, pid: int, output: Path | None) -> None:
     """Draw an identity's images, its decoder labels before CPLR, and its masks, as a PNG strip."""

@@ -11,11 +11,12 @@ import pandas as pd
 import zarr
 
 from hcga.errors import InputError
-from hcga.masks import agreement, confusion, intersection_over_union, part_names
+from hcga.masks import agreement, confusion, intersection_over_union
 from hcga.params import Evaluate
 from hcga.retrieval.ranking import Ranking, Top, rank, top
 from hcga.retrieval.reranking import rerank
 from hcga.retrieval.similarity import Embeddings, similarity
+from hcga.retrieval.visibility import visibility_figures, visible_parts
 from hcga.stores import array
 
 RANKS = (1, 5, 10)
@@ -59,7 +60,7 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
             f"evaluate.features is {params.features!r}, but this network was trained without parsing; set it to I"
         )
     query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
-    everyone = Embeddings(*(np.asarray(array(embeddings, name)[:]) for name in Embeddings.__annotations__))
+    everyone = read_embeddings(embeddings, params.visibility)
     queries, others = everyone.take(query), everyone.take(gallery)
     pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
     who = (pids[query], pids[gallery], camids[query], camids[gallery])
@@ -76,6 +77,14 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     cmc = pd.DataFrame({"rank": np.arange(1, len(ranking.cmc) + 1), "cmc": (100 * ranking.cmc).round(4)})
     listed = _list_rankings(similarities, top(similarities, *who, LISTED), samples["path"].to_numpy(), query, gallery)
     return Retrieval(figures, cmc, listed)
+
+
+def read_embeddings(store: zarr.Group, rule: str) -> Embeddings:
+    """Read what matching needs; `rule` decides which parts are visible, see `visible_parts`."""
+    image, foreground, parts, likely, guided = (
+        np.asarray(array(store, name)[:]) for name in ("image", "foreground", "parts", "likely", "guided")
+    )
+    return Embeddings(image, foreground, parts, visible_parts(likely, guided, rule))
 
 
 def _reranked_distances(
@@ -113,7 +122,7 @@ def _list_rankings(
 
 
 def evaluate_masks(
-    masks: np.ndarray, parsed: zarr.Array[Any], truth: zarr.Array[Any] | None, table: pd.DataFrame, part_classes: int
+    masks: np.ndarray, parsed: zarr.Array[Any], truth: zarr.Group, table: pd.DataFrame, part_classes: int
 ) -> dict[str, dict[str, float]]:
     """Measure pseudo-masks and parsing head.
 
@@ -123,7 +132,8 @@ def evaluate_masks(
         Pseudo-masks of the training rows, which come first.
     parsed : zarr.Array (N, h, w) uint8
         Most likely classes by the parsing head, of all images.
-    truth : zarr.Array (N, H, W) uint8 or None
+    truth : zarr.Group
+        As `hcga.preparation.write_truth` writes it.
     table : DataFrame
         The per-identity table of co-parsing.
     part_classes : int
@@ -135,7 +145,6 @@ def evaluate_masks(
         `masks`: share of foreground, agreement with the round before, and IoU against truth where there is one.
         `parsing_head`: agreement with the pseudo-masks on the training images, IoU on the test images.
     """
-    train = np.arange(len(masks))
     shares = table["agreement_previous"].to_numpy(float) * table["images"].to_numpy()
     figures = {
         "masks": {
@@ -144,29 +153,14 @@ def evaluate_masks(
         },
         "parsing_head": {"agreement": agreement(masks, np.asarray(parsed[: len(masks)]))},
     }
-    if truth is not None:
-        test = np.arange(len(masks), parsed.shape[0])
-        on_train = intersection_over_union(confusion(truth, masks, train), part_classes)
-        on_test = intersection_over_union(confusion(truth, np.asarray(parsed[len(masks) :]), test), part_classes)
+    if "truth" in truth:
+        train, test = np.arange(len(masks)), np.arange(len(masks), parsed.shape[0])
+        true, classes = array(truth, "truth"), (part_classes, int(str(truth.attrs["part_classes"])))
+        on_train = intersection_over_union(confusion(true, masks, train), *classes)
+        on_test = intersection_over_union(confusion(true, np.asarray(parsed[len(masks) :]), test), *classes)
         figures["masks"] |= {f"iou_{name}": value for name, value in on_train.items()}
         figures["parsing_head"] |= {f"test_iou_{name}": value for name, value in on_test.items()}
     return figures
-
-
-def visibility(visible: np.ndarray, samples: pd.DataFrame, part_classes: int) -> dict[str, dict[str, float]]:
-    """Share of the images of each test split in which each part is visible.
-
-    Parameters
-    ----------
-    visible : (N, C - 1) bool
-    samples : DataFrame
-    part_classes : int
-    """
-    names = part_names(part_classes)[1:]
-    return {
-        f"visibility_{split}": dict(zip(names, 100 * visible[samples["split"] == split].mean(0), strict=True))
-        for split in ("query", "gallery")
-    }
 
 
 def tidy(figures: dict[str, Any]) -> dict[str, Any]:
@@ -218,9 +212,11 @@ def evaluate_round(
         figures |= evaluate_masks(
             np.asarray(array(masks, "masks")[:]),
             array(embeddings, "parsed"),
-            array(truth, "truth") if "truth" in truth else None,
+            truth,
             pd.read_csv(table_file),
             part_classes,
         )
-        figures |= visibility(np.asarray(array(embeddings, "visible")[:]), samples, part_classes)
+        likely, guided = (np.asarray(array(embeddings, name)[:]) for name in ("likely", "guided"))
+        visible = visible_parts(likely, guided, params.visibility)
+        figures |= visibility_figures(visible, guided, samples, part_classes)
     return tidy(figures), found

@@ -12,7 +12,7 @@ import zarr
 from tqdm import tqdm
 
 from hcga.devices import precision
-from hcga.masks import STRIDE
+from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
 from hcga.stores import add_array, writing
 
@@ -35,7 +35,7 @@ def extract(network: PRNet, card: Card, images: zarr.Array[Any], count: int, pat
     """
     size = (card.height // STRIDE, card.width // STRIDE)
     shapes = {"features": ((card.channels, *size), "float16")}
-    _stream(images, count, path, shapes, lambda batch: (network.maps(batch),), network, epoch=card.epoch)
+    _stream(images, count, path, shapes, lambda batch: (network.maps(batch),), network, epoch=card.epoch, stride=STRIDE)
 
 
 def embed(network: PRNet, card: Card, images: zarr.Array[Any], t: float | None, path: Path) -> None:
@@ -48,8 +48,8 @@ def embed(network: PRNet, card: Card, images: zarr.Array[Any], t: float | None, 
     t : float or None
         Of GAM.
     path : Path
-        Store to write: `image` and `foreground` (N, q) float32, `parts` (N, C - 1, q) float32, `visible`
-        (N, C - 1) bool, `parsed` (N, h, w) uint8.
+        Store to write: `image` and `foreground` (N, q) float32, `parts` (N, C - 1, q) float32, `likely` and
+        `guided` (N, C - 1) float32, `parsed` (N, h, w) uint8; see `hcga.prnet.Embedding`.
     """
     parts = card.part_classes - 1
     size = (card.height // STRIDE, card.width // STRIDE)
@@ -57,10 +57,11 @@ def embed(network: PRNet, card: Card, images: zarr.Array[Any], t: float | None, 
         "image": ((card.channels,), "float32"),
         "foreground": ((card.channels,), "float32"),
         "parts": ((parts, card.channels), "float32"),
-        "visible": ((parts,), "bool"),
+        "likely": ((parts,), "float32"),
+        "guided": ((parts,), "float32"),
         "parsed": (size, "uint8"),
     }
-    attributes = {"epoch": card.epoch, "parsing": card.parsing, "part_classes": card.part_classes}
+    attributes = {"epoch": card.epoch, "parsing": card.parsing, **mask_attributes(card.part_classes)}
     _stream(images, images.shape[0], path, shapes, lambda batch: network.embed(batch, t), network, **attributes)
 
 

@@ -23,6 +23,23 @@ def part_names(part_classes: int) -> list[str]:
     return ["background", *(f"part{part}" for part in range(1, part_classes))]
 
 
+def mask_attributes(part_classes: int) -> dict[str, Any]:
+    """What the attributes of a store of masks say of them, so that other programs can read and draw it."""
+    names = part_names(part_classes)
+    return {
+        "class_names": names,
+        "palette": [list(part_colour(part)) for part in range(part_classes)],
+        "part_classes": part_classes,
+        "stride": STRIDE,
+        "unlabelled": UNLABELLED,
+    }
+
+
+def part_colour(part: int) -> tuple[int, int, int]:
+    """RGB of a part class; parts beyond the palette begin again after the background."""
+    return PALETTE[(part - 1) % (len(PALETTE) - 1) + 1] if part else PALETTE[0]
+
+
 def agreement(first: np.ndarray, second: np.ndarray) -> float:
     """Share of cells with the same label, in per cent of the cells that both label.
 
@@ -78,7 +95,7 @@ def confusion(truth: zarr.Array[Any] | np.ndarray, masks: np.ndarray, rows: np.n
     return counts.reshape(256, 256)[:UNLABELLED, :UNLABELLED]
 
 
-def intersection_over_union(counts: np.ndarray, part_classes: int) -> dict[str, float]:
+def intersection_over_union(counts: np.ndarray, part_classes: int, true_classes: int) -> dict[str, float]:
     """Figures of a confusion matrix, in per cent, pixels of all images together.
 
     Parameters
@@ -87,11 +104,13 @@ def intersection_over_union(counts: np.ndarray, part_classes: int) -> dict[str, 
         From `confusion`.
     part_classes : int
         C of the masks.
+    true_classes : int
+        C of the truth.
 
     Returns
     -------
     dict
-        `foreground`: of all parts against background. Where the truth has the same parts as the masks, also one
+        `foreground`: of all parts against background. Where truth and masks have equally many parts, also one
         entry a part, and `parts`: their mean. nan where neither truth nor mask has a pixel.
     """
 
@@ -101,7 +120,7 @@ def intersection_over_union(counts: np.ndarray, part_classes: int) -> dict[str, 
         return 100 * both / union if union else float("nan")
 
     figures = {"foreground": ratio(slice(1, None), slice(1, None))}
-    if not counts[part_classes:].any():
+    if part_classes == true_classes:
         parts = {
             name: ratio(slice(part, part + 1), slice(part, part + 1))
             for part, name in enumerate(part_names(part_classes))

@@ -136,6 +136,7 @@ class Evaluate(Section):
 
     features: Literal["I", "F", "P", "F+P", "I+F", "I+F+P"]
     similarity: Literal["paper", "authors"]
+    visibility: Literal["any", "guided"]
     rerank: bool
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from hcga.masks import PALETTE, UNLABELLED, part_names, upsample
+from hcga.masks import UNLABELLED, part_colour, part_names, upsample
 
 MARGIN = 4  # pixels between tiles
 CAPTION = 14  # pixels of a line of text
@@ -32,7 +32,7 @@ def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.5) -> np.n
     """
     labels = masks if masks.shape == images.shape[:3] else upsample(masks)
     grey = images.mean(-1, keepdims=True) * 0.4
-    colours = np.array(PALETTE, float)[np.where(labels == UNLABELLED, 0, (labels - 1) % (len(PALETTE) - 1) + 1)]
+    colours = np.array([part_colour(part) for part in range(256)], float)[labels]
     person = (1 - opacity) * images + opacity * colours
     result = np.where((labels == 0)[..., None], grey, person)
     return np.where((labels == UNLABELLED)[..., None], images, result).astype(np.uint8)
@@ -112,7 +112,7 @@ def legend_strip(part_classes: int, width: int) -> np.ndarray:
     canvas = Image.new("RGB", (max(width, sum(widths)), CAPTION + MARGIN), PAPER)
     draw, left = ImageDraw.Draw(canvas), MARGIN
     for part, (name, step) in enumerate(zip(names, widths, strict=True)):
-        draw.rectangle((left, 2, left + CAPTION - 4, CAPTION - 2), PALETTE[part % (len(PALETTE) - 1) + 1])
+        draw.rectangle((left, 2, left + CAPTION - 4, CAPTION - 2), part_colour(part + 1))
         draw.text((left + CAPTION, CAPTION // 2), name.replace("_", " "), INK, _font(), anchor="lm")
         left += step
     return np.asarray(canvas)

@@ -68,7 +68,7 @@ def write_images(samples: pd.DataFrame, dataset: Dataset, size: Image, path: Pat
         A file is no image or is truncated; nothing is left at `path`.
     """
     files = [Path(dataset.root) / file for file in samples["path"]]
-    with writing(path) as store:
+    with writing(path, channels="RGB") as store:
         writer = add_array(store, "images", (len(files), size.height, size.width, 3), "uint8")
         _decode(files, lambda file: load_image(file, size.height, size.width), writer, "images")
 
@@ -84,7 +84,8 @@ def write_truth(samples: pd.DataFrame, dataset: Dataset, size: Image, path: Path
     samples, dataset, size
         As in `write_images`.
     path : Path
-        Store to write: `truth` (N, H, W) uint8; without arrays if `dataset.truth` is null.
+        Store to write: `truth` (N, H, W) uint8, and as attribute part_classes one more than the highest label there is;
+        without arrays if `dataset.truth` is null.
 
     Raises
     ------
@@ -99,14 +100,18 @@ def write_truth(samples: pd.DataFrame, dataset: Dataset, size: Image, path: Path
         found = sum(file.is_file() for file in files)
         if not found:
             raise InputError(f"dataset.truth: {folder} holds no label image such as {files[0]}; set it to null")
-        log.info("true masks: %d of %d images have one", found, len(files))
         nothing = np.full((size.height, size.width), UNLABELLED, np.uint8)
+        highest = {0}
 
         def load(file: Path) -> np.ndarray:
-            return load_labels(file, size.height, size.width) if file.is_file() else nothing
+            labels = load_labels(file, size.height, size.width) if file.is_file() else nothing
+            highest.add(int(labels[labels != UNLABELLED].max(initial=0)))
+            return labels
 
         writer = add_array(store, "truth", (len(files), size.height, size.width), "uint8")
         _decode(files, load, writer, "true masks")
+        store.attrs["part_classes"] = part_classes = 1 + max(highest)
+        log.info("true masks: %d of %d images have one; %d part classes", found, len(files), part_classes)
 
 
 def _decode(files: list[Path], load: Callable[[Path], np.ndarray], writer: RowWriter, what: str) -> None:

@@ -26,7 +26,7 @@ class Card(BaseModel):
     mean: list[float]  # of RGB in [0, 1]
     std: list[float]
     epoch: int  # trained so far
-    parsing: bool  # whether the parsing head has been trained
+    parsing: bool  # whether its rounds had masks; without, the image feature alone is trained
 
 
 class Training(NamedTuple):
@@ -45,7 +45,8 @@ class Embedding(NamedTuple):
     image: torch.Tensor  # (N, q)
     foreground: torch.Tensor  # (N, q)
     parts: torch.Tensor  # (N, C - 1, q)
-    visible: torch.Tensor  # (N, C - 1) bool
+    likely: torch.Tensor  # (N, C - 1), share of the cells whose most likely class the part is
+    guided: torch.Tensor  # (N, C - 1), share of the cells that GAM leaves to the part; at 0 its vector is empty
     parsed: torch.Tensor  # (N, h, w) uint8, most likely class of each cell
 
 
@@ -97,21 +98,20 @@ class PRNet(nn.Module):
         )
 
     def embed(self, images: torch.Tensor, t: float | None) -> Embedding:
-        """Compute the features for matching, with GAM's inference rule; call in eval mode.
-
-        A part is visible if it is the most likely class of some cell (authors' code).
-        """
+        """Compute the features for matching, with GAM's inference rule; call in eval mode."""
         maps = self.maps(images)
         probability = self.parsing_head(maps).softmax(1)
         parsed = probability.argmax(1)
         confidence = probability[:, 1:]
-        foreground, parts = pool_aligned(maps, confidence, guide_inference(confidence, t))
-        visible = [(parsed == part).flatten(1).any(1) for part in range(1, probability.shape[1])]
+        guided = guide_inference(confidence, t)
+        foreground, parts = pool_aligned(maps, confidence, guided)
+        likely = torch.stack([parsed == part for part in range(1, probability.shape[1])], 1)
         return Embedding(
             self.image_neck(maps.mean((2, 3))),
             self.foreground_neck(foreground),
             self.part_neck(parts.flatten(1)).view_as(parts),
-            torch.stack(visible, 1),
+            likely.float().mean((2, 3)),
+            (guided > 0).float().mean((2, 3)),
             parsed.to(torch.uint8),
         )
 

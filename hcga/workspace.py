@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from hcga.errors import InputError
+from hcga.files import fresh
 from hcga.params import Params, load_params
-from hcga.stores import fresh
 
 NULL = "tag:yaml.org,2002:null"
 
@@ -66,10 +66,31 @@ class Workspace:
         words = shlex.split(entry.get("do", entry)["cmd"])
         return self.root / words[words.index(f"--{option}") + 1].replace("${key}", round_name)
 
+    def changed_params(self) -> list[str]:
+        """Dotted names of the params that have changed since the stages ran, by dvc.lock; none without that file."""
+        lock_file = self.root / "dvc.lock"
+        if not lock_file.is_file():
+            return []
+        yaml = YAML(typ="safe")
+        current, lock = yaml.load(self.params_file), yaml.load(lock_file)
+        changed = set()
+        for name, entry in lock["stages"].items():
+            if name.partition("@")[2] in {"", *current["rounds"]}:
+                for section, value in entry.get("params", {}).get(self.params_file.name, {}).items():
+                    changed |= _differences(value, current.get(section), section)
+        return sorted(changed)
+
     def require_round(self, name: str) -> None:
         """Refuse a round that params.yaml does not have."""
         if name not in self.params.rounds:
             raise InputError(f"no round {name!r} in {self.params_file.name}; known: {', '.join(self.params.rounds)}")
+
+
+def _differences(old: Any, new: Any, name: str) -> set[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = old.keys() | new.keys()
+        return set().union(*(_differences(old.get(key), new.get(key), f"{name}.{key}") for key in keys))
+    return set() if old == new else {name}
 
 
 def write_rounds(params_file: Path, count: int, epochs_each: int) -> None:

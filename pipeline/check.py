@@ -7,14 +7,23 @@ import click
 
 from hcga.errors import InputError
 from hcga.stage import PATH, stage
+from hcga.workspace import Workspace
 
 
-@stage("dataset", "synthetic")
+@stage("dataset", "device", "synthetic")
 @click.option("--checked", type=PATH, required=True, help="Text file to write.")
 def main(params: SimpleNamespace, checked: Path) -> None:
-    """Check params.yaml and write a constant note that the first stages depend on."""
-    if params.synthetic is None and not Path(params.dataset.root).is_dir():
-        raise InputError(f"dataset.root: {params.dataset.root} is no folder; set it to where the data set is")
+    """Check params.yaml against this machine and write a constant note that the first stages depend on."""
+    root, drawn = Path(params.dataset.root), Workspace(Path()).path("synthesise", "root")
+    if root.resolve() == drawn:
+        if params.synthetic is None:
+            raise InputError(f"dataset.root: {root} is where synthetic people go, but synthetic is null; change one")
+    elif not root.is_dir():
+        raise InputError(f"dataset.root: {root} is no folder; set it to where the data set is")
+    if params.device not in ("auto", "cpu"):
+        from hcga.devices import choose_device
+
+        choose_device(params.device)
     checked.parent.mkdir(parents=True, exist_ok=True)
     checked.write_text("params.yaml is valid\n", encoding="utf-8")
 

@@ -8,9 +8,11 @@ import numpy as np
 
 from hcga.coparsing.coparse import coparse
 from hcga.coparsing.sheet import contact_sheet_of
+from hcga.files import fresh
+from hcga.masks import mask_attributes
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import array, fresh, open_store, write_store
+from hcga.stores import array, open_store, write_store
 
 
 @stage("coparse", "part_classes", "seed")
@@ -40,8 +42,8 @@ def main(
         masks,
         {"masks": found.masks, "labels": found.labels},
         source=params.coparse.source,
-        part_classes=params.part_classes,
         epoch=epoch,
+        **mask_attributes(params.part_classes),
     )
     with fresh(table) as draft:
         found.table.to_csv(draft, index=False, lineterminator="\n")

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import click
 
 from hcga.evaluation import evaluate_round
+from hcga.files import fresh
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import fresh, open_store
+from hcga.stores import open_store
 
 
 @stage("evaluate")

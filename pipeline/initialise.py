@@ -5,17 +5,17 @@ from types import SimpleNamespace
 
 import click
 import numpy as np
+import torch
 
 from hcga.checkpoints import save_model, save_optimiser
 from hcga.initialisation import initial_network
 from hcga.masks import STRIDE, UNLABELLED
-from hcga.optimisation import build_optimiser
 from hcga.samples import identities, read_samples
 from hcga.stage import PATH, stage
 from hcga.stores import array, open_store, write_store
 
 
-@stage("backbone", "part_classes", "seed", "train")
+@stage("backbone", "part_classes", "seed")
 @click.option("--samples", type=PATH, required=True)
 @click.option("--images", type=PATH, required=True)
 @click.option("--model", type=PATH, required=True, help="Weights to write.")
@@ -30,7 +30,7 @@ def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, opti
     )
     unlabelled = np.full((sum(table["split"] == "train"), height // STRIDE, width // STRIDE), UNLABELLED, np.uint8)
     save_model(network, card, model)
-    save_optimiser(build_optimiser(network, params.train), optimiser)
+    save_optimiser(torch.optim.Adam(network.parameters()), optimiser)  # no step yet: a state without entries
     write_store(masks, {"masks": unlabelled, "labels": unlabelled}, source="none")
 
 

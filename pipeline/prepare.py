@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import click
 
+from hcga.files import fresh
 from hcga.preparation import list_samples, write_images, write_truth
 from hcga.samples import write_samples
 from hcga.stage import PATH, stage
-from hcga.stores import fresh
 
 
 @stage("dataset", "image")

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import click
 
 from hcga.figures import collect_curves, collect_figures, format_figures, read_metrics
+from hcga.files import fresh
 from hcga.stage import PATH, stage
-from hcga.stores import fresh
 
 
 @stage("rounds")

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import click
 
 from hcga.datasets.synthetic import synthesise
+from hcga.files import fresh
 from hcga.stage import PATH, stage
-from hcga.stores import fresh
 
 
 @stage("synthetic")

@@ -8,10 +8,11 @@ import numpy as np
 
 from hcga.checkpoints import load_model, load_optimiser, save_model, save_optimiser
 from hcga.devices import choose_device
+from hcga.files import fresh
 from hcga.optimisation import build_optimiser
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import array, fresh, open_store
+from hcga.stores import array, open_store
 from hcga.training import TrainingSet, train
 
 

@@ -65,6 +65,14 @@ def test_figures_prints_a_row_a_round_and_says_what_is_missing(run: Run) -> None
     assert result.stderr == "no figures yet of r2, r3: run `dvc repro`\n"
 
 
+def test_figures_of_other_params_are_said_to_be_so(run: Run) -> None:
+    lock = {"stages": {"evaluate@r1": {"params": {"params.yaml": {"gam": {"t": 2}}}}}}
+    Path("dvc.lock").write_text(json.dumps(lock), encoding="utf-8")
+    result = run("figures")
+    assert result.exit_code == 0
+    assert result.stderr.endswith("changed in params.yaml since: gam.t; run `dvc repro`\n")
+
+
 def test_figures_as_csv_has_all_of_them(run: Run) -> None:
     Path("data/metrics/r2.json").write_text(json.dumps({"epoch": 8, "retrieval": {"mINP": 1.25}}), encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(run("figures", "--csv").stdout)))

@@ -9,7 +9,7 @@ import zarr
 
 from hcga import evaluation
 from hcga.errors import InputError
-from hcga.evaluation import evaluate_masks, evaluate_retrieval, evaluate_round, tidy, visibility
+from hcga.evaluation import evaluate_masks, evaluate_retrieval, evaluate_round, tidy
 from hcga.masks import UNLABELLED
 from hcga.params import Evaluate
 from hcga.retrieval.ranking import rank
@@ -17,7 +17,7 @@ from hcga.retrieval.reranking import rerank
 from hcga.samples import COLUMNS
 from hcga.stores import array, open_store, write_store
 
-PLAIN = Evaluate(features="I", similarity="paper", rerank=False)
+PLAIN = Evaluate(features="I", similarity="paper", visibility="any", rerank=False)
 # Angles of the image features in degrees: both queries stand at 0 and look for the smallest angle.
 ROWS = [
     ("train", 9, 1, 0),
@@ -48,7 +48,8 @@ def embeddings(
         "image": vectors,
         "foreground": vectors,
         "parts": np.stack([vectors, vectors], 1),
-        "visible": np.ones((len(rows), 2), bool),
+        "likely": np.ones((len(rows), 2), np.float32),
+        "guided": np.ones((len(rows), 2), np.float32),
         "parsed": np.zeros((len(rows), 4, 2), np.uint8),
     }
     write_store(path / "embeddings.zarr", arrays | changes, epoch=6, parsing=parsing, part_classes=3)
@@ -103,11 +104,13 @@ def test_the_features_asked_for_decide(tmp_path: Path, features: str) -> None:
 
 
 def test_the_similarity_asked_for_decides(tmp_path: Path) -> None:
-    visible = np.ones((len(ROWS), 2), bool)
-    visible[7] = False
-    store = embeddings(tmp_path, visible=visible)
+    likely = np.ones((len(ROWS), 2), np.float32)
+    likely[7] = 0
+    store = embeddings(tmp_path, likely=likely)
     found = {
-        variant: evaluate_retrieval(store, samples(), Evaluate(features="F+P", similarity=variant, rerank=False))
+        variant: evaluate_retrieval(
+            store, samples(), PLAIN.model_copy(update={"features": "F+P", "similarity": variant})
+        )
         for variant in ("paper", "authors")
     }
     similarity = {v: f.rankings.set_index(["query", "gallery"])["similarity"] for v, f in found.items()}
@@ -117,6 +120,17 @@ def test_the_similarity_asked_for_decides(tmp_path: Path) -> None:
     cosine = np.cos(np.deg2rad(10))
     assert similarity["paper"]["2.jpg", "5.jpg"] == pytest.approx((cosine + cosine) / 3, abs=2e-5)
     assert similarity["authors"]["2.jpg", "5.jpg"] == pytest.approx(3 * (cosine + 1) / 2, abs=2e-5)
+
+
+def test_the_visibility_rule_asked_for_decides(tmp_path: Path) -> None:
+    guided = np.ones((len(ROWS), 2), np.float32)
+    guided[7] = 0  # most likely somewhere, but GAM leaves nothing
+    store = embeddings(tmp_path, guided=guided)
+    cosine = np.cos(np.deg2rad(30))
+    for rule, expected in {"any": 2 * cosine / 3, "guided": cosine}.items():
+        params = PLAIN.model_copy(update={"features": "F+P", "visibility": rule})
+        similarity = evaluate_retrieval(store, samples(), params).rankings.set_index(["query", "gallery"])["similarity"]
+        assert similarity["2.jpg", "7.jpg"] == pytest.approx(expected, abs=2e-5)
 
 
 def test_re_ranked_figures_stand_beside_the_plain_ones(tmp_path: Path) -> None:
@@ -159,9 +173,9 @@ def test_in_re_ranking_an_image_is_nearest_to_itself(
         return rerank(*distances)
 
     monkeypatch.setattr(evaluation, "rerank", spy)
-    visible = np.random.default_rng(0).random((len(ROWS), 2)) < 0.5
-    params = Evaluate(features=features, similarity=similarity, rerank=True)
-    evaluate_retrieval(embeddings(tmp_path, visible=visible), samples(), params)
+    likely = np.random.default_rng(0).choice([0, 0.5], (len(ROWS), 2)).astype(np.float32)
+    params = Evaluate(features=features, similarity=similarity, visibility="any", rerank=True)
+    evaluate_retrieval(embeddings(tmp_path, likely=likely), samples(), params)
     _, among_queries, among_gallery = given
     assert not np.diagonal(among_queries).any()
     assert not np.diagonal(among_gallery).any()
@@ -190,7 +204,7 @@ def test_a_network_without_parsing_has_an_image_feature_only(tmp_path: Path, fea
 
 def masks_store(path: Path, masks: np.ndarray, truth: np.ndarray | None) -> tuple[zarr.Group, zarr.Group]:
     write_store(path / "masks.zarr", {"masks": masks, "labels": masks})
-    write_store(path / "truth.zarr", {} if truth is None else {"truth": truth})
+    write_store(path / "truth.zarr", {} if truth is None else {"truth": truth}, part_classes=3)
     return open_store(path / "masks.zarr"), open_store(path / "truth.zarr")
 
 
@@ -208,7 +222,8 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
     write_store(tmp_path / "e.zarr", {"parsed": parsed})
     _, truths = masks_store(tmp_path, masks, truth)
     table = pd.DataFrame({"pid": [9, 10], "images": [1, 1], "agreement_previous": [50.0, 75.0]})
-    figures = evaluate_masks(masks, array(open_store(tmp_path / "e.zarr"), "parsed"), array(truths, "truth"), table, 3)
+    parsed_array = array(open_store(tmp_path / "e.zarr"), "parsed")
+    figures = evaluate_masks(masks, parsed_array, truths, table, 3)
     # Training rows. True part 1: cells (0, 1) and (1, 1) of image 0; masks there: 1 and 2.
     assert figures["masks"] == pytest.approx(
         {
@@ -230,23 +245,17 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
             "test_iou_parts": 100 * 2 / 12 / 2,
         }
     )
+    five = evaluate_masks(masks, parsed_array, truths, table, 5)
+    assert {name for name in five["masks"] if name.startswith("iou")} == {"iou_foreground"}, "the truth has 3 classes"
 
 
-def test_agreement_with_the_round_before_is_weighed_by_images() -> None:
+def test_agreement_with_the_round_before_is_weighed_by_images(tmp_path: Path) -> None:
     masks = np.zeros((4, 2, 2), np.uint8)
     table = pd.DataFrame({"pid": [1, 2], "images": [1, 3], "agreement_previous": [0.0, 100.0]})
-    figures = evaluate_masks(masks, masks, None, table, 4)
+    _, truth = masks_store(tmp_path, masks, None)
+    figures = evaluate_masks(masks, masks, truth, table, 4)
     assert figures["masks"] == {"foreground_share": 0, "agreement_previous": 75.0}
     assert figures["parsing_head"] == {"agreement": 100.0}
-
-
-def test_visibility_by_split() -> None:
-    table = pd.DataFrame({"split": ["train", "query", "query", "gallery", "gallery"]})
-    visible = np.array([[1, 1], [1, 0], [0, 0], [1, 1], [0, 1]], bool)
-    assert visibility(visible, table, 3) == {
-        "visibility_query": {"part1": 50, "part2": 0},
-        "visibility_gallery": {"part1": 50, "part2": 100},
-    }
 
 
 def test_tidy_rounds_and_drops_what_is_not_defined() -> None:
@@ -280,6 +289,7 @@ def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
         "iou_part1": 100,
     }
     assert figures["parsing_head"]["agreement"] == 0
+    assert figures["visibility_query"] == {"part1": 100, "part2": 100, "empty": 0}
     json.dumps(figures, allow_nan=False)
 
 

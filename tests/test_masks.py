@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from hcga import masks
-from hcga.masks import PALETTE, UNLABELLED, agreement, confusion, intersection_over_union, part_names, upsample
+from hcga.masks import (
+    PALETTE,
+    UNLABELLED,
+    agreement,
+    confusion,
+    intersection_over_union,
+    mask_attributes,
+    part_names,
+    upsample,
+)
 from hcga.stores import array, open_store, write_store
 
 
@@ -16,6 +25,14 @@ def test_names_of_the_parts() -> None:
 def test_colours_of_the_parts_are_distinct() -> None:
     assert len(set(PALETTE)) == len(PALETTE)
     assert PALETTE[0] == (0, 0, 0)
+
+
+def test_attributes_of_a_store_of_masks_name_and_colour_each_class() -> None:
+    attributes = mask_attributes(9)
+    assert len(attributes["class_names"]) == len(attributes["palette"]) == attributes["part_classes"] == 9
+    assert attributes["palette"][0] == [0, 0, 0]
+    assert attributes["palette"][7:] == attributes["palette"][1:3], "the palette begins again, without the background"
+    assert (attributes["stride"], attributes["unlabelled"]) == (4, 255)
 
 
 def test_agreement_is_the_share_of_equal_labels() -> None:
@@ -87,7 +104,7 @@ def test_confusion_equals_a_naive_count_over_many_blocks(tmp_path, monkeypatch: 
 def test_intersection_over_union_by_hand() -> None:
     counts = np.zeros((255, 255), np.int64)
     counts[0, 0], counts[0, 1], counts[1, 1], counts[1, 2], counts[2, 2], counts[2, 0] = 50, 10, 20, 5, 15, 5
-    figures = intersection_over_union(counts, 3)
+    figures = intersection_over_union(counts, 3, 3)
     # foreground: 20 + 5 + 15 = 40 of 40 + 10 (background taken for a part) + 5 (a part taken for background)
     assert figures["foreground"] == pytest.approx(100 * 40 / 55)
     assert figures["part1"] == pytest.approx(100 * 20 / (25 + 30 - 20))
@@ -99,20 +116,21 @@ def test_intersection_over_union_by_hand() -> None:
 def test_perfect_masks_and_empty_ones() -> None:
     perfect = np.zeros((255, 255), np.int64)
     perfect[[0, 1, 2, 3], [0, 1, 2, 3]] = 4
-    assert set(intersection_over_union(perfect, 4).values()) == {100.0}
+    assert set(intersection_over_union(perfect, 4, 4).values()) == {100.0}
     nothing = np.zeros((255, 255), np.int64)
     nothing[0, 0] = 4
-    assert all(np.isnan(value) for value in intersection_over_union(nothing, 4).values())
+    assert all(np.isnan(value) for value in intersection_over_union(nothing, 4, 4).values())
 
 
 def test_truth_with_other_parts_counts_as_foreground_only() -> None:
     counts = np.zeros((255, 255), np.int64)
-    counts[0, 0], counts[5, 1], counts[7, 0] = 4, 3, 1
-    assert intersection_over_union(counts, 4) == {"foreground": pytest.approx(75.0)}
+    counts[0, 0], counts[2, 1], counts[1, 0] = 4, 3, 1
+    assert intersection_over_union(counts, 4, 3) == {"foreground": pytest.approx(75.0)}
+    assert intersection_over_union(counts, 3, 4) == {"foreground": pytest.approx(75.0)}
 
 
 def test_a_part_too_many_in_the_masks_alone_has_no_overlap() -> None:
     counts = np.zeros((255, 255), np.int64)
     counts[1, 1], counts[1, 2] = 3, 1
-    figures = intersection_over_union(counts, 3)
+    figures = intersection_over_union(counts, 3, 3)
     assert (figures["part1"], figures["part2"], figures["foreground"]) == (75.0, 0.0, 100.0)

@@ -83,6 +83,7 @@ def test_downsizing_averages(tmp_path: Path) -> None:
 def test_truth_is_that_of_the_files(tiny_set: Path, tmp_path: Path) -> None:
     samples, truth = prepared(write_truth, dataset(tiny_set), SIZE, tmp_path / "truth.zarr")
     assert (truth.shape, truth.dtype) == ((len(samples), 64, 32), np.uint8)
+    assert open_store(tmp_path / "truth.zarr").attrs["part_classes"] == 4
     for path, labels in zip(samples["path"], truth, strict=True):
         expected = Pillow.open((tiny_set / "truth" / path).with_suffix(".png"))
         np.testing.assert_array_equal(labels, np.asarray(expected))

@@ -207,26 +207,30 @@ def test_embedding_equals_its_definition(network, t):
     np.testing.assert_array_equal(output.parsed, probability.argmax(1))
 
 
-def test_visible_parts_are_those_that_are_somewhere_most_likely(network):
+@pytest.mark.parametrize("t", [4.0, 1.5, None])
+def test_shares_of_cells_by_part(network, t):
+    images = random_images(6, 8)
     with torch.no_grad():
-        output = network.embed(random_images(6, 8), 4.0)
-    assert output.visible.dtype == torch.bool
+        output = network.embed(images, t)
+        probability = network.parsing_head(network.maps(images)).softmax(1)
     assert output.parsed.dtype == torch.uint8
-    for image in range(8):
-        assert [bool(v) for v in output.visible[image]] == [bool((output.parsed[image] == p).any()) for p in (1, 2, 3)]
-    assert output.visible.any()
-    assert not output.visible.all(), "the test needs parts that are not visible"
+    likely = [[float((parsed == part).float().mean()) for part in (1, 2, 3)] for parsed in output.parsed]
+    np.testing.assert_allclose(output.likely, likely)
+    assert 0 < (output.likely > 0).sum() < output.likely.numel(), "the test needs parts that are nowhere most likely"
+    kept = torch.ones_like(probability) if t is None else probability > 1 - 1 / t
+    np.testing.assert_allclose(output.guided, kept[:, 1:].float().mean((2, 3)))
 
 
 @pytest.mark.parametrize("most_likely", [0, 1, 2, 3])
-def test_a_part_everywhere_is_the_only_visible_one(most_likely):
+def test_a_part_everywhere_is_the_only_likely_one(most_likely):
     network = build().eval()
     with torch.no_grad():
         network.parsing_head.weight.zero_()
         network.parsing_head.bias.copy_(torch.eye(4)[most_likely])
         output = network.embed(random_images(7, 2), 4.0)
     assert (output.parsed == most_likely).all()
-    assert output.visible.tolist() == [[part == most_likely for part in (1, 2, 3)]] * 2
+    assert output.likely.tolist() == [[part == most_likely for part in (1, 2, 3)]] * 2
+    assert not output.guided.any(), "e / (e + 3) is below 3/4"
 
 
 def test_embedding_of_an_image_does_not_depend_on_its_batch(network):
@@ -238,7 +242,7 @@ def test_embedding_of_an_image_does_not_depend_on_its_batch(network):
         torch.testing.assert_close(getattr(alone, name), whole[2:3], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(getattr(again, name), whole[[4, 2, 0]], atol=1e-5, rtol=1e-4)
     assert torch.equal(alone.parsed, together.parsed[2:3])
-    assert torch.equal(again.visible, together.visible[[4, 2, 0]])
+    assert torch.equal(again.likely, together.likely[[4, 2, 0]])
 
 
 @pytest.mark.parametrize(("part_classes", "attention"), [(2, False), (6, True)])
@@ -253,6 +257,6 @@ def test_shapes(part_classes, attention):
         embedded = network.eval().embed(images, 4.0)
     assert embedded.image.shape == embedded.foreground.shape == (3, CHANNELS)
     assert embedded.parts.shape == (3, part_classes - 1, CHANNELS)
-    assert embedded.visible.shape == (3, part_classes - 1)
+    assert embedded.likely.shape == embedded.guided.shape == (3, part_classes - 1)
     assert embedded.parsed.shape == (3, 16, 8)
     assert isinstance(network.backbone.attention, torch.nn.Identity) != attention

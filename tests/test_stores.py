@@ -7,7 +7,7 @@ import zarr
 
 from hcga import stores
 from hcga.errors import InputError
-from hcga.stores import add_array, array, fresh, open_store, read_rows, write_store, writing
+from hcga.stores import add_array, array, open_store, read_rows, write_store, writing
 
 
 def values(count: int = 7) -> dict[str, np.ndarray]:
@@ -146,18 +146,6 @@ def test_remains_of_a_killed_run_are_removed(store: Path) -> None:
     write_store(store, values())
     assert "junk" not in content(store)
     assert not remains.exists()
-
-
-def test_a_file_appears_when_its_block_has_ended_well(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "table.csv"
-    with fresh(path) as draft:
-        draft.write_text("a")
-        assert not path.exists()
-    assert path.read_text() == "a"
-    with pytest.raises(FileNotFoundError), fresh(path):
-        (tmp_path / "none").rename(path)
-    assert path.read_text() == "a"
-    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_link_is_replaced_and_what_it_leads_to_is_kept(tmp_path: Path, store: Path) -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from ruamel.yaml import YAML
 
 from hcga.errors import InputError
 from hcga.params import load_params
@@ -46,6 +47,23 @@ def test_another_dvc_yaml_has_other_paths(workspace_folder: Path) -> None:
 def test_an_unknown_round_is_named_with_those_there_are(workspace_folder: Path) -> None:
     with pytest.raises(InputError, match=r"no round 'r7' in params\.yaml; known: r1, r2, r3"):
         Workspace(workspace_folder).path("coparse", "masks", "r7")
+
+
+def test_params_that_changed_since_the_run_are_named(workspace_folder: Path) -> None:
+    workspace = Workspace(workspace_folder)
+    assert workspace.changed_params() == [], "no dvc.lock: nothing is known of a run"
+    yaml = YAML(typ="safe")
+    params = yaml.load(workspace.params_file)
+    coparse = params["coparse"] | {"back_weight": 0.5, "gone": 1}
+    stages = {
+        "evaluate@r1": {"params": {"params.yaml": {"evaluate": params["evaluate"]}}},
+        "coparse@r1": {"params": {"params.yaml": {"coparse": coparse, "seed": params["seed"]}}},
+        "train@old": {"params": {"params.yaml": {"gam": {"t": 7}}}},  # a round that is no more
+        "report": {"params": {"params.yaml": {"rounds": {"r1": {"prev": "init", "until_epoch": 6}}}}},
+        "check": {"cmd": "python pipeline/check.py"},
+    }
+    yaml.dump({"schema": "2.0", "stages": stages}, workspace_folder / "dvc.lock")
+    assert workspace.changed_params() == ["coparse.back_weight", "coparse.gone", "rounds.r2", "rounds.r3"]
 
 
 def outside_rounds(text: str) -> str:

@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 
 from hcga.coparsing.identity import Labelling
 from hcga.coparsing.labels import reassign_labels
+from hcga.coparsing.losses import adjacent_pairs
 from hcga.coparsing.pool import label_identities
 from hcga.masks import UNLABELLED, agreement, part_names
 from hcga.params import Coparse
@@ -63,7 +65,7 @@ def coparse(
         rows = rows_of[pid]
         labels[rows] = found.labels
         masks[rows] = reassign_labels(found.labels, part_classes, params.background, params.split, params.borders)
-        entries[pid] = describe_identity(pid, found, masks[rows], previous[rows], camids[rows], part_classes)
+        entries[pid] = describe_identity(pid, found, masks[rows], previous[rows], camids[rows], params, part_classes)
     return CoparsedSet(masks, labels, pd.DataFrame([entries[pid] for pid in rows_of]))
 
 
@@ -73,6 +75,7 @@ def describe_identity(
     masks: np.ndarray,
     previous: np.ndarray,
     camids: np.ndarray,
+    params: Coparse,
     part_classes: int,
 ) -> dict[str, object]:
     """One row of the per-identity table; shares and agreement in per cent of cells.
@@ -84,6 +87,7 @@ def describe_identity(
     masks, previous : (n, h, w) uint8
         This round's and the last one's masks of the identity.
     camids : (n,) int64
+    params : Coparse
     part_classes : int
         C.
     """
@@ -101,12 +105,13 @@ def describe_identity(
         **shares,
         "agreement_previous": agreement(masks, previous),
     }
+    unpaired = params.back_weight > 0 and not len(adjacent_pairs(torch.from_numpy(camids), params.pairs))
     empty = int((~foreground.any(axis=(1, 2))).sum())
     warnings = [
         *(["no foreground"] if not foreground.any() else [f"no {n}" for n in names[1:] if not shares[f"{n}_share"]]),
         *([f"{empty} image(s) all background"] if empty and foreground.any() else []),
         *(["one image"] if len(masks) == 1 else []),
-        *(["no two adjacent images of a camera"] if not (camids[1:] == camids[:-1]).any() else []),
+        *(["no pair of images for the background loss"] if unpaired else []),
     ]
     return {key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()} | {
         "warnings": "; ".join(warnings)

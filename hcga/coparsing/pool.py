@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,11 @@ from tqdm import tqdm
 
 from hcga.coparsing.identity import Labelling, label_identity
 from hcga.devices import keep_memory
+from hcga.errors import InputError
 from hcga.params import Coparse
 from hcga.stores import array, open_store, read_rows
+
+log = logging.getLogger(__name__)
 
 
 def label_identities(
@@ -52,12 +57,13 @@ def label_identities(
     Raises
     ------
     InputError
-        The store is missing or holds no features.
+        The store is missing or holds no features, or a worker was killed.
     FloatingPointError
         See `label_identity`; what has not begun is given up.
     """
     array(open_store(features), "features")  # refused here, not in a worker
     workers = min(params.workers or available_cores(), len(identities))
+    log.info("%d identities, %d workers of one thread each", len(identities), workers)
     largest_first = sorted(identities, key=lambda pid: (-len(identities[pid]), pid))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start_worker, (features,)) as pool:
@@ -68,6 +74,11 @@ def label_identities(
         try:
             for task in tqdm(as_completed(tasks), "co-parsing", len(tasks), unit="identity", disable=None):
                 yield tasks[task], task.result()
+        except BrokenProcessPool:
+            raise InputError(
+                f"a co-parsing worker was killed, most likely for want of memory; set coparse.workers below {workers} "
+                "and run `dvc repro` again"
+            ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

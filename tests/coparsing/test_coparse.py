@@ -127,10 +127,18 @@ def test_table_has_a_row_an_identity(calls, samples, previous, params):
     assert np.isnan(table["agreement_previous"][0])
     assert table["agreement_previous"].tolist()[1:] == [75, 100]
     assert table["warnings"].tolist() == [
-        "one image; no two adjacent images of a camera",
+        "one image; no pair of images for the background loss",
         "no upper_body; 1 image(s) all background",
-        "no foreground; no two adjacent images of a camera",
+        "no foreground; no pair of images for the background loss",
     ]
+
+
+@pytest.mark.parametrize("changes", [{"pairs": "sequence"}, {"back_weight": 0.0}])
+def test_pairs_are_missed_only_where_they_are_wanted(calls, samples, previous, params, changes):
+    table = coparse(FEATURES, samples, previous, params.model_copy(update=changes), 4, SEED).table
+    single = "; no pair of images for the background loss" if "pairs" in changes else ""
+    assert table["warnings"][0] == f"one image{single}"
+    assert table["warnings"][2] == "no foreground"
 
 
 def test_settings_of_the_labels_translation_are_obeyed(calls, samples, previous, params):

@@ -1,11 +1,16 @@
 """The pool of processes: it changes no label and hides no error."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
 
+from hcga.coparsing import pool
 from hcga.coparsing.identity import label_identity
 from hcga.coparsing.pool import available_cores, label_identities
+from hcga.errors import InputError
 from hcga.stores import write_store
 
 SEED = (5, 2)
@@ -54,6 +59,18 @@ def test_error_of_a_worker_surfaces(features, params):
     camids = np.ones(12, np.int64)
     with pytest.raises(IndexError, match="out of bounds"):
         list(label_identities(features[0], beyond, camids, settings, SEED))
+
+
+def test_a_killed_worker_is_explained(features, params, monkeypatch):
+    monkeypatch.setattr(pool, "_label", kill_itself)
+    with pytest.raises(
+        InputError, match=r"worker was killed, .* set coparse\.workers below 2 and run `dvc repro` again"
+    ):
+        list(label_identities(features[0], IDENTITIES, CAMIDS, params.model_copy(update={"workers": 2}), SEED))
+
+
+def kill_itself(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_one_worker_a_core_at_least():

@@ -46,7 +46,7 @@ def synthesise(
     seed : int
         Everything that is drawn follows from it.
     train_identities, test_identities : int
-        Numbers of identities; their pids are odd and even.
+        Numbers of identities; their pids are even and odd.
     images_per_identity : int
         At least 4, so that two cameras see each person at least twice.
     cameras : int

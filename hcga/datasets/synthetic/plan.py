@@ -62,14 +62,14 @@ def plan_set(
 ) -> list[Shot]:
     """List all images of a set.
 
-    Training identities have odd numbers and test identities even ones, so that the number of one kind does
+    Training identities have even numbers and test identities odd ones, so that the number of one kind does
     not change the other. See `hcga.datasets.synthetic.synthesise` for the parameters.
     """
     shots: list[Shot] = []
     for i in range(train_identities):
-        shots += _identity(seed, 2 * i + 1, images_per_identity, cameras, train=True)
+        shots += _identity(seed, 2 * i + 2, images_per_identity, cameras, train=True)
     for i in range(test_identities):
-        shots += _identity(seed, 2 * i + 2, images_per_identity, cameras, train=False)
+        shots += _identity(seed, 2 * i + 1, images_per_identity, cameras, train=False)
     return shots + [_distractor(seed, i, cameras) for i in range(distractors)]
 
 
