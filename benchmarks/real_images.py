@@ -11,33 +11,28 @@ Finished runs are kept in WORK/results and not repeated; the table is printed af
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import pandas as pd
-from ruamel.yaml import YAML
+from PIL import Image
+from runs import QUARTER_SCHEDULE, Checkout, spread
 
 from hcga.masks import upsample
 from hcga.samples import read_samples
 from hcga.stage import PATH
 from hcga.stores import array, open_store
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-# 30 epochs: the paper's schedule (120 epochs, 10 of warm-up, milestones 40 and 70) at a quarter of its length. Round r0
-# trains nothing, so that its figures are those of the untrained network.
+# Round r0 trains nothing, so that its figures are those of the untrained network.
 ROUNDS = {
     "r0": {"prev": "init", "until_epoch": 0},
     "r1": {"prev": "r0", "until_epoch": 10},
     "r2": {"prev": "r1", "until_epoch": 20},
     "r3": {"prev": "r2", "until_epoch": 30},
 }
-SCHEDULE = {"learning_rate": 0.00035, "warmup_epochs": 3, "milestones": [10, 18]}
 COLUMNS = {
     "rank1": "retrieval.rank1",
     "mAP": "retrieval.mAP",
@@ -55,9 +50,7 @@ COLUMNS = {
 @click.option("--variants", default="full,none", show_default=True, help="full method, none: without parsing.")
 def main(roots: tuple[Path, ...], work: Path, seeds: str, size: str, variants: str) -> None:
     """Run every variant on every data set with every seed and print mean and range."""
-    clone = work / "hcga"
-    if not clone.exists():
-        subprocess.run(["git", "clone", "-q", str(REPOSITORY), str(clone)], check=True)
+    checkout = Checkout(work)
     results = work / "results"
     results.mkdir(parents=True, exist_ok=True)
     for seed in (int(text) for text in seeds.split(",")):
@@ -65,63 +58,58 @@ def main(roots: tuple[Path, ...], work: Path, seeds: str, size: str, variants: s
             for variant in variants.split(","):
                 target = results / f"{root.name}-{size}-{variant}-{seed}.json"
                 if not target.exists():
-                    figures = run(clone, root.resolve(), size, variant, seed)
+                    figures = run(checkout, root.resolve(), size, variant, seed)
                     target.write_text(json.dumps(figures, indent=1), encoding="utf-8")
                 click.echo(summarise(results, size))
 
 
-def run(clone: Path, root: Path, size: str, variant: str, seed: int) -> dict[str, dict[str, float]]:
+def run(checkout: Checkout, root: Path, size: str, variant: str, seed: int) -> dict[str, dict[str, float]]:
     """Run the pipeline once and return the figures of each round."""
-    write_params(clone / "params.yaml", root, size, variant, seed)
-    environment = {**os.environ, "PYTHONPATH": str(clone)}  # the clone's hcga, whatever is installed
-    subprocess.run([str(Path(sys.executable).parent / "dvc"), "repro"], cwd=clone, env=environment, check=True)
+    checkout.repro(changes(root, size, variant, seed))
+    data = checkout.root / "data"
     figures = {}
     for name in ROUNDS:
-        metrics = json.loads((clone / f"data/metrics/{name}.json").read_text(encoding="utf-8"))
+        metrics = json.loads((data / f"metrics/{name}.json").read_text(encoding="utf-8"))
         flat = pd.json_normalize(metrics).iloc[0].to_dict()
         if variant != "none" and (root / "occluders.csv").is_file():
-            flat["occluders.foreground_share"] = share_in_occluders(clone, root, name)
+            flat["occluders.foreground_share"] = share_in_occluders(data, root, name)
         figures[name] = {title: float(flat[key]) for title, key in COLUMNS.items() if key in flat}
     return figures
 
 
-def write_params(path: Path, root: Path, size: str, variant: str, seed: int) -> None:
-    """Fill the default params.yaml with one run's choices."""
-    yaml = YAML()
-    committed = subprocess.run(["git", "show", "HEAD:params.yaml"], cwd=path.parent, check=True, capture_output=True)
-    params = yaml.load(committed.stdout)
+def changes(root: Path, size: str, variant: str, seed: int) -> dict[str, Any]:
+    """What a run changes in the default params.yaml."""
     height, width = (int(text) for text in size.split("x"))
-    params["seed"] = seed
-    params["synthetic"] = None
-    params["dataset"] |= {"root": str(root), "truth": "parsing" if (root / "parsing").is_dir() else None}
-    params["image"] |= {"height": height, "width": width}
-    params["train"] |= SCHEDULE
-    occluded = (root / "occluders.csv").is_file()
-    if variant == "none":
-        params["coparse"]["source"] = "none"
-        params["evaluate"]["features"] = "I"
-    else:
-        params["evaluate"]["features"] = "F+P" if occluded else "I+F+P"
-    params["rounds"] = ROUNDS
-    text = io.StringIO()
-    yaml.dump(params, text)
-    path.write_text(text.getvalue(), encoding="utf-8")
+    with_parsing = "F+P" if (root / "occluders.csv").is_file() else "I+F+P"
+    return {
+        "seed": seed,
+        "synthetic": None,
+        "dataset.root": str(root),
+        "dataset.truth": "parsing" if (root / "parsing").is_dir() else None,
+        "image.height": height,
+        "image.width": width,
+        "coparse.source": "none" if variant == "none" else "hcnet",
+        "evaluate.features": "I" if variant == "none" else with_parsing,
+        "rounds": ROUNDS,
+        **QUARTER_SCHEDULE,
+    }
 
 
-def share_in_occluders(clone: Path, root: Path, round_name: str) -> float:
+def share_in_occluders(data: Path, root: Path, round_name: str) -> float:
     """Share of the pixels inside the known occluder boxes of training images that the masks call foreground."""
-    samples = read_samples(clone / "data/samples.csv")
+    samples = read_samples(data / "samples.csv")
     row_of = {path: row for row, path in enumerate(samples["path"])}
-    masks = upsample(np.asarray(array(open_store(clone / f"data/masks/{round_name}.zarr"), "masks")[:]))
+    masks = upsample(np.asarray(array(open_store(data / f"masks/{round_name}.zarr"), "masks")[:]))
     height, width = masks.shape[1:]
     boxes = pd.read_csv(root / "occluders.csv")
     boxes = boxes[boxes["image"].map(row_of).fillna(len(masks)) < len(masks)]
     foreground = pixels = 0
     for box in boxes.itertuples():
         mask = masks[row_of[str(box.image)]]
-        # All files of the set have one size, 128 x 64 pixels.
-        rows = slice(round(box.top * height / 128), round(box.bottom * height / 128))
-        columns = slice(round(box.left * width / 64), round(box.right * width / 64))
+        with Image.open(root / str(box.image)) as file:
+            down, across = height / file.height, width / file.width
+        rows = slice(round(box.top * down), round(box.bottom * down))
+        columns = slice(round(box.left * across), round(box.right * across))
         foreground += int((mask[rows, columns] > 0).sum())
         pixels += mask[rows, columns].size
     return 100 * foreground / pixels
@@ -136,11 +124,6 @@ def summarise(results: Path, size: str) -> str:
             rows.append({"data": data, "variant": variant, "round": name, "seed": int(seed), **figures})
     table = pd.DataFrame(rows)
     grouped = table.groupby(["data", "variant", "round"])
-
-    def spread(values: pd.Series) -> str:
-        if values.isna().all():
-            return "-"
-        return f"{values.mean():.1f} [{values.min():.1f}, {values.max():.1f}]"
 
     shown = grouped[[column for column in COLUMNS if column in table]].agg(spread)
     return str(shown.assign(seeds=grouped["seed"].nunique()).to_string())
