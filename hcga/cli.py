@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import hcga
+from hcga.cli_data import data
 from hcga.errors import InputError
 from hcga.stage import PATH, clear_errors
 from hcga.workspace import Workspace, write_rounds
@@ -19,6 +20,9 @@ def main() -> None:
 
     `dvc repro` runs the method; these commands look at what it made. Call them inside the checkout.
     """
+
+
+main.add_command(data)
 
 
 @main.command()

@@ -179,6 +179,7 @@ def evaluate_round(
     truth: zarr.Group,
     samples: pd.DataFrame,
     table_file: Path,
+    skipped_file: Path,
     params: Evaluate,
 ) -> tuple[dict[str, Any], Retrieval]:
     """Compute all figures of a round.
@@ -191,13 +192,15 @@ def evaluate_round(
         The arranged sample table.
     table_file : Path
         Per-identity table of co-parsing.
+    skipped_file : Path
+        Table of the images that were left out.
     params : Evaluate
 
     Returns
     -------
     figures : dict
-        What metrics.json holds: epoch, `retrieval` and, for a network with parsing, `masks`, `parsing_head` and
-        `visibility_query`, `visibility_gallery`.
+        What metrics.json holds: epoch, skipped_images, `retrieval` and, for a network with parsing, `masks`,
+        `parsing_head` and `visibility_query`, `visibility_gallery`.
     retrieval : Retrieval
 
     Raises
@@ -206,7 +209,12 @@ def evaluate_round(
         See `evaluate_retrieval`.
     """
     found = evaluate_retrieval(embeddings, samples, params)
-    figures: dict[str, Any] = {"epoch": embeddings.attrs["epoch"], "retrieval": found.figures}
+    skipped = len(pd.read_csv(skipped_file))
+    figures: dict[str, Any] = {
+        "epoch": embeddings.attrs["epoch"],
+        "skipped_images": skipped,
+        "retrieval": found.figures,
+    }
     if embeddings.attrs["parsing"]:
         part_classes = int(str(embeddings.attrs["part_classes"]))
         figures |= evaluate_masks(

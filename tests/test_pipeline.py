@@ -38,7 +38,7 @@ TINY = {
     "evaluate.features": "F+P",
     "rounds": ROUNDS,
 }
-ONCE = {"check", "synthesise", "prepare", "initialise", "report"}
+ONCE = {"check", "synthesise", "catalogue@main", "prepare", "initialise", "report"}
 EACH = ("extract", "coparse", "train", "embed", "evaluate")
 ALL = ONCE | {f"{verb}@{key}" for verb in EACH for key in ROUNDS}
 
@@ -290,9 +290,9 @@ def test_bad_params_stop_in_stage_check_and_outputs_stay(
 
 @pytest.fixture
 def own_set(checkout: Checkout) -> Iterator[Path]:
-    """Give a copy of the data set beside the pipeline's own, with dataset.root set to it."""
+    """Give a copy of the data set beside the pipeline's own, which params.yaml then names."""
     root = shutil.copytree(checkout.folder / "data" / "synthetic", checkout.folder / "raw")
-    with checkout.changed({"dataset.root": "raw"}):
+    with checkout.changed({"datasets.main.root": "raw"}):
         yield root
     shutil.rmtree(root)
 
@@ -325,8 +325,11 @@ def test_an_identity_that_trains_and_is_tested_stops_in_prepare(checkout: Checko
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dataset.root": "nowhere"}, "dataset.root: nowhere is no folder; set it to where the data set is"),
-        ({"synthetic": None}, "dataset.root: data/synthetic is where synthetic people go, but synthetic is null"),
+        (
+            {"datasets.main.root": "nowhere"},
+            "datasets.main.root: nowhere is no folder; set it to where",
+        ),
+        ({"synthetic": None}, "datasets.main.root: data/synthetic is for synthetic people, but synthetic is null"),
         ({"device": "mps"}, "device: mps is not available here; set it to auto or cpu"),
     ],
     ids=["missing", "not drawn", "device"],
