@@ -29,13 +29,6 @@ def test_the_files_of_the_repository_are_valid(path: Path) -> None:
     assert isinstance(load_params(path), Params)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "params").glob("*.yaml")), ids=lambda p: p.stem)
-def test_ready_made_files_have_the_paper_s_size_and_no_synthetic_people(path: Path) -> None:
-    params = load_params(path)
-    assert (params.image.height, params.image.width) == (256, 128)
-    assert params.synthetic is None
-
-
 def test_values_arrive(write_params: WriteParams) -> None:
     params = load_params(write_params({"seed": 5, "coparse.borders": [0.25, 1], "rounds": CHAIN}))
     assert params.seed == 5

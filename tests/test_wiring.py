@@ -1,69 +1,21 @@
 import ast
 import importlib.util
-import shlex
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import pytest
 from conftest import ROOT
 from imports import NEUTRAL, modules_used
-from ruamel.yaml import YAML
+from stages import DVC, PARAMS, Stage, resolve, templates
 
 from hcga.params import Params
 
-DVC: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
-PARAMS: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
 ONCE = ["check", "synthesise", "prepare", "initialise", "report"]
 EACH = ["extract", "coparse", "train", "embed", "evaluate"]
 VERBS = [*ONCE, "catalogue", *EACH]
 ORDER_ONLY = {"data/checked.txt", "params.yaml", "${item.root}"}  # deps that no option of the command names
-
-
-class Stage(NamedTuple):
-    verb: str
-    cmd: list[str]
-    params: list[str]
-    deps: list[str]
-    outs: list[str]
-
-
-def names(entries: list[Any]) -> list[str]:
-    return [name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)]
-
-
-def templates() -> dict[str, Stage]:
-    """Read the stages of dvc.yaml, `${...}` as they stand."""
-    return {
-        verb: Stage(
-            verb,
-            shlex.split(body["cmd"]),
-            body.get("params", []),
-            body["deps"],
-            [name for kind in ("outs", "metrics", "plots") for name in names(body.get(kind, []))],
-        )
-        for verb, body in ((verb, entry.get("do", entry)) for verb, entry in DVC["stages"].items())
-    }
-
-
-def resolve(rounds: dict[str, dict[str, Any]]) -> dict[str, Stage]:
-    """Unfold the stages over the rounds, as DVC does: `verb` or `verb@round` to a stage without `${...}`."""
-    found = {}
-    for verb, stage in templates().items():
-        loops = {"${rounds}": rounds, "${datasets}": PARAMS["datasets"], None: {"": {}}}
-        for key, item in loops[DVC["stages"][verb].get("foreach")].items():
-            values = {"${key}": key, **{f"${{item.{name}}}": str(value) for name, value in item.items()}}
-            lists = [[fill(text, values) for text in texts] for texts in stage[1:]]
-            found[f"{verb}@{key}" if key else verb] = Stage(verb, *lists)
-    return found
-
-
-def fill(text: str, values: dict[str, str]) -> str:
-    for name, value in values.items():
-        text = text.replace(name, value)
-    assert "${" not in text, text
-    return text
 
 
 def options(stage: Stage) -> dict[str, str]:
