@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -51,6 +52,47 @@ def example(layout: str, root: Path, seed: int) -> None:
         if root.exists():
             raise InputError(f"{root}: is there already; name a folder to make")
         make_example(layout, root, seed)
+    click.echo(root)
+
+
+@data.command()
+@click.argument("layout")
+@click.argument("root", type=PATH)
+@click.argument("target", type=PATH)
+@click.option("--split", "splits", type=click.Choice(["train", "query", "gallery"]), multiple=True, default=["query"])
+@click.option(
+    "--share", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Of the images of the split."
+)
+@click.option("--cover", type=(float, float), default=(0.35, 0.6), show_default=True, help="Share of the picture.")
+@click.option("--side", type=click.Choice(["any", "below", "left", "right"]), default="any", show_default=True)
+@click.option("--occluders", default="drawn", show_default=True, help="drawn, distractors, or a folder of images.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def occlude(layout: str, root: Path, target: Path, **options: Any) -> None:
+    """Copy a data set to TARGET and put things in front of people, in the queries unless --split says otherwise."""
+    from hcga.datasets.occlusion import occlude_data_set
+
+    with clear_errors():
+        low, high = options["cover"]
+        if not 0 < low <= high < 1:
+            raise InputError(f"--cover {low} {high}: give two shares between 0 and 1, the lower first")
+        listed = occlude_data_set(_known(layout), root, target, **options)
+    click.echo(f"{target}: {len(listed)} images occluded, see {target / 'occluders.csv'}")
+
+
+@data.command()
+@click.argument("archive", type=PATH)
+@click.argument("protocol", type=PATH)
+@click.argument("root", type=PATH)
+@click.option("--boxes", type=click.Choice(["detected", "labeled"]), required=True, help="Those of the protocol file.")
+def cuhk03(archive: Path, protocol: Path, root: Path, boxes: str) -> None:
+    """Write the images of cuhk-03.mat into the folders of the new protocol. Needs h5py: pip install 'hcga[cuhk03]'."""
+    with clear_errors():
+        try:
+            from hcga.datasets.cuhk03_archive import extract_cuhk03
+
+            extract_cuhk03(archive, protocol, boxes, root)
+        except ModuleNotFoundError as error:
+            raise InputError(f"{error}; install it with: pip install 'hcga[cuhk03]'") from None
     click.echo(root)
 
 

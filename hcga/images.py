@@ -13,6 +13,7 @@ from hcga.errors import InputError
 
 SMALLEST, LARGEST = 8, 100_000_000  # pixels: along a side; in all
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # one channel of 16 bits
+Image.MAX_IMAGE_PIXELS = None  # Pillow would warn or refuse at other sizes; `_opened` does before a pixel is decoded
 GREY = (128, 128, 128)  # what shines through transparent pixels
 
 
@@ -43,15 +44,14 @@ def load_image(path: Path, height: int, width: int) -> np.ndarray:
 
 
 def describe_image(path: Path) -> tuple[str, int, int]:
-    """Decode an image file as `load_image` does, and tell its mode as Pillow names it, height and width in pixels.
+    """Decode an image file as `load_image` does, and tell its mode, and its height and width in pixels, as shown.
 
-    An EXIF rotation is added to the mode: `RGB rotated`. Errors as of `load_image`.
+    The mode is Pillow's name; an EXIF rotation is added: `RGB rotated`. Errors as of `load_image`.
     """
     with _opened(path) as image:
-        rotated = image.getexif().get(0x0112, 1) != 1
-        mode, width, height = image.mode, *image.size
-        _to_rgb(path, image)
-        return f"{mode} rotated" if rotated else mode, height, width
+        rotated = " rotated" if image.getexif().get(0x0112, 1) != 1 else ""
+        width, height = _to_rgb(path, image).size
+        return image.mode + rotated, height, width
 
 
 def load_labels(path: Path, height: int, width: int) -> np.ndarray:
@@ -88,8 +88,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: no such file; replace it") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image; delete or replace it") from None
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: {error}; delete or replace it") from None
     except InputError:
         raise
     except (OSError, SyntaxError, ValueError) as error:

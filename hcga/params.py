@@ -37,12 +37,18 @@ class Synthetic(Section):
     train_identities: Annotated[int, Field(ge=2, le=4999)]
     test_identities: Annotated[int, Field(ge=1, le=4999)]
     images_per_identity: Annotated[int, Field(ge=4)]
-    cameras: Annotated[int, Field(ge=2, le=9)]
+    cameras: Annotated[int, Field(ge=2, le=99)]
     height: Annotated[int, Field(ge=32)]
     width: Annotated[int, Field(ge=16)]
-    distractors: Annotated[int, Field(ge=0)]
+    distractors: Annotated[int, Field(ge=0, le=9999)]
     query_occlusion: Share
     other_occlusion: Share
+
+    @model_validator(mode="after")
+    def _upright(self) -> Synthetic:
+        if self.width > 2 * self.height:
+            raise ValueError(f"width ({self.width}) must be at most twice the height ({self.height})")
+        return self
 
 
 Split = Literal["train", "query", "gallery"]

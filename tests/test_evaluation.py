@@ -232,6 +232,7 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
             "foreground_share": 100 * 7 / 16,
             "agreement_previous": 62.5,
             "iou_foreground": 100 * 2 / 7,
+            "iou_guess": 100 * 2 / 16,
             "iou_part1": 100 * 1 / (3 + 2 - 1),
             "iou_part2": 0,
             "iou_parts": 12.5,
@@ -248,7 +249,9 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
         }
     )
     five = evaluate_masks(masks, parsed_array, truths, table, 5)
-    assert {name for name in five["masks"] if name.startswith("iou")} == {"iou_foreground"}, "the truth has 3 classes"
+    assert {name for name in five["masks"] if name.startswith("iou")} == {"iou_foreground", "iou_guess"}, (
+        "not 5 classes"
+    )
 
 
 def test_agreement_with_the_round_before_is_weighed_by_images(tmp_path: Path) -> None:
@@ -298,6 +301,7 @@ def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
         "foreground_share": 100,
         "agreement_previous": 80,
         "iou_foreground": 100,
+        "iou_guess": 100,
         "iou_part1": 100,
     }
     assert figures["parsing_head"]["agreement"] == 0

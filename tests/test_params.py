@@ -112,6 +112,8 @@ def test_an_empty_value_is_null(write_params: WriteParams) -> None:
         ({"datasets.main.rot": "x"}, "datasets.main.rot", "unknown key", "did you mean 'root'?"),
         ({"datasets.main": "x"}, "datasets.main", "'x'", "layout: ..."),
         ({"datasets": {}}, "datasets", "{}", "layout: ..."),
+        ({"synthetic.width": 300}, "synthetic", "width (300)", "must be at most twice the height (128)"),
+        ({"synthetic.distractors": 20_000}, "synthetic.distractors", "20000 (int)", "less than or equal to 9999"),
         ({"prepare.on_bad_image": "stop"}, "prepare.on_bad_image", "'stop' (str)", "'skip'"),
         ({"datasets.main.root": ""}, "datasets.main.root", "'' (str)", "at least 1 character"),
         ({"prepare.validation": 1.0}, "prepare.validation", "1.0 (float)", "less than 1"),

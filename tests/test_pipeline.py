@@ -251,6 +251,8 @@ def test_a_round_less_reruns_the_report_alone(checkout: Checkout) -> None:
     with checkout.changed({"rounds.r2": ...}):
         assert checkout.repro() == {"check", "report"}
         assert pd.read_csv(checkout.folder / "data" / "report" / "rounds.csv")["round"].tolist() == ["r1"]
+        done = checkout.dvc("repro", "--force", "--single-item", "report")
+        assert "warning: data/metrics/r2.json belongs to no round of params.yaml; remove it" in done.stderr
     assert checkout.status() == set()
 
 
