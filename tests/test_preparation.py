@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 
 from hcga import preparation
 from hcga.datasets.catalogue import catalogue, write_catalogue
+from hcga.datasets.examples import make_example
 from hcga.errors import InputError
 from hcga.images import load_image, load_labels
 from hcga.masks import UNLABELLED
@@ -169,6 +170,52 @@ def test_a_file_that_is_no_whole_image_is_named(mine: Path, tmp_path: Path, spoi
     assert str(caught.value).startswith(f"{bad}: ")
     assert "replace it" in str(caught.value)
     assert {path.name for path in tmp_path.iterdir()} == {"mine"}
+
+
+def test_bad_images_are_left_out_if_that_is_asked_for(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation, "BLOCK", 2)
+    given = {"set0": dataset(mine)}
+    samples = listed(given["set0"])
+    write_strictly(samples, given, SIZE, tmp_path / "all.zarr")
+    bad = [0, 4, 5, 29]  # 4 and 5 are a whole block
+    for row in bad:
+        cut(mine / samples["path"][row])
+    skipped = write_images(samples, given, SIZE, True, tmp_path / "some.zarr")
+    assert skipped.index.tolist() == bad
+    assert skipped["path"].tolist() == samples["path"][bad].tolist()
+    assert skipped["dataset"].tolist() == ["set0"] * 4
+    assert all("cannot be decoded" in problem for problem in skipped["problem"])
+    whole, rest = (np.asarray(array(open_store(tmp_path / f"{name}.zarr"), "images")[:]) for name in ("all", "some"))
+    np.testing.assert_array_equal(rest, np.delete(whole, bad, 0))
+
+
+def test_images_of_several_data_sets_come_from_their_own_roots(tiny_set: Path, tmp_path: Path) -> None:
+    make_example("occluded_reid", tmp_path / "other")
+    train = dataset(tiny_set, splits=["train"], truth="truth")
+    test = dataset(tmp_path / "other", layout="occluded_reid:transfer", splits=["query", "gallery"], truth=None)
+    given = {"set0": train, "set1": test}
+    samples = listed(*given.values())
+    assert samples.groupby("split")["dataset"].unique().map(list).to_dict() == {
+        "train": ["set0"],
+        "query": ["set1"],
+        "gallery": ["set1"],
+    }
+    write_strictly(samples, given, SIZE, tmp_path / "images.zarr")
+    write_truth(samples, given, SIZE, tmp_path / "truth.zarr")
+    images = np.asarray(array(open_store(tmp_path / "images.zarr"), "images")[:])
+    truth = np.asarray(array(open_store(tmp_path / "truth.zarr"), "truth")[:])
+    for row in (0, len(samples) - 1):
+        root = given[samples["dataset"][row]].root
+        np.testing.assert_array_equal(images[row], load_image(Path(root) / samples["path"][row], 64, 32))
+    assert ((truth == UNLABELLED).all((1, 2)) == (samples["dataset"] == "set1")).all()
+
+
+def test_what_makes_figures_worthless_stops_here(mine: Path) -> None:
+    (mine / "query" / "0005_c2s1_000001_01.jpg").write_bytes(min((mine / "bounding_box_train").iterdir()).read_bytes())
+    with pytest.raises(InputError, match="figures would be worthless:\n  1 files both train and are tested"):
+        listed(dataset(mine))
 
 
 @pytest.mark.parametrize("spoil", [cut, empty, text])
