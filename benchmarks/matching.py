@@ -3,7 +3,7 @@
     python benchmarks/matching.py --work /somewhere                         on synthetic people
     python benchmarks/matching.py --work /somewhere --root DATA/market-mini    on photographs, Market-1501's layout
 
-A share of the training identities becomes query and gallery (`dataset.validation`). Every seed is one run of the
+A share of the training identities becomes query and gallery (`prepare.validation`). Every seed is one run of the
 pipeline; the variants of `evaluate` are then tried on the last round's embeddings. Finished seeds are kept in WORK.
 """
 
@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+import numpy as np
 import pandas as pd
-from runs import QUARTER_SCHEDULE, Checkout, spread
+import zarr
+from ruamel.yaml import YAML
+from runs import QUARTER_SCHEDULE, Checkout, data_set, spread
 
 from hcga.evaluation import evaluate_retrieval
 from hcga.params import Evaluate
+from hcga.retrieval.visibility import visibility_figures, visible_parts
 from hcga.samples import read_samples
 from hcga.stage import PATH
-from hcga.stores import open_store
+from hcga.stores import array, open_store
 
 SHARE = 0.3  # of the training identities, held out
 FEATURES = ["I", "F", "P", "F+P", "I+F+P"]
@@ -33,18 +37,21 @@ ROUNDS = {f"r{n}": {"prev": f"r{n - 1}" if n > 1 else "init", "until_epoch": 10 
 @click.option("--work", type=PATH, required=True, help="Folder for the clone and the results.")
 @click.option("--root", type=PATH, help="A data set.  [default: synthetic people]")
 @click.option("--seeds", default="1,2,3", show_default=True)
-def main(work: Path, root: Path | None, seeds: str) -> None:
-    """Print Rank-1 and mAP of each variant: mean over seeds, and the range in brackets."""
-    name = root.name if root else "synthetic"
+@click.option("--set", "settings", multiple=True, help="Also try a param: train.parsing_weight=1.0; repeatable.")
+def main(work: Path, root: Path | None, seeds: str, settings: tuple[str, ...]) -> None:
+    """Print Rank-1, mAP and the share of empty parts of each variant: mean over seeds, and the range in brackets."""
+    name = "-".join([root.name if root else "synthetic", *settings])
+    changes = {key: YAML(typ="safe").load(value) for key, _, value in (setting.partition("=") for setting in settings)}
     tables = []
     for seed in (int(text) for text in seeds.split(",")):
         target = work / f"matching-{name}-{seed}.csv"
         if not target.exists():
             checkout = Checkout(work)
-            checkout.repro({"seed": seed, "dataset.validation": SHARE, **on_photographs(root)})
+            checkout.repro({"seed": seed, "prepare.validation": SHARE, **on_photographs(root), **changes})
             match(checkout).to_csv(target, index=False)
         tables.append(pd.read_csv(target).assign(seed=seed))
-    grouped = pd.concat(tables).groupby(["features", "similarity", "visibility"], sort=False)[["rank1", "mAP"]]
+    keys = ["features", "similarity", "visibility"]
+    grouped = pd.concat(tables).groupby(keys, sort=False)[["rank1", "mAP", "empty"]]
     click.echo(f"{name}, {len(tables)} seed(s), held-out identities")
     click.echo(grouped.agg(spread).to_string())
 
@@ -53,13 +60,7 @@ def on_photographs(root: Path | None) -> dict[str, Any]:
     """Params of a run on a data set on disk; none for synthetic people."""
     if root is None:
         return {}
-    return {
-        "synthetic": None,
-        "dataset.root": str(root.resolve()),
-        "dataset.truth": None,
-        "rounds": ROUNDS,
-        **QUARTER_SCHEDULE,
-    }
+    return {**data_set(root, None), "rounds": ROUNDS, **QUARTER_SCHEDULE}
 
 
 def match(checkout: Checkout) -> pd.DataFrame:
@@ -71,8 +72,18 @@ def match(checkout: Checkout) -> pd.DataFrame:
     for features, similarity, visibility in itertools.product(*choices):
         params = Evaluate(features=features, similarity=similarity, visibility=visibility, rerank=False)
         figures = evaluate_retrieval(embeddings, samples, params).figures
-        rows.append({**params.model_dump(), "rank1": figures["rank1"], "mAP": figures["mAP"]})
+        empty = visibility_of(embeddings, samples, visibility)
+        rows.append({**params.model_dump(), "rank1": figures["rank1"], "mAP": figures["mAP"], "empty": empty})
     return pd.DataFrame(rows)
+
+
+def visibility_of(embeddings: zarr.Group, samples: pd.DataFrame, rule: str) -> float:
+    """Share of the queries' visible parts to which GAM leaves no cell, in per cent."""
+    likely, guided = (np.asarray(array(embeddings, name)[:]) for name in ("likely", "guided"))
+    part_classes = likely.shape[1] + 1
+    return visibility_figures(visible_parts(likely, guided, rule), guided, samples, part_classes)["visibility_query"][
+        "empty"
+    ]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import click
 import numpy as np
 import pandas as pd
 from PIL import Image
-from runs import QUARTER_SCHEDULE, Checkout, spread
+from runs import QUARTER_SCHEDULE, Checkout, data_set, spread
 
 from hcga.masks import upsample
 from hcga.samples import read_samples
@@ -36,7 +36,9 @@ ROUNDS = {
 COLUMNS = {
     "rank1": "retrieval.rank1",
     "mAP": "retrieval.mAP",
+    "empty_parts": "visibility_query.empty",
     "mask_iou": "masks.iou_foreground",
+    "guess": "masks.iou_guess",
     "mask_foreground": "masks.foreground_share",
     "in_occluders": "occluders.foreground_share",
 }
@@ -83,9 +85,7 @@ def changes(root: Path, size: str, variant: str, seed: int) -> dict[str, Any]:
     with_parsing = "F+P" if (root / "occluders.csv").is_file() else "I+F+P"
     return {
         "seed": seed,
-        "synthetic": None,
-        "dataset.root": str(root),
-        "dataset.truth": "parsing" if (root / "parsing").is_dir() else None,
+        **data_set(root, "parsing" if (root / "parsing").is_dir() else None),
         "image.height": height,
         "image.width": width,
         "coparse.source": "none" if variant == "none" else "hcnet",

@@ -60,6 +60,17 @@ class Checkout:
         subprocess.run([str(programs / "dvc"), "repro"], cwd=self.root, env=environment, check=True)
 
 
+def data_set(root: Path, truth: str | None) -> dict[str, Any]:
+    """What a run on photographs in Market-1501's layout changes in params.yaml; `truth` is a folder below the root."""
+    return {
+        "synthetic": None,
+        "datasets.main.layout": "market1501",
+        "datasets.main.root": str(root.resolve()),
+        "datasets.main.truth": truth,
+        "datasets.main.counts": "ignore",
+    }
+
+
 def spread(values: pd.Series) -> str:
     """Mean over seeds, and the range in brackets; - where there is none."""
     if values.isna().all():

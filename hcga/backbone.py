@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class SpatialAttention(nn.Module):
 def create_network(name: str, **options: Any) -> Any:
     """Build a timm feature extractor without weights; `InputError` if timm has none of that name."""
     if not timm.is_model(name):
-        near = timm.list_models(f"*{name}*")[:3] or timm.list_models(f"{name[:6]}*")[:3]
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise InputError(f"backbone.name: timm has no model {name!r}; close: {', '.join(near) or 'none'}")
     try:
         return timm.create_model(name, features_only=True, **options)

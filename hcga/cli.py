@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import hcga
+from hcga.cli_data import data
 from hcga.errors import InputError
 from hcga.stage import PATH, clear_errors
 from hcga.workspace import Workspace, write_rounds
@@ -21,6 +22,9 @@ def main() -> None:
     """
 
 
+main.add_command(data)
+
+
 @main.command()
 @click.option("--csv", "as_csv", is_flag=True, help="All figures as CSV, for other programs.")
 def figures(as_csv: bool) -> None:
@@ -28,17 +32,19 @@ def figures(as_csv: bool) -> None:
 
     \b
     mask ...    pseudo-masks of co-parsing, on training images
+    guess       IoU of calling the middle 60 % of every image foreground: what masks must beat
     foreground  share of cells that are not background
     agree prev  same label as in the round before
     agree head  same label from the parsing head of PRNet
     head ...    parsing head, on test images
+    empty parts of the parts that count as visible in queries, those to which GAM leaves no cell
     """
     from hcga.figures import collect_figures, format_figures, read_metrics
 
     with clear_errors():
         workspace = Workspace(Path())
-        changed = workspace.changed_params()
         paths = {name: workspace.path("evaluate", "metrics", name) for name in workspace.params.rounds}
+        changed = workspace.changed_params()
         done = {name: read_metrics(path) for name, path in paths.items() if path.is_file()}
         if not done:
             read_metrics(next(iter(paths.values())))

@@ -22,6 +22,7 @@ from hcga.stores import array
 RANKS = (1, 5, 10)
 MAX_RANK = 50  # of the CMC curve
 LISTED = 10  # gallery images listed for each query
+MIDDLE = 0.6  # of the columns: a mask that anybody could guess
 
 
 class Retrieval(NamedTuple):
@@ -142,7 +143,8 @@ def evaluate_masks(
     Returns
     -------
     dict of dict
-        `masks`: share of foreground, agreement with the round before, and IoU against truth where there is one.
+        `masks`: share of foreground, agreement with the round before, and where there is truth IoU against it, also of
+        the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`.
         `parsing_head`: agreement with the pseudo-masks on the training images, IoU on the test images.
     """
     shares = table["agreement_previous"].to_numpy(float) * table["images"].to_numpy()
@@ -158,9 +160,18 @@ def evaluate_masks(
         true, classes = array(truth, "truth"), (part_classes, int(str(truth.attrs["part_classes"])))
         on_train = intersection_over_union(confusion(true, masks, train), *classes)
         on_test = intersection_over_union(confusion(true, np.asarray(parsed[len(masks) :]), test), *classes)
+        guessed = intersection_over_union(confusion(true, _middle(masks), train), 2, 0)
         figures["masks"] |= {f"iou_{name}": value for name, value in on_train.items()}
+        figures["masks"]["iou_guess"] = guessed["foreground"]
         figures["parsing_head"] |= {f"test_iou_{name}": value for name, value in on_test.items()}
     return figures
+
+
+def _middle(masks: np.ndarray) -> np.ndarray:
+    guess = np.zeros_like(masks)
+    edge = round((1 - MIDDLE) / 2 * masks.shape[2])
+    guess[:, :, edge : masks.shape[2] - edge] = 1
+    return guess
 
 
 def tidy(figures: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +190,7 @@ def evaluate_round(
     truth: zarr.Group,
     samples: pd.DataFrame,
     table_file: Path,
+    skipped_file: Path,
     params: Evaluate,
 ) -> tuple[dict[str, Any], Retrieval]:
     """Compute all figures of a round.
@@ -191,13 +203,15 @@ def evaluate_round(
         The arranged sample table.
     table_file : Path
         Per-identity table of co-parsing.
+    skipped_file : Path
+        Table of the images that were left out.
     params : Evaluate
 
     Returns
     -------
     figures : dict
-        What metrics.json holds: epoch, `retrieval` and, for a network with parsing, `masks`, `parsing_head` and
-        `visibility_query`, `visibility_gallery`.
+        What metrics.json holds: epoch, skipped_images, `retrieval` and, for a network with parsing, `masks`,
+        `parsing_head` and `visibility_query`, `visibility_gallery`.
     retrieval : Retrieval
 
     Raises
@@ -206,7 +220,12 @@ def evaluate_round(
         See `evaluate_retrieval`.
     """
     found = evaluate_retrieval(embeddings, samples, params)
-    figures: dict[str, Any] = {"epoch": embeddings.attrs["epoch"], "retrieval": found.figures}
+    skipped = len(pd.read_csv(skipped_file))
+    figures: dict[str, Any] = {
+        "epoch": embeddings.attrs["epoch"],
+        "skipped_images": skipped,
+        "retrieval": found.figures,
+    }
     if embeddings.attrs["parsing"]:
         part_classes = int(str(embeddings.attrs["part_classes"]))
         figures |= evaluate_masks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ from hcga.errors import InputError
 SHOWN = {
     "epoch": "epoch",
     "mask fg IoU": "masks_iou_foreground",
+    "guess": "masks_iou_guess",
     "mask part IoU": "masks_iou_parts",
     "foreground": "masks_foreground_share",
     "agree prev": "masks_agreement_previous",
     "agree head": "parsing_head_agreement",
     "head fg IoU": "parsing_head_test_iou_foreground",
+    "empty parts": "visibility_query_empty",
     "Rank-1": "retrieval_rank1",
     "Rank-5": "retrieval_rank5",
-    "Rank-10": "retrieval_rank10",
     "mAP": "retrieval_mAP",
     "mINP": "retrieval_mINP",
 }
@@ -44,6 +46,11 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return values
 
 
+def strays(folder: Path, rounds: Collection[str]) -> list[Path]:
+    """Files of a folder that belong to no round of params.yaml: a round that was taken out leaves them."""
+    return sorted(path for path in folder.iterdir() if path.stem not in rounds and not path.name.startswith("."))
+
+
 def collect_figures(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Put the figures of rounds side by side.
 
@@ -56,15 +63,15 @@ def collect_figures(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
     -------
     DataFrame
         One row a round, one column a figure, named `section_figure` (a dot would be a path to plotting tools);
-        figures of no round are absent.
+        figures of no round are absent, save for those of `SHOWN`, which programs plot: they are empty.
     """
-    rows = [{"round": name, **_flatten(values)} for name, values in metrics.items()]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame([{"round": name, **_flatten(values)} for name, values in metrics.items()])
+    return table.reindex(columns=[*table, *(key for key in SHOWN.values() if key not in table)])
 
 
 def format_figures(figures: pd.DataFrame) -> str:
     """Format the most telling figures as a text table, per cent except for the epoch."""
-    columns = {title: figures[key] for title, key in SHOWN.items() if key in figures}
+    columns = {title: figures[key] for title, key in SHOWN.items() if figures[key].notna().any()}
     table = pd.DataFrame({"round": figures["round"], **columns})
     return table.to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep="-")
 

@@ -37,21 +37,56 @@ class Synthetic(Section):
     train_identities: Annotated[int, Field(ge=2, le=4999)]
     test_identities: Annotated[int, Field(ge=1, le=4999)]
     images_per_identity: Annotated[int, Field(ge=4)]
-    cameras: Annotated[int, Field(ge=2, le=9)]
+    cameras: Annotated[int, Field(ge=2, le=99)]
     height: Annotated[int, Field(ge=32)]
     width: Annotated[int, Field(ge=16)]
-    distractors: Annotated[int, Field(ge=0)]
+    distractors: Annotated[int, Field(ge=0, le=9999)]
     query_occlusion: Share
     other_occlusion: Share
 
+    @model_validator(mode="after")
+    def _upright(self) -> Synthetic:
+        if self.width > 2 * self.height:
+            raise ValueError(f"width ({self.width}) must be at most twice the height ({self.height})")
+        return self
+
+
+Split = Literal["train", "query", "gallery"]
+LayoutName = Literal[
+    "synthetic",
+    "market1501",
+    "dukemtmc",
+    "occluded_dukemtmc",
+    "occluded_reid:half",
+    "occluded_reid:transfer",
+    "p_dukemtmc",
+    "cuhk03:detected",
+    "cuhk03:labeled",
+    "partial_reid:partial",
+    "partial_reid:occluded",
+    "partial_ilids",
+    "msmt17:with_val",
+    "msmt17:train_only",
+    "table",
+    "folder",
+]
+
 
 class Dataset(Section):
-    """The data set on disk that stage prepare reads."""
+    """A data set on disk, which stage catalogue lists."""
 
-    name: Literal["market1501"]
+    layout: LayoutName
     root: Annotated[str, Field(min_length=1)]
+    splits: Annotated[list[Split], Field(min_length=1)]
     truth: str | None
+    counts: Literal["warn", "error", "ignore"]
+
+
+class Prepare(Section):
+    """What stage prepare makes of the data sets."""
+
     validation: Annotated[float, Field(gt=0, lt=1)] | None
+    on_bad_image: Literal["error", "skip"]
 
 
 class Image(Section):
@@ -147,7 +182,7 @@ class Round(Section):
     until_epoch: Annotated[int, Field(ge=0)]
 
 
-RoundName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
 class Params(Section):
@@ -157,14 +192,15 @@ class Params(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
     part_classes: Annotated[int, Field(ge=2, le=32)]
     synthetic: Synthetic | None
-    dataset: Dataset
+    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    prepare: Prepare
     image: Image
     backbone: Backbone
     coparse: Coparse
     gam: Gam
     train: Train
     evaluate: Evaluate
-    rounds: Annotated[dict[RoundName, Round], Field(min_length=1)]
+    rounds: Annotated[dict[Name, Round], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _rounds_form_one_chain(self) -> Params:
@@ -250,6 +286,9 @@ def _explain(error: ErrorDetails) -> str:
         return f"  {where}: missing; copy the line from the params.yaml of the repository"
     if error["type"] == "value_error":
         return "  " + ": ".join(filter(None, [where, error["msg"].removeprefix("Value error, ")]))
+    if error["loc"][0] == "datasets" and len(error["loc"]) < 3:
+        fields = ", ".join(f"{name}: ..." for name in Dataset.model_fields)
+        return f"  {where}: {error['input']!r}: datasets map names to {{{fields}}}"
     if error["loc"][0] == "rounds" and len(error["loc"]) != 3:
         return f"  {where}: {error['input']!r}: rounds map names such as r1 to {{prev: init, until_epoch: 4}}"
     value = error["input"]
@@ -260,8 +299,8 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     """Names of the known fields of the section at a location of an error."""
     section: Any = Params
     for part in location:
-        if part == "rounds" and section is Params:
-            return list(Round.model_fields)
+        if part in ("rounds", "datasets") and section is Params:
+            return list((Round if part == "rounds" else Dataset).model_fields)
         annotation = section.model_fields[part].annotation
         section = next(a for a in (annotation, *getattr(annotation, "__args__", ())) if hasattr(a, "model_fields"))
     return list(section.model_fields)

@@ -13,7 +13,7 @@ import pandas as pd
 from hcga.errors import InputError
 
 SPLITS = ("train", "query", "gallery")
-COLUMNS = ("split", "pid", "camid", "sequence", "frame", "path")
+COLUMNS = ("split", "pid", "camid", "sequence", "frame", "path", "dataset")
 JUNK, DISTRACTOR = -1, 0
 
 
@@ -23,8 +23,8 @@ def arrange(samples: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     samples : DataFrame
-        Columns split, pid, camid, sequence, frame, path. A pid of -1 is junk, 0 a distractor; both belong to
-        the gallery only.
+        Columns split, pid, camid, sequence, frame, path (below the root of its data set), dataset (its name). A pid of
+        -1 is junk, 0 a distractor; both belong to the gallery only.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def arrange(samples: pd.DataFrame) -> pd.DataFrame:
     for split in SPLITS:
         rows = samples[samples["split"] == split]
         if rows.empty:
-            raise InputError(f"split {split} holds no image; look at dataset.root and its folders")
+            raise InputError(f"split {split} holds no image; look at the roots and splits of datasets")
         odd = rows[rows["pid"] <= DISTRACTOR]
         if split != "gallery" and len(odd):
             raise InputError(
@@ -53,7 +53,7 @@ def arrange(samples: pd.DataFrame) -> pd.DataFrame:
     order = samples["split"].map(SPLITS.index)
     return (
         samples.assign(order=order)
-        .sort_values(["order", "pid", "camid", "sequence", "frame", "path"], ignore_index=True)
+        .sort_values(["order", "pid", "camid", "sequence", "frame", "path", "dataset"], ignore_index=True)
         .loc[:, list(COLUMNS)]
     )
 
@@ -102,7 +102,7 @@ def hold_out(samples: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     count = max(1, round(share * identities_in_all))
     if identities_in_all - count < 2 or len(eligible) < count:
         raise InputError(
-            f"dataset.validation: {share} of {identities_in_all} training identities is {count}; {len(eligible)} have "
+            f"prepare.validation: {share} of {identities_in_all} training identities is {count}; {len(eligible)} have "
             "two images at two cameras and could be held out, and two must be left to train. Lower it or set it to null"
         )
     held = np.random.default_rng(seed).choice(eligible.to_numpy(), count, replace=False)

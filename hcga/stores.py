@@ -90,9 +90,10 @@ class RowWriter:
             if self._filled == len(self._buffer):
                 self._flush()
 
-    def finish(self) -> None:
-        """Write what is left; `RuntimeError` unless all announced rows have come."""
+    def finish(self, missing: int = 0) -> None:
+        """Write what is left; `RuntimeError` unless all announced rows have come, except for those known as missing."""
         self._flush()
+        self._array.resize((self._array.shape[0] - missing, *self._array.shape[1:]))
         if self._written != self._array.shape[0]:
             raise RuntimeError(f"{self._array.name}: {self._written} rows written, {self._array.shape[0]} announced")
 

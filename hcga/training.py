@@ -80,6 +80,7 @@ def train(
     history = []
     for epoch in epochs:
         rng = np.random.default_rng((seed, epoch))
+        torch.manual_seed(_torch_seed(seed, epoch))  # for backbones with dropout or stochastic depth
         rate = learning_rate(epoch, params)
         for group in optimiser.param_groups:
             group["lr"] = rate
@@ -98,6 +99,10 @@ def train(
             "epoch %d: loss %.4f, accuracy %.1f %%, learning rate %.2e", epoch + 1, *np.mean(steps, 0)[[0, -1]], rate
         )
     return pd.DataFrame(history, columns=COLUMNS)
+
+
+def _torch_seed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def load_batch(

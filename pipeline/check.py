@@ -10,16 +10,17 @@ from hcga.stage import PATH, stage
 from hcga.workspace import Workspace
 
 
-@stage("dataset", "device", "synthetic")
+@stage("datasets", "device", "synthetic")
 @click.option("--checked", type=PATH, required=True, help="Text file to write.")
 def main(params: SimpleNamespace, checked: Path) -> None:
     """Check params.yaml against this machine and write a constant note that the first stages depend on."""
-    root, drawn = Path(params.dataset.root), Workspace(Path()).path("synthesise", "root")
-    if root.resolve() == drawn:
-        if params.synthetic is None:
-            raise InputError(f"dataset.root: {root} is where synthetic people go, but synthetic is null; change one")
-    elif not root.is_dir():
-        raise InputError(f"dataset.root: {root} is no folder; set it to where the data set is")
+    drawn = Workspace(Path()).path("synthesise", "root")
+    for name, dataset in params.datasets.items():
+        root = Path(dataset.root)
+        if root.resolve() == drawn and params.synthetic is None:
+            raise InputError(f"datasets.{name}.root: {root} is for synthetic people, but synthetic is null; change one")
+        if root.resolve() != drawn and not root.is_dir():
+            raise InputError(f"datasets.{name}.root: {root} is no folder; set it to where the data set is")
     if params.device not in ("auto", "cpu"):
         from hcga.devices import choose_device
 

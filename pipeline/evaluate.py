@@ -19,6 +19,7 @@ from hcga.stores import open_store
 @click.option("--masks", type=PATH, required=True)
 @click.option("--table", type=PATH, required=True, help="Per-identity table of co-parsing.")
 @click.option("--truth", type=PATH, required=True)
+@click.option("--skipped", type=PATH, required=True, help="Images that were left out.")
 @click.option("--metrics", type=PATH, required=True, help="JSON to write.")
 @click.option("--cmc", type=PATH, required=True, help="CSV to write: rank, cmc.")
 @click.option("--rankings", type=PATH, required=True, help="CSV to write: the first images found for each query.")
@@ -26,7 +27,11 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
     """Match queries with the gallery; measure masks, parsing head and visibility."""
     stores = {name: open_store(paths[name]) for name in ("embeddings", "masks", "truth")}
     figures, found = evaluate_round(
-        **stores, samples=read_samples(paths["samples"]), table_file=paths["table"], params=params.evaluate
+        **stores,
+        samples=read_samples(paths["samples"]),
+        table_file=paths["table"],
+        skipped_file=paths["skipped"],
+        params=params.evaluate,
     )
     with fresh(paths["metrics"]) as draft:
         draft.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")

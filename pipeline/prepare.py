@@ -1,4 +1,4 @@
-"""Stage prepare: a data set on disk becomes samples.csv, images and true masks."""
+"""Stage prepare: catalogued data sets become samples.csv, images and true masks."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,22 +6,27 @@ from types import SimpleNamespace
 import click
 
 from hcga.files import fresh
-from hcga.preparation import list_samples, write_images, write_truth
-from hcga.samples import write_samples
+from hcga.preparation import join_samples, write_images, write_truth
+from hcga.samples import arrange, write_samples
 from hcga.stage import PATH, stage
 
 
-@stage("dataset", "image")
+@stage("datasets", "image", "prepare")
+@click.option("--catalogues", type=PATH, required=True, help="Folder of <data set>.csv.")
 @click.option("--samples", type=PATH, required=True, help="Sample table to write, CSV.")
 @click.option("--images", type=PATH, required=True, help="Store of images to write.")
 @click.option("--truth", type=PATH, required=True, help="Store of true part masks to write; empty if there are none.")
-def main(params: SimpleNamespace, samples: Path, images: Path, truth: Path) -> None:
-    """List, check, decode and resize a data set once; nothing is replaced unless all of it is sound."""
-    table = list_samples(params.dataset)
-    with fresh(images) as new_images, fresh(truth) as new_truth, fresh(samples) as new_samples:
-        write_images(table, params.dataset, params.image, new_images)
-        write_truth(table, params.dataset, params.image, new_truth)
+@click.option("--skipped", type=PATH, required=True, help="CSV to write of the images left out.")
+def main(params: SimpleNamespace, catalogues: Path, samples: Path, images: Path, truth: Path, skipped: Path) -> None:
+    """Check, decode and resize all images once; nothing is replaced unless all of it is sound."""
+    table = join_samples({name: catalogues / f"{name}.csv" for name in params.datasets}, params.prepare.validation)
+    skip = params.prepare.on_bad_image == "skip"
+    with fresh(images) as new_images, fresh(truth) as new_truth, fresh(samples) as new_samples, fresh(skipped) as left:
+        bad = write_images(table, params.datasets, params.image, skip, new_images)
+        table = arrange(table.drop(index=bad.index))
+        write_truth(table, params.datasets, params.image, new_truth)
         write_samples(table, new_samples)
+        bad.to_csv(left, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

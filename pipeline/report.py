@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import click
 
-from hcga.figures import collect_curves, collect_figures, format_figures, read_metrics
+from hcga.figures import collect_curves, collect_figures, format_figures, read_metrics, strays
 from hcga.files import fresh
 from hcga.stage import PATH, stage
 
@@ -17,6 +17,8 @@ from hcga.stage import PATH, stage
 def main(params: SimpleNamespace, metrics: Path, history: Path, report: Path) -> None:
     """Collect the figures and training curves of the rounds of params.yaml."""
     rounds = list(params.rounds)
+    for path in [*strays(metrics, rounds), *strays(history, rounds)]:
+        click.echo(f"warning: {path} belongs to no round of params.yaml; remove it, or dvc.lock will name it", err=True)
     figures = collect_figures({name: read_metrics(metrics / f"{name}.json") for name in rounds})
     tables = {
         "rounds": figures,

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from hcga.datasets.synthetic import synthesise
 from hcga.params import Params, load_params
-from hcga.samples import write_samples
+from hcga.samples import COLUMNS, write_samples
 from hcga.stores import write_store
 
 ROOT = Path(__file__).parent.parent
@@ -81,9 +81,10 @@ def workspace_folder(tmp_path: Path) -> Path:
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, root)
     rows = [("train", 3, 1), ("train", 3, 2), ("train", 8, 1), ("query", 4, 1), ("gallery", 4, 2)]
-    samples = [(split, pid, camid, 1, 1, f"{split}/{pid}_{camid}.jpg") for split, pid, camid in rows]
+    samples = [(split, pid, camid, 1, 1, f"{split}/{pid}_{camid}.jpg", "main") for split, pid, camid in rows]
     write_samples(
-        pd.DataFrame(samples, columns=["split", "pid", "camid", "sequence", "frame", "path"]), root / "data/samples.csv"
+        pd.DataFrame(samples, columns=list(COLUMNS)),
+        root / "data/samples.csv",
     )
     rng = np.random.default_rng(0)
     images, masks = rng.integers(0, 256, (5, 16, 8, 3), np.uint8), rng.integers(0, 4, (3, 4, 2), np.uint8)

@@ -86,6 +86,24 @@ def test_figures_work_from_a_folder_below(run: Run, monkeypatch: pytest.MonkeyPa
     assert run("figures").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "params.yaml: no such file"),
+        ("rounds: [", "params.yaml is not valid YAML"),
+        ("rounds: 5", "params.yaml: "),
+    ],
+    ids=["missing", "no YAML", "bad value"],
+)
+@pytest.mark.parametrize("command", [("figures",), ("masks", "--round", "r1", "--pid", "3")], ids=lambda c: c[0])
+def test_a_bad_params_file_is_named(run: Run, command: tuple[str, ...], text: str | None, message: str) -> None:
+    Path("dvc.lock").write_text("stages: {}", encoding="utf-8")
+    Path("params.yaml").unlink()
+    if text:
+        Path("params.yaml").write_text(text, encoding="utf-8")
+    fails(run(*command), message)
+
+
 def test_figures_before_the_first_run(run: Run) -> None:
     Path("data/metrics/r1.json").unlink()
     fails(run("figures"), "data/metrics/r1.json: no figures of this round yet; run `dvc repro`")

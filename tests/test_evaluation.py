@@ -34,7 +34,9 @@ ROWS = [
 
 
 def samples(rows: list[tuple[str, int, int, float]] = ROWS) -> pd.DataFrame:
-    table = [(split, pid, camid, 1, number, f"{number}.jpg") for number, (split, pid, camid, _) in enumerate(rows)]
+    table = [
+        (split, pid, camid, 1, number, f"{number}.jpg", "main") for number, (split, pid, camid, _) in enumerate(rows)
+    ]
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
@@ -230,6 +232,7 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
             "foreground_share": 100 * 7 / 16,
             "agreement_previous": 62.5,
             "iou_foreground": 100 * 2 / 7,
+            "iou_guess": 100 * 2 / 16,
             "iou_part1": 100 * 1 / (3 + 2 - 1),
             "iou_part2": 0,
             "iou_parts": 12.5,
@@ -246,7 +249,9 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
         }
     )
     five = evaluate_masks(masks, parsed_array, truths, table, 5)
-    assert {name for name in five["masks"] if name.startswith("iou")} == {"iou_foreground"}, "the truth has 3 classes"
+    assert {name for name in five["masks"] if name.startswith("iou")} == {"iou_foreground", "iou_guess"}, (
+        "not 5 classes"
+    )
 
 
 def test_agreement_with_the_round_before_is_weighed_by_images(tmp_path: Path) -> None:
@@ -273,19 +278,30 @@ def test_tidy_rounds_and_drops_what_is_not_defined() -> None:
 def round_figures(path: Path, parsing: bool, truth: np.ndarray | None, **table: Any) -> dict[str, Any]:
     masks, truths = masks_store(path, np.full((2, 4, 2), 1 if parsing else UNLABELLED, np.uint8), truth)
     pd.DataFrame({"pid": [9]} | table).to_csv(path / "table.csv", index=False)
-    figures, _ = evaluate_round(embeddings(path, parsing=parsing), masks, truths, samples(), path / "table.csv", PLAIN)
+    (path / "skipped.csv").write_text("dataset,path,problem\nmain,a.jpg,truncated\n")
+    files = (path / "table.csv", path / "skipped.csv")
+    figures, _ = evaluate_round(embeddings(path, parsing=parsing), masks, truths, samples(), *files, PLAIN)
     return figures
 
 
 def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
     truth = np.ones((len(ROWS), 16, 8), np.uint8)
     figures = round_figures(tmp_path, True, truth, images=[2], agreement_previous=[80.0])
-    assert list(figures) == ["epoch", "retrieval", "masks", "parsing_head", "visibility_query", "visibility_gallery"]
+    assert list(figures) == [
+        "epoch",
+        "skipped_images",
+        "retrieval",
+        "masks",
+        "parsing_head",
+        "visibility_query",
+        "visibility_gallery",
+    ]
     assert figures["epoch"] == 6
     assert figures["masks"] == {  # part 2 is nowhere: no number for it, nor for the mean
         "foreground_share": 100,
         "agreement_previous": 80,
         "iou_foreground": 100,
+        "iou_guess": 100,
         "iou_part1": 100,
     }
     assert figures["parsing_head"]["agreement"] == 0
@@ -300,4 +316,5 @@ def test_the_first_round_has_nothing_to_agree_with(tmp_path: Path) -> None:
 
 def test_a_round_without_parsing_has_retrieval_figures_only(tmp_path: Path) -> None:
     figures = round_figures(tmp_path, False, None)
-    assert list(figures) == ["epoch", "retrieval"]
+    assert list(figures) == ["epoch", "skipped_images", "retrieval"]
+    assert figures["skipped_images"] == 1

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from hcga.errors import InputError
-from hcga.figures import collect_curves, collect_figures, format_figures, read_metrics
+from hcga.figures import SHOWN, collect_curves, collect_figures, format_figures, read_metrics, strays
 
 METRICS = {
     "r1": {"epoch": 4, "retrieval": {"rank1": 43.2198, "mAP": 30.0}, "masks": {"iou_foreground": 65.43}},
@@ -14,13 +14,10 @@ METRICS = {
 
 def test_figures_stand_side_by_side_under_their_sections() -> None:
     table = collect_figures(METRICS).set_index("round")
-    assert list(table.columns) == [
-        "epoch",
-        "retrieval_rank1",
-        "retrieval_mAP",
-        "masks_iou_foreground",
-        "masks_agreement_previous",
-    ]
+    given = ["epoch", "retrieval_rank1", "retrieval_mAP", "masks_iou_foreground", "masks_agreement_previous"]
+    assert list(table.columns)[:5] == given
+    assert set(table.columns) == {*given, *SHOWN.values()}
+    assert table[[column for column in table if column not in given]].isna().all(axis=None), "there to be plotted"
     assert table.loc["r2", "retrieval_rank1"] == 50.0
     assert table["masks_iou_foreground"].isna().tolist() == [False, True]
     assert list(table.index) == ["r1", "r2"]
@@ -67,3 +64,9 @@ def test_rounds_without_an_epoch_add_nothing(tmp_path: Path) -> None:
     empty = collect_curves({"r1": files["r1"]})
     assert list(empty.columns) == ["round", "epoch", "loss"]
     assert empty.empty
+
+
+def test_files_of_rounds_that_are_no_more_are_found(tmp_path: Path) -> None:
+    for name in ("r1.json", "r2.json", ".gitignore"):
+        (tmp_path / name).touch()
+    assert strays(tmp_path, ["r1", "r3"]) == [tmp_path / "r2.json"]

@@ -29,13 +29,6 @@ def test_the_files_of_the_repository_are_valid(path: Path) -> None:
     assert isinstance(load_params(path), Params)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "params").glob("*.yaml")), ids=lambda p: p.stem)
-def test_ready_made_files_have_the_paper_s_size_and_no_synthetic_people(path: Path) -> None:
-    params = load_params(path)
-    assert (params.image.height, params.image.width) == (256, 128)
-    assert params.synthetic is None
-
-
 def test_values_arrive(write_params: WriteParams) -> None:
     params = load_params(write_params({"seed": 5, "coparse.borders": [0.25, 1], "rounds": CHAIN}))
     assert params.seed == 5
@@ -54,8 +47,8 @@ def test_values_arrive(write_params: WriteParams) -> None:
         {"part_classes": 5, "coparse.split": "equal"},
         {"coparse.source": "none", "evaluate.features": "I"},
         {"coparse.workers": 3},
-        {"dataset.truth": None},
-        {"dataset.validation": 0.2},
+        {"datasets.main.truth": None},
+        {"prepare.validation": 0.2},
         {"train.milestones": []},
         {"train.warmup_epochs": 0},
         {"image.height": 256, "image.width": 128},
@@ -101,7 +94,7 @@ def test_an_empty_value_is_null(write_params: WriteParams) -> None:
         ({"backbone.attention": 1}, "backbone.attention", "1 (int)", "boolean"),
         ({"train.milestones": 40}, "train.milestones", "40 (int)", "list"),
         ({"train.milestones": [40, "x"]}, "train.milestones.1", "'x' (str)", "integer"),
-        ({"dataset.root": 3}, "dataset.root", "3 (int)", "string"),
+        ({"datasets.main.root": 3}, "datasets.main.root", "3 (int)", "string"),
         ({"coparse": 3}, "coparse", "3 (int)", "dictionary"),
         ({"coparse.borders": 3}, "coparse.borders", "3 (int)", "tuple"),
         ({"rounds": ["r1"]}, "rounds", "['r1']", "rounds map names such as r1"),
@@ -113,9 +106,17 @@ def test_an_empty_value_is_null(write_params: WriteParams) -> None:
         ({"image.height": 130}, "image.height", "130 (int)", "multiple of 32"),
         ({"image.width": 48}, "image.width", "48 (int)", "multiple of 32"),
         ({"image.width": 0}, "image.width", "0 (int)", "greater than or equal to 32"),
-        ({"dataset.name": "market"}, "dataset.name", "'market' (str)", "'market1501'"),
-        ({"dataset.root": ""}, "dataset.root", "'' (str)", "at least 1 character"),
-        ({"dataset.validation": 1.0}, "dataset.validation", "1.0 (float)", "less than 1"),
+        ({"datasets.main.layout": "market"}, "datasets.main.layout", "'market' (str)", "'market1501'"),
+        ({"datasets.main.splits": ["val"]}, "datasets.main.splits.0", "'val' (str)", "'query'"),
+        ({"datasets.main.splits": []}, "datasets.main.splits", "[] (list)", "at least 1 item"),
+        ({"datasets.main.rot": "x"}, "datasets.main.rot", "unknown key", "did you mean 'root'?"),
+        ({"datasets.main": "x"}, "datasets.main", "'x'", "layout: ..."),
+        ({"datasets": {}}, "datasets", "{}", "layout: ..."),
+        ({"synthetic.width": 300}, "synthetic", "width (300)", "must be at most twice the height (128)"),
+        ({"synthetic.distractors": 20_000}, "synthetic.distractors", "20000 (int)", "less than or equal to 9999"),
+        ({"prepare.on_bad_image": "stop"}, "prepare.on_bad_image", "'stop' (str)", "'skip'"),
+        ({"datasets.main.root": ""}, "datasets.main.root", "'' (str)", "at least 1 character"),
+        ({"prepare.validation": 1.0}, "prepare.validation", "1.0 (float)", "less than 1"),
         ({"device": "gpu"}, "device", "'gpu' (str)", "'auto', 'cpu', 'cuda' or 'mps'"),
         ({"coparse.window": 4}, "coparse.window", "4 (int)", "3 or 5"),
         ({"coparse.norm": 0}, "coparse.norm", "0 (int)", "1 or 2"),

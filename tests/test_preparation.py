@@ -1,6 +1,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,31 @@ from conftest import ROOT
 from PIL import Image as Pillow
 
 from hcga import preparation
+from hcga.datasets.catalogue import catalogue, write_catalogue
+from hcga.datasets.examples import make_example
 from hcga.errors import InputError
 from hcga.images import load_image, load_labels
 from hcga.masks import UNLABELLED
-from hcga.params import Dataset, Image
-from hcga.preparation import list_samples, write_images, write_truth
+from hcga.params import Dataset, Image, load_params
+from hcga.preparation import join_samples, write_images, write_truth
+from hcga.samples import SPLITS
 from hcga.stores import array, open_store
 
 SIZE = Image(height=64, width=32)
 
 
 def dataset(root: Path, **changes: Any) -> Dataset:
-    return Dataset(**({"name": "market1501", "root": str(root), "truth": "truth", "validation": None} | changes))
+    values = {"layout": "market1501", "root": str(root), "splits": list(SPLITS), "truth": "truth", "counts": "ignore"}
+    return Dataset(**(values | changes))
+
+
+def listed(*given: Dataset, validation: float | None = None) -> pd.DataFrame:
+    """Catalogue data sets and join them, as set0, set1, ..."""
+    with TemporaryDirectory() as folder:
+        files = {f"set{number}": Path(folder) / f"{number}.csv" for number in range(len(given))}
+        for one, file in zip(given, files.values(), strict=True):
+            write_catalogue(catalogue(one.layout, Path(one.root), one.splits, one.truth), file)
+        return join_samples(files, validation)
 
 
 @pytest.fixture
@@ -30,14 +44,18 @@ def mine(tiny_set: Path, tmp_path: Path) -> Path:
     return shutil.copytree(tiny_set, tmp_path / "mine")
 
 
-def prepared(write: Callable[..., None], given: Dataset, size: Image, path: Path) -> tuple[pd.DataFrame, np.ndarray]:
-    samples = list_samples(given)
-    write(samples, given, size, path)
-    return samples, np.asarray(array(open_store(path), "images" if write is write_images else "truth")[:])
+def write_strictly(samples: pd.DataFrame, given: dict[str, Dataset], size: Image, path: Path) -> None:
+    assert write_images(samples, given, size, False, path).empty
+
+
+def prepared(write: Callable[..., Any], given: Dataset, size: Image, path: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    samples = listed(given)
+    write(samples, {"set0": given}, size, path)
+    return samples, np.asarray(array(open_store(path), "truth" if write is write_truth else "images")[:])
 
 
 def test_the_table_lists_the_set(tiny_set: Path) -> None:
-    samples = list_samples(dataset(tiny_set))
+    samples = listed(dataset(tiny_set))
     assert set(samples["path"]) == {
         path.relative_to(tiny_set).as_posix() for path in tiny_set.rglob("*.jpg") if "truth" not in path.parts
     }
@@ -46,7 +64,7 @@ def test_the_table_lists_the_set(tiny_set: Path) -> None:
 
 
 def test_images_stand_in_the_order_of_the_table(tiny_set: Path, tmp_path: Path) -> None:
-    samples, images = prepared(write_images, dataset(tiny_set), SIZE, tmp_path / "images.zarr")
+    samples, images = prepared(write_strictly, dataset(tiny_set), SIZE, tmp_path / "images.zarr")
     assert (images.shape, images.dtype) == ((len(samples), 64, 32, 3), np.uint8)
     for path, image in zip(samples["path"], images, strict=True):
         np.testing.assert_array_equal(image, np.asarray(Pillow.open(tiny_set / path)))
@@ -54,23 +72,23 @@ def test_images_stand_in_the_order_of_the_table(tiny_set: Path, tmp_path: Path) 
 
 def test_images_are_resized_to_height_and_width(tiny_set: Path, tmp_path: Path) -> None:
     size = Image(height=96, width=64)
-    samples, images = prepared(write_images, dataset(tiny_set), size, tmp_path / "images.zarr")
+    samples, images = prepared(write_strictly, dataset(tiny_set), size, tmp_path / "images.zarr")
     assert images.shape == (len(samples), 96, 64, 3)
     expected = Pillow.open(tiny_set / samples["path"][3]).resize((64, 96), Pillow.Resampling.BILINEAR)
     np.testing.assert_array_equal(images[3], np.asarray(expected))
 
 
 def test_blocks_do_not_change_the_order(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, whole = prepared(write_images, dataset(tiny_set), SIZE, tmp_path / "a.zarr")
+    _, whole = prepared(write_strictly, dataset(tiny_set), SIZE, tmp_path / "a.zarr")
     monkeypatch.setattr(preparation, "BLOCK", 4)
-    _, pieces = prepared(write_images, dataset(tiny_set), SIZE, tmp_path / "b.zarr")
+    _, pieces = prepared(write_strictly, dataset(tiny_set), SIZE, tmp_path / "b.zarr")
     np.testing.assert_array_equal(whole, pieces)
 
 
 def test_other_colour_modes_become_rgb(tmp_path: Path) -> None:
-    grey = np.arange(12, dtype=np.uint8).reshape(4, 3)
+    grey = np.arange(120, dtype=np.uint8).reshape(12, 10)
     Pillow.fromarray(grey).save(tmp_path / "grey.png")
-    np.testing.assert_array_equal(load_image(tmp_path / "grey.png", 4, 3), np.stack([grey] * 3, -1))
+    np.testing.assert_array_equal(load_image(tmp_path / "grey.png", 12, 10), np.stack([grey] * 3, -1))
 
 
 def test_downsizing_averages(tmp_path: Path) -> None:
@@ -90,13 +108,13 @@ def test_truth_is_that_of_the_files(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_labels_are_resized_without_mixing_them(tmp_path: Path) -> None:
-    labels = np.array([[0, 3], [1, 2]], np.uint8)
+    labels = np.array([[0, 3], [1, 2]], np.uint8).repeat(4, 0).repeat(4, 1)
     Pillow.fromarray(labels).save(tmp_path / "labels.png")
-    np.testing.assert_array_equal(load_labels(tmp_path / "labels.png", 4, 6), labels.repeat(2, 0).repeat(3, 1))
+    np.testing.assert_array_equal(load_labels(tmp_path / "labels.png", 16, 24), labels.repeat(2, 0).repeat(3, 1))
 
 
 def test_images_without_truth_are_unlabelled(mine: Path, tmp_path: Path) -> None:
-    samples = list_samples(dataset(mine))
+    samples = listed(dataset(mine))
     gone = [2, 17, len(samples) - 1]
     for path in samples["path"][gone]:
         (mine / "truth" / path).with_suffix(".png").unlink()
@@ -106,7 +124,7 @@ def test_images_without_truth_are_unlabelled(mine: Path, tmp_path: Path) -> None
 
 
 def test_truth_of_an_image_with_a_doubled_ending_is_found(mine: Path, tmp_path: Path) -> None:
-    old = mine / list_samples(dataset(mine))["path"][0]
+    old = mine / listed(dataset(mine))["path"][0]
     old.rename(old.with_name(f"{old.name}.jpg"))
     samples, truth = prepared(write_truth, dataset(mine), SIZE, tmp_path / "truth.zarr")
     assert samples["path"][0].endswith(".jpg.jpg")
@@ -115,18 +133,14 @@ def test_truth_of_an_image_with_a_doubled_ending_is_found(mine: Path, tmp_path: 
 
 def test_without_truth_the_store_is_empty(tiny_set: Path, tmp_path: Path) -> None:
     given = dataset(tiny_set, truth=None)
-    write_truth(list_samples(given), given, SIZE, tmp_path / "truth.zarr")
+    write_truth(listed(given), {"set0": given}, SIZE, tmp_path / "truth.zarr")
     assert list(open_store(tmp_path / "truth.zarr").array_keys()) == []
 
 
 @pytest.mark.parametrize("folder", ["none", "query"])
-def test_a_truth_folder_without_any_label_image_is_named(tiny_set: Path, tmp_path: Path, folder: str) -> None:
-    given = dataset(tiny_set, truth=folder)
-    with pytest.raises(
-        InputError, match=rf"dataset\.truth: .*{folder} holds no label image such as .*; set it to null"
-    ):
-        write_truth(list_samples(given), given, SIZE, tmp_path / "truth.zarr")
-    assert not (tmp_path / "truth.zarr").exists()
+def test_a_truth_folder_without_any_label_image_is_named(tiny_set: Path, folder: str) -> None:
+    with pytest.raises(InputError, match=rf"truth: .*{folder} holds no label image such as .*; set it to null"):
+        listed(dataset(tiny_set, truth=folder))
 
 
 def cut(file: Path) -> None:
@@ -148,54 +162,98 @@ def text(file: Path) -> None:
 @pytest.mark.parametrize("spoil", [cut, cut_head, empty, text])
 def test_a_file_that_is_no_whole_image_is_named(mine: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     given = dataset(mine)
-    samples = list_samples(given)
+    samples = listed(given)
     bad = mine / samples["path"][20]
     spoil(bad)
     with pytest.raises(InputError) as caught:
-        write_images(samples, given, SIZE, tmp_path / "images.zarr")
+        write_strictly(samples, {"set0": given}, SIZE, tmp_path / "images.zarr")
     assert str(caught.value).startswith(f"{bad}: ")
     assert "replace it" in str(caught.value)
     assert {path.name for path in tmp_path.iterdir()} == {"mine"}
 
 
+def test_bad_images_are_left_out_if_that_is_asked_for(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation, "BLOCK", 2)
+    given = {"set0": dataset(mine)}
+    samples = listed(given["set0"])
+    write_strictly(samples, given, SIZE, tmp_path / "all.zarr")
+    bad = [0, 4, 5, 29]  # 4 and 5 are a whole block
+    for row in bad:
+        cut(mine / samples["path"][row])
+    skipped = write_images(samples, given, SIZE, True, tmp_path / "some.zarr")
+    assert skipped.index.tolist() == bad
+    assert skipped["path"].tolist() == samples["path"][bad].tolist()
+    assert skipped["dataset"].tolist() == ["set0"] * 4
+    assert all("cannot be decoded" in problem for problem in skipped["problem"])
+    whole, rest = (np.asarray(array(open_store(tmp_path / f"{name}.zarr"), "images")[:]) for name in ("all", "some"))
+    np.testing.assert_array_equal(rest, np.delete(whole, bad, 0))
+
+
+def test_images_of_several_data_sets_come_from_their_own_roots(tiny_set: Path, tmp_path: Path) -> None:
+    make_example("occluded_reid", tmp_path / "other")
+    train = dataset(tiny_set, splits=["train"], truth="truth")
+    test = dataset(tmp_path / "other", layout="occluded_reid:transfer", splits=["query", "gallery"], truth=None)
+    given = {"set0": train, "set1": test}
+    samples = listed(*given.values())
+    assert samples.groupby("split")["dataset"].unique().map(list).to_dict() == {
+        "train": ["set0"],
+        "query": ["set1"],
+        "gallery": ["set1"],
+    }
+    write_strictly(samples, given, SIZE, tmp_path / "images.zarr")
+    write_truth(samples, given, SIZE, tmp_path / "truth.zarr")
+    images = np.asarray(array(open_store(tmp_path / "images.zarr"), "images")[:])
+    truth = np.asarray(array(open_store(tmp_path / "truth.zarr"), "truth")[:])
+    for row in (0, len(samples) - 1):
+        root = given[samples["dataset"][row]].root
+        np.testing.assert_array_equal(images[row], load_image(Path(root) / samples["path"][row], 64, 32))
+    assert ((truth == UNLABELLED).all((1, 2)) == (samples["dataset"] == "set1")).all()
+
+
+def test_what_makes_figures_worthless_stops_here(mine: Path) -> None:
+    (mine / "query" / "0005_c2s1_000001_01.jpg").write_bytes(min((mine / "bounding_box_train").iterdir()).read_bytes())
+    with pytest.raises(InputError, match="figures would be worthless:\n  1 files both train and are tested"):
+        listed(dataset(mine))
+
+
 @pytest.mark.parametrize("spoil", [cut, empty, text])
 def test_a_label_image_that_cannot_be_read_is_named(mine: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     given = dataset(mine)
-    samples = list_samples(given)
+    samples = listed(given)
     bad = (mine / "truth" / samples["path"][20]).with_suffix(".png")
     spoil(bad)
-    with pytest.raises(InputError, match=r"cannot be decoded .*; replace it") as caught:
-        write_truth(samples, given, SIZE, tmp_path / "truth.zarr")
+    with pytest.raises(InputError, match=r"(cannot be decoded|not an image).*replace it") as caught:
+        write_truth(samples, {"set0": given}, SIZE, tmp_path / "truth.zarr")
     assert str(caught.value).startswith(f"{bad}: ")
     assert not (tmp_path / "truth.zarr").exists()
 
 
 def test_a_label_image_with_several_channels_is_refused(tmp_path: Path) -> None:
-    Pillow.new("RGB", (4, 4)).save(tmp_path / "labels.png")
+    Pillow.new("RGB", (8, 8)).save(tmp_path / "labels.png")
     with pytest.raises(InputError, match=r"labels\.png: mode RGB; a label image has one 8-bit channel"):
         load_labels(tmp_path / "labels.png", 4, 4)
 
 
 def test_validation_replaces_the_test_identities(tiny_set: Path) -> None:
-    given = dataset(tiny_set, validation=0.5)
-    samples = list_samples(given)
+    given = dataset(tiny_set)
+    samples = listed(given, validation=0.5)
     pids = {split: set(samples.loc[samples["split"] == split, "pid"]) for split in ("train", "query", "gallery")}
     assert pids["query"] == pids["gallery"]
     assert len(pids["query"]) == len(pids["train"]) == 2
     assert not pids["query"] & pids["train"]
     assert all(path.startswith("bounding_box_train/") for path in samples["path"])
-    assert list_samples(given).equals(samples)
+    assert listed(given, validation=0.5).equals(samples)
 
 
 def test_validation_queries_have_a_match_from_another_camera(tiny_set: Path) -> None:
-    samples = list_samples(dataset(tiny_set, validation=0.5))
+    samples = listed(dataset(tiny_set), validation=0.5)
     gallery = samples[samples["split"] == "gallery"]
     for query in samples[samples["split"] == "query"].itertuples():
         assert ((gallery["pid"] == query.pid) & (gallery["camid"] != query.camid)).any()
 
 
 def test_the_embedded_set_is_prepared_with_the_default_params(tiny_set: Path) -> None:
-    from hcga.params import load_params
-
-    given = load_params(ROOT / "params.yaml").dataset
-    assert len(list_samples(given.model_copy(update={"root": str(tiny_set)}))) == 30
+    given = load_params(ROOT / "params.yaml").datasets["main"]
+    assert len(listed(given.model_copy(update={"root": str(tiny_set)}))) == 30

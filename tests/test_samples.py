@@ -12,7 +12,7 @@ from hcga.samples import COLUMNS, arrange, hold_out, identities, read_samples, w
 def table(*rows: tuple[str, int, int, int, int]) -> pd.DataFrame:
     """Build a sample table from (split, pid, camid, sequence, frame)."""
     paths = [f"{split}/{pid}_c{camid}s{sequence}_{frame}.jpg" for split, pid, camid, sequence, frame in rows]
-    return pd.DataFrame([(*row, path) for row, path in zip(rows, paths, strict=True)], columns=list(COLUMNS))
+    return pd.DataFrame([(*row, path, "main") for row, path in zip(rows, paths, strict=True)], columns=list(COLUMNS))
 
 
 SMALL = table(
@@ -56,7 +56,7 @@ def test_the_path_decides_where_all_else_is_equal() -> None:
 
 @pytest.mark.parametrize("split", ["train", "query", "gallery"])
 def test_an_empty_split_is_named(split: str) -> None:
-    with pytest.raises(InputError, match=rf"split {split} holds no image; look at dataset\.root"):
+    with pytest.raises(InputError, match=rf"split {split} holds no image; look at the roots and splits"):
         arrange(SMALL[SMALL["split"] != split])
 
 
@@ -139,7 +139,7 @@ def test_at_least_one_identity_is_held_out(share: float, held: int) -> None:
 
 @pytest.mark.parametrize(("count", "share"), [(2, 0.01), (4, 0.9), (1, 0.5)])
 def test_at_least_two_identities_go_on_training(count: int, share: float) -> None:
-    with pytest.raises(InputError, match=rf"dataset\.validation: {share} of {count} .* two must be left to train"):
+    with pytest.raises(InputError, match=rf"prepare\.validation: {share} of {count} .* two must be left to train"):
         hold_out(people(count), share, 0)
 
 
@@ -147,7 +147,11 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     samples = arrange(SMALL)
     write_samples(samples, tmp_path / "samples.csv")
     assert read_samples(tmp_path / "samples.csv").equals(samples)
-    assert (tmp_path / "samples.csv").read_bytes().startswith(b"split,pid,camid,sequence,frame,path\ntrain,3,1,1,10,")
+    assert (
+        (tmp_path / "samples.csv")
+        .read_bytes()
+        .startswith(b"split,pid,camid,sequence,frame,path,dataset\ntrain,3,1,1,10,")
+    )
 
 
 def test_a_missing_table_or_column_is_named(tmp_path: Path) -> None:
@@ -171,5 +175,5 @@ def test_a_camera_with_one_image_gives_no_query_but_gallery() -> None:
 
 def test_too_few_identities_with_a_match_are_named() -> None:
     """One image a camera: every query would leave nothing to find."""
-    with pytest.raises(InputError, match=r"dataset\.validation: 0.5 of 4 .* 0 have two images at two cameras"):
+    with pytest.raises(InputError, match=r"prepare\.validation: 0.5 of 4 .* 0 have two images at two cameras"):
         hold_out(people(4, images=1), 0.5, 0)

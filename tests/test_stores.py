@@ -113,6 +113,14 @@ def test_fewer_rows_than_announced_are_refused(tmp_path: Path, number: int) -> N
             writer.finish()
 
 
+def test_rows_known_to_be_missing_shorten_the_array(tmp_path: Path) -> None:
+    with writing(tmp_path / "a") as group:
+        writer = add_array(group, "masks", (7, 4, 2), "uint8")
+        writer.append(values()["masks"][:5])
+        writer.finish(missing=2)
+    np.testing.assert_array_equal(array(open_store(tmp_path / "a"), "masks")[:], values()["masks"][:5])
+
+
 def fail(path: Path) -> None:
     with writing(path) as group:
         add_array(group, "masks", (2, 4, 2), "uint8").append(values()["masks"][:2])

@@ -77,9 +77,9 @@ def start(tmp_path_factory, params):
     return folder
 
 
-def new_network():
+def new_network(backbone="mobilenetv3_small_050"):
     torch.manual_seed(0)
-    card = new_card("mobilenetv3_small_050", 8, True, 4, len(PIDS), (HEIGHT, WIDTH))
+    card = new_card(backbone, 8, True, 4, len(PIDS), (HEIGHT, WIDTH))
     return PRNet(card), card
 
 
@@ -135,6 +135,21 @@ def test_the_same_bytes_need_the_optimiser_and_the_epoch(fault, half, whole, tmp
     model, optimiser = files(tmp_path / "r2")
     assert model != whole[0][0]
     assert optimiser != whole[0][1]
+
+
+def test_rounds_are_one_optimisation_with_random_layers_too(tmp_path, data, params):
+    """Dropout of whole paths draws from torch's own generator."""
+    (tmp_path / "start").mkdir()
+    torch.manual_seed(0)
+    card = new_card("focalnet_tiny_srf", 8, True, 4, len(PIDS), (HEIGHT, WIDTH))
+    network = PRNet(card)
+    save_model(network, card, tmp_path / "start" / "model")
+    save_optimiser(build_optimiser(network, params), tmp_path / "start" / "optimiser")
+    train_round(tmp_path / "start", tmp_path / "r1", 1, data, params)
+    train_round(tmp_path / "r1", tmp_path / "r2", 2, data, params)
+    torch.rand(1)  # whatever the process has drawn before
+    train_round(tmp_path / "start", tmp_path / "whole", 2, data, params)
+    assert files(tmp_path / "r2") == files(tmp_path / "whole")
 
 
 def test_masks_of_the_second_round_matter(half, whole, tmp_path, data, params):

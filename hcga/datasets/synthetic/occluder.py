@@ -47,7 +47,7 @@ class Occlusion:
     covered: float
 
 
-def occlude(rng: np.random.Generator, person: Array, low: float, high: float) -> Occlusion:
+def occlude(rng: np.random.Generator, person: Array, low: float, high: float, side: str | None = None) -> Occlusion:
     """Draw an occluder and push it in until it hides a share of the person next to one in [low, high].
 
     Parameters
@@ -58,9 +58,14 @@ def occlude(rng: np.random.Generator, person: Array, low: float, high: float) ->
         Where the person is seen.
     low, high : float
         Range from which the share is drawn; a thin thing may hide less.
+    side : {'below', 'left', 'right'}, optional
+        From where it comes; any side that fits the thing if not given.
     """
-    kind = tuple(SIDES)[int(rng.choice(len(SIDES), p=CHANCES))]
-    side = SIDES[kind][int(rng.integers(len(SIDES[kind])))]
+    chances = np.array(
+        [chance if side in (None, *SIDES[kind]) else 0 for kind, chance in zip(SIDES, CHANCES, strict=True)]
+    )
+    kind = tuple(SIDES)[int(rng.choice(len(SIDES), p=chances / chances.sum()))]
+    side = side or SIDES[kind][int(rng.integers(len(SIDES[kind])))]
     picture = DRAW[kind](rng, side == "below", *person.shape)
     mirror = -1 if side == "right" else 1
     placed, covered = _push(picture, side == "below", person[:, ::mirror], float(rng.uniform(low, high)))

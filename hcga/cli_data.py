@@ -1,0 +1,141 @@
+"""`hcga data`: data sets on disk, before and beside the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hcga.errors import InputError
+from hcga.params import Dataset, load_params
+from hcga.stage import PATH, clear_errors
+from hcga.workspace import Workspace
+
+
+@click.group()
+def data() -> None:
+    """Check data sets, make an occluded one, draw an example of a layout."""
+
+
+@data.command()
+@click.option("--layout", help="Check one data set of this layout instead of those of params.yaml.")
+@click.option("--root", type=PATH, help="Where it is.")
+@click.option("--params", "params_file", type=PATH, help="Check the data sets of this file.  [default: params.yaml]")
+def check(layout: str | None, root: Path | None, params_file: Path | None) -> None:
+    """Count, compare with what was published, look for overlap, duplicates and files that cannot be decoded.
+
+    Exit code 1 means that training makes no sense before the errors are mended; warnings may be as they should be.
+    """
+    with clear_errors():
+        if (layout is None) != (root is None):
+            raise InputError("--layout and --root go together")
+        if layout and root:
+            datasets = {root.name or "data": _any_dataset(layout, root)}
+        else:
+            datasets = dict(load_params(params_file or Workspace(Path()).params_file).datasets)
+        errors = _report(datasets)
+    raise SystemExit(1 if errors else 0)
+
+
+@data.command()
+@click.argument("layout")
+@click.argument("root", type=PATH)
+@click.option("--seed", type=click.IntRange(0), default=3, show_default=True)
+def example(layout: str, root: Path, seed: int) -> None:
+    """Draw a tiny data set of synthetic people in a layout, to see what it looks like."""
+    from hcga.datasets.examples import make_example
+
+    with clear_errors():
+        _known(layout)
+        if root.exists():
+            raise InputError(f"{root}: is there already; name a folder to make")
+        make_example(layout, root, seed)
+    click.echo(root)
+
+
+@data.command()
+@click.argument("layout")
+@click.argument("root", type=PATH)
+@click.argument("target", type=PATH)
+@click.option("--split", "splits", type=click.Choice(["train", "query", "gallery"]), multiple=True, default=["query"])
+@click.option(
+    "--share", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Of the images of the split."
+)
+@click.option("--cover", type=(float, float), default=(0.35, 0.6), show_default=True, help="Share of the picture.")
+@click.option("--side", type=click.Choice(["any", "below", "left", "right"]), default="any", show_default=True)
+@click.option("--occluders", default="drawn", show_default=True, help="drawn, distractors, or a folder of images.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def occlude(layout: str, root: Path, target: Path, **options: Any) -> None:
+    """Copy a data set to TARGET and put things in front of people, in the queries unless --split says otherwise."""
+    from hcga.datasets.occlusion import occlude_data_set
+
+    with clear_errors():
+        low, high = options["cover"]
+        if not 0 < low <= high < 1:
+            raise InputError(f"--cover {low} {high}: give two shares between 0 and 1, the lower first")
+        listed = occlude_data_set(_known(layout), root, target, **options)
+    click.echo(f"{target}: {len(listed)} images occluded, see {target / 'occluders.csv'}")
+
+
+@data.command()
+@click.argument("archive", type=PATH)
+@click.argument("protocol", type=PATH)
+@click.argument("root", type=PATH)
+@click.option("--boxes", type=click.Choice(["detected", "labeled"]), required=True, help="Those of the protocol file.")
+def cuhk03(archive: Path, protocol: Path, root: Path, boxes: str) -> None:
+    """Write the images of cuhk-03.mat into the folders of the new protocol. Needs h5py: pip install 'hcga[cuhk03]'."""
+    with clear_errors():
+        try:
+            from hcga.datasets.cuhk03_archive import extract_cuhk03
+
+            extract_cuhk03(archive, protocol, boxes, root)
+        except ModuleNotFoundError as error:
+            raise InputError(f"{error}; install it with: pip install 'hcga[cuhk03]'") from None
+    click.echo(root)
+
+
+def _known(layout: str) -> str:
+    from hcga.datasets.readers import LAYOUTS
+
+    if layout not in LAYOUTS:
+        raise InputError(f"no layout {layout!r}; known: {', '.join(LAYOUTS)}")
+    return layout
+
+
+def _any_dataset(layout: str, root: Path) -> Dataset:
+    """All splits that a data set on disk has."""
+    from hcga.datasets.readers import read_data_set
+
+    splits = sorted(set(read_data_set(_known(layout), root)["split"]))
+    return Dataset.model_validate(
+        {"layout": layout, "root": str(root), "splits": splits, "truth": None, "counts": "warn"}
+    )
+
+
+def _report(datasets: Mapping[str, Dataset]) -> int:
+    """Print what was found and return the number of errors."""
+    import pandas as pd
+
+    from hcga.datasets.catalogue import catalogue, join_tables
+    from hcga.datasets.check import compare_counts, count_splits, examine_table, format_counts
+    from hcga.datasets.files import examine_files
+
+    findings, tables = [], {}
+    for name, dataset in datasets.items():
+        tables[name] = table = catalogue(dataset.layout, Path(dataset.root), dataset.splits, dataset.truth)
+        click.echo(f"{name}: {dataset.layout} at {dataset.root}\n{format_counts(count_splits(table))}\n")
+        findings += compare_counts(table, dataset.layout) if dataset.counts != "ignore" else []
+    joined = join_tables(tables)
+    findings += examine_table(joined)
+    roots: pd.Series[str] = joined["dataset"].map({name: dataset.root for name, dataset in datasets.items()})
+    summary, of_files = examine_files([Path(root) / path for root, path in zip(roots, joined["path"], strict=True)])
+    findings = sorted([*findings, *of_files], key=lambda finding: finding.severity != "error")
+    click.echo(summary)
+    for finding in findings:
+        click.echo(f"{finding.severity}: {finding.text}")
+    errors = sum(finding.severity == "error" for finding in findings)
+    verdict = "training makes no sense before the errors are mended" if errors else "nothing speaks against training"
+    click.echo(f"{errors} error(s), {len(findings) - errors} warning(s): {verdict}")
+    return errors

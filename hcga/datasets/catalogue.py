@@ -1,0 +1,108 @@
+"""A data set on disk as a table: who is on which image, and what each file holds, down to the byte."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from hcga.datasets.readers import read_data_set
+from hcga.errors import InputError
+
+DIGEST_BYTES = 16
+NO_FILE = ""  # digest of a label image that is not there
+
+
+def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None) -> pd.DataFrame:
+    """List the images of a data set with the digests of their files.
+
+    The digests make the table change whenever a file does, and show files that are there twice.
+
+    Parameters
+    ----------
+    layout : str
+        A key of `LAYOUTS`.
+    root : Path
+    splits : sequence of str
+        Those that are wanted.
+    truth : str or None
+        Folder of true part masks below the root; see `truth_file`.
+
+    Returns
+    -------
+    DataFrame
+        split, pid, camid, sequence, frame, path, digest, truth_digest ('' where there is no label image), in the order
+        of split, pid, camid, sequence, frame, path.
+
+    Raises
+    ------
+    InputError
+        See `read_data_set`; a wanted split is not in the data set, or the truth folder holds no label image of it.
+    """
+    table = read_data_set(layout, root)
+    lacking = [split for split in splits if split not in set(table["split"])]
+    if lacking:
+        raise InputError(f"{root}: the layout {layout} has no split {lacking[0]}; take it out of splits")
+    table = table[table["split"].isin(splits)]
+    table = table.sort_values(["split", "pid", "camid", "sequence", "frame", "path"], ignore_index=True)
+    table["digest"] = _digests([root / path for path in table["path"]], f"reading {root.name}")
+    labels = [truth_file(root, truth, path) if truth else root / NO_FILE for path in table["path"]]
+    table["truth_digest"] = _digests(labels, "reading true masks") if truth else NO_FILE
+    if truth and not (table["truth_digest"] != NO_FILE).any():
+        raise InputError(f"truth: {root / truth} holds no label image such as {labels[0]}; set it to null")
+    return table
+
+
+def truth_file(root: Path, truth: str, path: str) -> Path:
+    """Path of an image's label image: the folder `truth` mirrors the others and has a PNG of the same name."""
+    file = Path(path)
+    return root / truth / file.parent / f"{file.name.split('.')[0]}.png"
+
+
+def _digests(files: list[Path], what: str) -> list[str]:
+    with ThreadPoolExecutor() as pool:
+        return list(tqdm(pool.map(_digest, files), what, len(files), unit="file", disable=None))
+
+
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.blake2b(file.read_bytes(), digest_size=DIGEST_BYTES).hexdigest()
+    except FileNotFoundError:
+        return NO_FILE
+
+
+def write_catalogue(table: pd.DataFrame, path: Path) -> None:
+    """Write a catalogue as CSV."""
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def read_catalogues(files: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
+    """Read catalogues, name of the data set to file; `InputError` if one is missing."""
+    tables = {}
+    for name, file in files.items():
+        try:
+            tables[name] = pd.read_csv(file, dtype={"digest": str, "truth_digest": str}, keep_default_na=False)
+        except FileNotFoundError:
+            raise InputError(f"{file}: no such file; run `dvc repro catalogue@{name}`") from None
+    return tables
+
+
+def join_tables(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Put catalogues below each other, with the data set's name in column `dataset`.
+
+    Identities of different data sets are different people: those of the second, third, ... set are numbered on from a
+    power of ten above all identities, so that the number in their file names can still be read. Junk and distractors
+    stay.
+    """
+    step = 10 ** len(str(max(int(table["pid"].max()) for table in tables.values())))
+    return pd.concat(
+        [
+            table.assign(dataset=name, pid=table["pid"] + (table["pid"] > 0) * number * step)
+            for number, (name, table) in enumerate(tables.items())
+        ],
+        ignore_index=True,
+    )

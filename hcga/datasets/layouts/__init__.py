@@ -1,0 +1,1 @@
+"""One module a way in which data sets lie on disk."""

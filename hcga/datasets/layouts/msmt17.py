@@ -1,0 +1,60 @@
+"""MSMT17 (Wei et al., CVPR 2018) with its list files.
+
+`list_train.txt`, `list_val.txt`, `list_query.txt` and `list_gallery.txt` hold lines such as
+`0000/0000_013_04_0303morning_0020_2.jpg 0`: a path below the folder of training or test images, and the identity. The
+third field of the file name is the camera.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from hcga.datasets.layouts.listing import Row, parse, read_lines, require_files, row
+from hcga.errors import InputError
+
+EXAMPLE = "0000_013_04_0303morning_0020_2.jpg"
+NAME = re.compile(r"\d+_(?P<sequence>\d+)_(?P<camid>\d+)_.+\.(jpg|jpeg)")
+FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}  # version 1; 2, with faces blurred
+TEST_OFFSET = 10_000  # training and test identities are numbered alike, but they are different people
+
+
+def read_msmt17(root: Path, protocol: str) -> pd.DataFrame:
+    """List MSMT17, version 1 or 2.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that holds the lists.
+    protocol : {'with_val', 'train_only'}
+        Whether the validation images, which show training identities, train too: 32,621 images (most recent papers) or
+        30,248.
+
+    Returns, Raises
+        As `read_market1501`; also if a list or a listed file is missing. Identities are numbered from 1, those of the
+        test from 10,001 on.
+    """
+    lists = {"train": ("train", 1), "query": ("test", 1 + TEST_OFFSET), "gallery": ("test", 1 + TEST_OFFSET)}
+    rows = [line for split, (part, offset) in lists.items() for line in _read_list(root, split, split, part, offset)]
+    if protocol == "with_val":
+        rows += _read_list(root, "val", "train", "train", 1)
+    return pd.DataFrame(rows)
+
+
+def _read_list(root: Path, name: str, split: str, part: str, offset: int) -> list[Row]:
+    file = root / f"list_{name}.txt"
+    folder = next((root / known for known in FOLDERS[part] if (root / known).is_dir()), None)
+    if folder is None:
+        raise InputError(f"{root}: neither {' nor '.join(FOLDERS[part])}; MSMT17 has its {part} images there")
+    lines = [line.rsplit(" ", 1) for line in read_lines(file, "MSMT17 comes with it; take it from the archive")]
+    if not all(len(line) == 2 and line[1].isdigit() for line in lines):
+        bad = next(number for number, line in enumerate(lines, 1) if len(line) != 2 or not line[1].isdigit())
+        raise InputError(f"{file}: line {bad} is not a path, a space and an identity, such as `0000/{EXAMPLE} 0`")
+    paths = [folder / path for path, _ in lines]
+    require_files(paths, file)
+    return [
+        row(split, path, root, {**parse(path, NAME, "msmt17", EXAMPLE), "pid": int(pid) + offset})
+        for path, (_, pid) in zip(paths, lines, strict=True)
+    ]

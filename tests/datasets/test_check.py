@@ -1,0 +1,123 @@
+import pandas as pd
+import pytest
+
+from hcga.datasets.catalogue import join_tables
+from hcga.datasets.check import SplitCounts, check_counts, compare_counts, count_splits, examine_table, format_counts
+from hcga.datasets.readers import LAYOUTS
+from hcga.errors import InputError
+
+# Two identities train, two are tested at two cameras, with a distractor and junk.
+SOUND = [
+    ("train", 1, 1),
+    ("train", 1, 2),
+    ("train", 2, 1),
+    ("train", 2, 2),
+    ("query", 3, 1),
+    ("query", 4, 2),
+    ("gallery", 3, 2),
+    ("gallery", 4, 1),
+    ("gallery", 4, 1),
+    ("gallery", 0, 2),
+    ("gallery", -1, 2),
+]
+
+
+def table(rows: list[tuple[str, int, int]] = SOUND, same: tuple[int, ...] = ()) -> pd.DataFrame:
+    """Give a table of files a, b, c, ...; those of the rows `same` have one content."""
+    frame = pd.DataFrame(rows, columns=["split", "pid", "camid"])
+    frame["path"] = [chr(ord("a") + number) for number in range(len(rows))]
+    return frame.assign(digest=["same" if number in same else str(number) for number in range(len(rows))])
+
+
+def texts(frame: pd.DataFrame) -> list[str]:
+    return [f"{finding.severity}: {finding.text}" for finding in examine_table(frame)]
+
+
+def test_counts_leave_junk_and_distractors_out_of_the_identities() -> None:
+    assert count_splits(table()) == [
+        SplitCounts("train", 4, 2, 2, 0, 0),
+        SplitCounts("query", 2, 2, 2, 0, 0),
+        SplitCounts("gallery", 5, 2, 2, 1, 1),
+    ]
+    assert "gallery" in format_counts(count_splits(table()))
+
+
+def test_a_sound_table_has_no_findings() -> None:
+    assert texts(table()) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "same", "expected"),
+    [
+        ([*SOUND, ("train", 3, 2)], (), "error: 1 identities both train and are tested: 3"),
+        (
+            SOUND[:6] + SOUND[7:],
+            (),
+            "warning: 1 of 2 queries have no gallery image of their identity at another camera: e",
+        ),
+        (
+            [*SOUND[:6], ("gallery", 3, 1), ("gallery", 4, 2)],
+            (),
+            "error: 2 of 2 queries have no gallery image of their identity at another camera: e, f",
+        ),
+        (SOUND, (0, 4), "error: 1 files both train and are tested: a = e"),
+        (SOUND, (0, 2), "warning: 1 files are there under several identities: a = c"),
+        (SOUND, (7, 8), "warning: 1 files are there twice in one split: h = i"),
+        ([*SOUND, ("train", 5, 1)], (), "warning: 1 training identities have one image: 5"),
+        ([*SOUND, ("train", 5, 3)], (), "warning: 1 cameras have one image: 3"),
+        (SOUND[:2] + SOUND[4:], (), "error: one training identity: there is nobody to tell it from"),
+    ],
+)
+def test_what_is_wrong_is_found(rows: list[tuple[str, int, int]], same: tuple[int, ...], expected: str) -> None:
+    assert expected in texts(table(rows, same))
+
+
+def test_a_query_that_lies_in_the_gallery_too_is_as_published() -> None:
+    """Occluded-DukeMTMC has them; they are of the query's own camera and so ignored."""
+    assert texts(table([*SOUND, ("gallery", 3, 1)], (4, len(SOUND)))) == []
+
+
+def test_errors_come_first_and_long_lists_are_cut() -> None:
+    found = texts(table([*SOUND, *(("train", pid, 1) for pid in range(10, 18)), ("train", 4, 1)]))
+    assert found[0] == "error: 1 identities both train and are tested: 4"
+    assert "warning: 9 training identities have one image: 4, 10, 11, 12, 13, and 4 more" in found
+
+
+def test_counts_are_compared_with_the_published_ones() -> None:
+    (finding,) = compare_counts(table(), "market1501")
+    assert finding.severity == "warning"
+    assert (
+        "train 4 / 2, query 2 / 2, gallery 4 / 2, but market1501 was published with train 12,936 / 751" in finding.text
+    )
+    assert "Zheng et al., ICCV 2015" in finding.text
+    assert compare_counts(table(), "folder") == []
+
+
+@pytest.mark.parametrize("layout", [name for name, layout in LAYOUTS.items() if layout.counts])
+def test_the_published_counts_are_those_that_are_wanted(layout: str) -> None:
+    rows = []
+    for number, (split, (images, identities)) in enumerate(LAYOUTS[layout].counts.items()):
+        pids = [identity + 1 + number * 10_000 for identity in range(identities)]
+        rows += [(split, pids[image % identities], 1) for image in range(images)]
+    frame = pd.DataFrame(rows, columns=["split", "pid", "camid"])
+    assert compare_counts(frame, layout) == []
+    assert compare_counts(frame[1:], layout)
+
+
+@pytest.mark.parametrize("choice", ["warn", "error", "ignore"])
+def test_a_difference_stops_only_if_it_shall(choice: str, caplog: pytest.LogCaptureFixture) -> None:
+    if choice == "error":
+        with pytest.raises(InputError, match="counts differ from the published ones:\n  images / identities are"):
+            check_counts(table(), "market1501", choice)
+    else:
+        check_counts(table(), "market1501", choice)
+    warned = any("was published with" in record.getMessage() for record in caplog.records)
+    assert warned == (choice == "warn")
+
+
+def test_identities_of_several_data_sets_are_different_people() -> None:
+    tables = {"one": table(), "two": table(), "three": table()}
+    joined = join_tables(tables)
+    assert joined["dataset"].value_counts().to_dict() == dict.fromkeys(tables, len(SOUND))
+    by_set = {name: sorted(set(joined.loc[joined["dataset"] == name, "pid"])) for name in tables}
+    assert by_set == {"one": [-1, 0, 1, 2, 3, 4], "two": [-1, 0, 11, 12, 13, 14], "three": [-1, 0, 21, 22, 23, 24]}

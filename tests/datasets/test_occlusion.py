@@ -1,0 +1,90 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hcga.datasets.occlusion import occlude_data_set
+from hcga.errors import InputError
+
+OPTIONS: dict[str, Any] = {
+    "splits": ["query"],
+    "share": 1.0,
+    "cover": (0.35, 0.6),
+    "side": "any",
+    "occluders": "drawn",
+    "seed": 0,
+}
+
+
+def content(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("occluders", ["drawn", "distractors", "folder"])
+def test_queries_are_covered_and_nothing_else_changes(tiny_set: Path, tmp_path: Path, occluders: str) -> None:
+    before = content(tiny_set)
+    source = tiny_set / "bounding_box_train" if occluders == "folder" else occluders
+    boxes = occlude_data_set("market1501", tiny_set, tmp_path / "out", **OPTIONS | {"occluders": source})
+    assert content(tiny_set) == before, "the source is only read"
+    after = content(tmp_path / "out")
+    changed = {name for name in before if after[name] != before[name]} - {"occluders.csv"}
+    assert changed == {name for name in before if name.startswith("query/")} == set(boxes["image"])
+    assert after.keys() == before.keys()
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out" / "occluders.csv"), boxes)
+    for box in boxes.itertuples():
+        old, new = (np.asarray(Image.open(root / str(box.image))).astype(int) for root in (tiny_set, tmp_path / "out"))
+        differs = np.abs(old - new).max(2) > 40
+        inside = np.zeros_like(differs)
+        inside[box.top : box.bottom, box.left : box.right] = True
+        assert differs[inside].mean() > 0.2
+        assert differs[~inside].mean() < 0.05, "save for what JPEG blurs"
+        if occluders != "drawn":  # drawn things have holes and may be thin
+            assert 0.33 <= box.covered <= 0.62
+            assert inside.mean() == pytest.approx(box.covered, abs=0.002)
+
+
+def test_share_and_seed_decide_which(tiny_set: Path, tmp_path: Path) -> None:
+    options = OPTIONS | {"splits": ["query", "gallery", "train"], "share": 0.5}
+    chosen = [
+        set(occlude_data_set("market1501", tiny_set, tmp_path / name, **options | {"seed": seed})["image"])
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert chosen[0] == chosen[1] != chosen[2]
+    assert 6 < len(chosen[0]) < 24
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+@pytest.mark.parametrize("side", ["below", "left", "right"])
+@pytest.mark.parametrize("occluders", ["drawn", "distractors"])
+def test_the_side_is_where_it_comes_from(tiny_set: Path, tmp_path: Path, side: str, occluders: str) -> None:
+    options = OPTIONS | {"side": side, "occluders": occluders}
+    boxes = occlude_data_set("market1501", tiny_set, tmp_path / "out", **options)
+    touching = {"below": boxes["bottom"] == 64, "left": boxes["left"] <= 3, "right": boxes["right"] >= 29}[side]
+    assert touching.mean() > 0.6  # a thin pole may stand off the edge
+
+
+def test_what_is_refused(tiny_set: Path, tmp_path: Path) -> None:
+    def refused(message: str, target: Path = tmp_path / "out", **changes: Any) -> None:
+        with pytest.raises(InputError, match=message):
+            occlude_data_set("market1501", tiny_set, target, **OPTIONS | changes)
+        assert not (tmp_path / "out").exists()
+
+    refused("is there already", target=tmp_path)
+    refused("lies in the data set", target=tiny_set / "new")
+    (tmp_path / "empty").mkdir()
+    refused("empty: holds no image to take occluders from", occluders=tmp_path / "empty")
+
+
+def test_an_image_of_two_splits_is_refused(tiny_set: Path, tmp_path: Path) -> None:
+    table = pd.DataFrame({"path": "a.jpg", "split": ["query", "gallery"], "pid": 1, "camid": 1})
+    root = tmp_path / "set"
+    root.mkdir()
+    (root / "a.jpg").write_bytes(next((tiny_set / "query").iterdir()).read_bytes())
+    table.to_csv(root / "samples.csv", index=False)
+    with pytest.raises(InputError, match=r"a\.jpg: is of several splits, not all of which are to be occluded"):
+        occlude_data_set("table", root, tmp_path / "out", **OPTIONS)
+    both = OPTIONS | {"splits": ["query", "gallery"]}
+    assert set(occlude_data_set("table", root, tmp_path / "out", **both)["image"]) == {"a.jpg"}

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hcga.cli import main
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["data", *map(str, arguments)])
+
+
+def fails(result: Result, message: str) -> None:
+    assert result.exit_code != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_check_of_a_sound_set(tiny_set: Path) -> None:
+    result = run("check", "--layout", "synthetic", "--root", tiny_set)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"set: synthetic at {tiny_set}"
+    assert lines[1].split() == ["split", "images", "identities", "cameras", "distractors", "junk"]
+    assert lines[2].split() == ["train", "16", "4", "2", "0", "0"]
+    assert "30 images decoded: 30 RGB; 64 x 32 pixels (height x width)" in lines
+    assert lines[-1] == "0 error(s), 0 warning(s): nothing speaks against training"
+
+
+def test_check_of_a_spoilt_set(tmp_path: Path) -> None:
+    root = tmp_path / "spoilt"
+    assert run("example", "market1501", root).exit_code == 0
+    image = min((root / "query").iterdir())
+    image.write_bytes(image.read_bytes()[:2000])
+    result = run("check", "--layout", "market1501", "--root", root)
+    assert result.exit_code == 1
+    assert f"error: {image}: cannot be decoded" in result.stdout
+    assert "warning: images / identities are train 36 / 6" in result.stdout
+    assert "1 error(s), 1 warning(s): training makes no sense before the errors are mended" in result.stdout
+
+
+def test_check_of_the_data_sets_of_params_yaml(workspace_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace_folder)
+    fails(run("check"), "data/synthetic: no such folder; set the root of the data set to where it is")
+    assert run("example", "folder", "mine").exit_code == 0
+    file = workspace_folder / "params.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(
+        text.replace("layout: synthetic", "layout: folder   ")
+        .replace("root: data/synthetic", "root: mine")
+        .replace("truth: truth ", "truth: null  "),
+        encoding="utf-8",
+    )
+    result = run("check")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("main: folder at mine\n")
+
+
+def test_what_is_refused(tmp_path: Path, tiny_set: Path) -> None:
+    fails(run("check", "--layout", "market1501"), "--layout and --root go together")
+    fails(run("check", "--layout", "markt", "--root", tiny_set), "no layout 'markt'; known: synthetic, market1501, ")
+    fails(run("example", "markt", tmp_path / "a"), "no layout 'markt'; known: ")
+    fails(run("example", "folder", tmp_path), "is there already; name a folder to make")
+    fails(run("occlude", "market1501", tiny_set, tmp_path / "a", "--cover", 0.6, 0.3), "give two shares")
+    fails(run("cuhk03", tmp_path / "a", tmp_path / "b", tmp_path / "c", "--boxes", "detected"), "no such file")
+
+
+def test_occlude(tmp_path: Path, tiny_set: Path) -> None:
+    result = run("occlude", "market1501", tiny_set, tmp_path / "out", "--split", "query", "--split", "gallery")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{tmp_path / 'out'}: 14 images occluded, see {tmp_path / 'out' / 'occluders.csv'}\n"
+    assert run("check", "--layout", "synthetic", "--root", tmp_path / "out").exit_code == 0

@@ -1,0 +1,125 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hcga.datasets.files import examine_files
+from hcga.errors import InputError
+from hcga.images import describe_image, load_image
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (20, 10, 3), np.uint8)
+
+
+def save(image: Image.Image, path: Path, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def test_grey_becomes_rgb(tmp_path: Path) -> None:
+    path = save(Image.fromarray(PIXELS[..., 0]), tmp_path / "a.png")
+    np.testing.assert_array_equal(load_image(path, 20, 10), PIXELS[..., :1].repeat(3, 2))
+    assert describe_image(path) == ("L", 20, 10)
+
+
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    deep = PIXELS[..., 0].astype(np.uint16) * 256 + 17
+    path = save(Image.fromarray(deep), tmp_path / "a.png")
+    np.testing.assert_array_equal(load_image(path, 20, 10), PIXELS[..., :1].repeat(3, 2))
+    assert describe_image(path)[0] == "I;16"
+
+
+def test_transparent_pixels_become_grey(tmp_path: Path) -> None:
+    alpha = np.full((20, 10, 1), 255, np.uint8)
+    alpha[:5] = 0
+    path = save(Image.fromarray(np.concatenate([PIXELS, alpha], 2)), tmp_path / "a.png")
+    loaded = load_image(path, 20, 10)
+    assert (loaded[:5] == 128).all()
+    np.testing.assert_array_equal(loaded[5:], PIXELS[5:])
+
+
+def test_a_palette_becomes_rgb(tmp_path: Path) -> None:
+    flat = np.zeros((20, 10, 3), np.uint8)
+    flat[:10] = (200, 30, 60)
+    path = save(Image.fromarray(flat).quantize(4), tmp_path / "a.png")
+    np.testing.assert_allclose(load_image(path, 20, 10).astype(int), flat, atol=2)
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    flat = np.full((20, 10, 3), (200, 30, 60), np.uint8)
+    path = save(Image.fromarray(flat).convert("CMYK"), tmp_path / "a.jpg", quality=95)
+    np.testing.assert_allclose(load_image(path, 20, 10).astype(int), flat, atol=6)
+    assert describe_image(path)[0] == "CMYK"
+
+
+def test_an_exif_rotation_is_carried_out(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown a quarter turn clockwise
+    path = save(Image.fromarray(PIXELS), tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(load_image(path, 10, 20), np.rot90(PIXELS, -1))
+    assert describe_image(path) == ("RGB rotated", 10, 20)
+
+
+def one_pixel(path: Path) -> None:
+    Image.new("RGB", (1, 1)).save(path)
+
+
+def huge(path: Path) -> None:
+    Image.new("1", (20_000, 6_000)).save(path)
+
+
+def bomb(path: Path) -> None:
+    Image.new("1", (30_000, 30_000)).save(path)
+
+
+def floating(path: Path) -> None:
+    Image.fromarray(RNG.random((20, 10)).astype(np.float32)).save(path, "TIFF")
+
+
+def truncated(path: Path) -> None:
+    Image.fromarray(RNG.integers(0, 256, (99, 99, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def nothing(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DEFECTS: dict[Callable[[Path], None], str] = {
+    one_pixel: "1 x 1 pixels; at least 8 along a side",
+    huge: "20000 x 6000 pixels; .*at most 100 megapixels",
+    bomb: "30000 x 30000 pixels",
+    floating: "floating-point pixels, whose range is not known",
+    truncated: "cannot be decoded .*it may be truncated",
+    nothing: "not an image",
+}
+
+
+@pytest.mark.parametrize("spoil", DEFECTS, ids=lambda spoil: spoil.__name__)
+def test_what_cannot_be_used_is_named(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    path = tmp_path / "a.png"
+    spoil(path)
+    for read in (lambda: load_image(path, 8, 8), lambda: describe_image(path)):
+        with pytest.raises(InputError, match=rf"a\.png: {DEFECTS[spoil]}"):
+            read()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.png: no such file"):
+        load_image(tmp_path / "a.png", 8, 8)
+
+
+def test_files_are_summed_up(tmp_path: Path) -> None:
+    files = [save(Image.fromarray(PIXELS.repeat(3, 0)), tmp_path / f"{number}.png") for number in range(3)]
+    assert examine_files(files) == ("3 images decoded: 3 RGB; 60 x 10 pixels (height x width)", [])
+    grey, bad = save(Image.fromarray(PIXELS[..., 0]), tmp_path / "grey.png"), tmp_path / "bad.png"
+    nothing(bad)
+    summary, findings = examine_files([*files, grey, bad])
+    assert summary == "4 images decoded: 3 RGB, 1 L; 20 x 10 to 60 x 10 pixels (height x width)"
+    assert [finding.severity for finding in findings] == ["error", "warning", "warning"]
+    assert findings[0].text == f"{bad}: not an image; delete or replace it"
+    assert findings[1].text == f"1 images of mode L become RGB: {grey}"
+    assert findings[2].text == f"1 images are lower than 32 pixels: {grey}"
+    assert examine_files([bad])[0] == "no image could be decoded"
