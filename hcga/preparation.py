@@ -48,15 +48,13 @@ def join_samples(catalogues: Mapping[str, Path], validation: float | None) -> pd
         An error of `examine_table`; see also `read_catalogues`, `arrange` and `hold_out`.
     """
     table = join_tables(read_catalogues(catalogues))
-    samples = arrange(table)
+    samples = hold_out(table, validation, HOLD_OUT_SEED) if validation else arrange(table)
     findings = examine_table(table)
     errors = [finding.text for finding in findings if finding.severity == "error"]
     if errors:
         raise InputError("\n".join(["figures would be worthless:", *(f"  {text}" for text in errors)]))
     for finding in findings:
         log.warning("warning: %s", finding.text)
-    if validation:
-        samples = hold_out(samples, validation, HOLD_OUT_SEED)
     log.info("%s", format_counts(count_splits(samples)))
     return samples
 

@@ -50,9 +50,12 @@ def arrange(samples: pd.DataFrame) -> pd.DataFrame:
                 "only the gallery may hold it: move or delete the file"
             )
     _refuse_overlap(samples)
-    order = samples["split"].map(SPLITS.index)
+    return _sort(samples)
+
+
+def _sort(samples: pd.DataFrame) -> pd.DataFrame:
     return (
-        samples.assign(order=order)
+        samples.assign(order=samples["split"].map(SPLITS.index))
         .sort_values(["order", "pid", "camid", "sequence", "frame", "path", "dataset"], ignore_index=True)
         .loc[:, list(COLUMNS)]
     )
@@ -71,12 +74,12 @@ def _refuse_overlap(samples: pd.DataFrame) -> None:
 
 
 def hold_out(samples: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """Make a validation set of training identities, in place of the test identities.
+    """Make a validation set of training identities, in place of the test identities, if there are any.
 
     Parameters
     ----------
     samples : DataFrame
-        An arranged table.
+        As for `arrange`; only the training images are looked at.
     share : float
         Share of the training identities to hold out, in (0, 1); at least one is held out and two are kept. Drawn from
         those of which two cameras or more have two images or more, so that every query has a match.
@@ -94,7 +97,7 @@ def hold_out(samples: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     InputError
         There are too few training identities.
     """
-    train = samples[samples["split"] == "train"]
+    train = _sort(samples[samples["split"] == "train"])
     of_camera = train.groupby(["pid", "camid"])["path"].transform("size")
     several = train[of_camera > 1].groupby("pid")["camid"].nunique()
     eligible = several.index[several > 1]

@@ -247,6 +247,11 @@ def test_validation_replaces_the_test_identities(tiny_set: Path) -> None:
     assert listed(given, validation=0.5).equals(samples)
 
 
+def test_with_validation_a_set_needs_no_test_images(tiny_set: Path) -> None:
+    whole = listed(dataset(tiny_set), validation=0.5)
+    assert listed(dataset(tiny_set, splits=["train"]), validation=0.5).equals(whole)
+
+
 def test_validation_queries_have_a_match_from_another_camera(tiny_set: Path) -> None:
     samples = listed(dataset(tiny_set), validation=0.5)
     gallery = samples[samples["split"] == "gallery"]
