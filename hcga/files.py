@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,47 @@ def fresh(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         _remove(draft)
+
+
+@contextmanager
+def resumable(path: Path, key: str) -> Iterator[Path]:
+    """Give a path beside `path` to write to, and give it back to the next run if this one dies.
+
+    Parameters
+    ----------
+    path : Path
+        As in `fresh`.
+    key : str
+        Says what is written, letters and digits; what a run with another key has left is removed.
+
+    Yields
+    ------
+    Path
+        A path in the same folder, with what a run with the same key has left there, if anything.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{key}.part")
+    for left in path.parent.glob(f".{path.name}.*.part"):
+        if left != draft:
+            _remove(left)
+    yield draft
+    if draft.is_dir() or path.is_dir():
+        _remove(path)
+    draft.replace(path)
+
+
+def code_digest() -> str:
+    """Digest of this package's modules, for the key of `resumable`: other code may write something else."""
+    modules = sorted(Path(__file__).parent.rglob("*.py"))
+    return digest(*(path.read_bytes() for path in modules))
+
+
+def digest(*parts: bytes) -> str:
+    """Short digest of byte strings and of where one ends."""
+    hashed = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        hashed.update(len(part).to_bytes(8, "big") + part)
+    return hashed.hexdigest()
 
 
 def _remove(path: Path) -> None:

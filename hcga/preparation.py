@@ -10,19 +10,22 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 from tqdm import tqdm
 
 from hcga.datasets.catalogue import join_tables, read_catalogues, truth_file
 from hcga.datasets.check import count_splits, examine_table, format_counts
 from hcga.errors import InputError
+from hcga.files import code_digest, digest, fresh
 from hcga.images import load_image, load_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image
 from hcga.samples import arrange, hold_out
-from hcga.stores import add_array, writing
+from hcga.stores import add_array, draft_store, writing
 
 log = logging.getLogger(__name__)
 BLOCK = 256  # images decoded at once
+PROGRESS = "progress.json"  # in the draft of the store of images
 HOLD_OUT_SEED = 0  # fixed, so that runs with different seeds share their validation identities
 T = TypeVar("T")
 
@@ -59,10 +62,24 @@ def join_samples(catalogues: Mapping[str, Path], validation: float | None) -> pd
     return samples
 
 
+def preparation_key(samples: pd.DataFrame, catalogues: Mapping[str, Path], size: Image, skip: bool) -> str:
+    """Key of `resumable` for the store of images: what decides its bytes."""
+    listed = [samples.to_csv(index=False).encode(), *(file.read_bytes() for file in catalogues.values())]
+    return digest(code_digest().encode(), size.model_dump_json().encode(), str(skip).encode(), *listed)
+
+
+class Progress(BaseModel):
+    """How far the writing of a store has come; stands in its draft until all is written."""
+
+    done: int = 0  # rows of the sample table that are in whole shards, or were left out
+    written: int = 0  # rows of the store
+    problems: dict[int, str] = {}  # of the rows left out
+
+
 def write_images(
-    samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Image, skip: bool, path: Path
+    samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Image, skip: bool, draft: Path
 ) -> pd.DataFrame:
-    """Decode and resize all images into one store.
+    """Decode and resize all images into one store; go on from what a run that died has left.
 
     Parameters
     ----------
@@ -72,21 +89,25 @@ def write_images(
     size : Image
     skip : bool
         Leave out what cannot be decoded, instead of stopping there.
-    path : Path
-        Store to write: `images` (N, H, W, 3) uint8, rows as in the table without those that were skipped.
+    draft : Path
+        Store to write, from `resumable`: `images` (N, H, W, 3) uint8, rows as in the table without those left out.
 
     Returns
     -------
     DataFrame
-        dataset, path, problem of the skipped images; its index are their rows in `samples`.
+        dataset, path, problem of the images left out; its index are their rows in `samples`.
 
     Raises
     ------
     InputError
-        An image cannot be decoded and `skip` is false; nothing is left at `path`.
+        An image cannot be decoded and `skip` is false.
     """
     files = [Path(datasets[name].root) / file for name, file in zip(samples["dataset"], samples["path"], strict=True)]
-    problems: dict[int, str] = {}
+    note = draft / PROGRESS
+    progress = Progress.model_validate_json(note.read_text(encoding="utf-8")) if note.is_file() else Progress()
+    if progress.done:
+        log.info("going on after %d of %d images", progress.done, len(files))
+    problems = dict(progress.problems)
 
     def load(row: int) -> np.ndarray | None:
         try:
@@ -97,17 +118,28 @@ def write_images(
             problems[row] = str(error)
             return None
 
-    with writing(path, channels="RGB") as store:
-        writer = add_array(store, "images", (len(files), size.height, size.width, 3), "uint8")
-        for block in _in_blocks(load, len(files), "images"):
-            decoded = [image for image in block if image is not None]
-            if decoded:
-                writer.append(np.stack(decoded))
-        writer.finish(missing=len(problems))
-    rows = sorted(problems)
-    for row in rows:
+    store = draft_store(draft, anew=not progress.written, channels="RGB")
+    shape = (len(files), size.height, size.width, 3)
+    writer = add_array(store, "images", shape, "uint8", progress.written)
+    waiting: list[int] = []  # decoded rows that are in no shard yet
+    for rows, block in _in_blocks(load, progress.done, len(files), "images"):
+        decoded = {row: image for row, image in zip(rows, block, strict=True) if image is not None}
+        before = writer.written
+        if decoded:
+            writer.append(np.stack(list(decoded.values())))
+        waiting += decoded
+        if writer.written > before:
+            done = waiting[writer.written - before - 1] + 1
+            del waiting[: writer.written - before]
+            known = {row: problem for row, problem in sorted(problems.items()) if row < done}
+            with fresh(note) as text:
+                text.write_text(Progress(done=done, written=writer.written, problems=known).model_dump_json())
+    writer.finish(missing=len(problems))
+    note.unlink(missing_ok=True)
+    for row in sorted(problems):
         log.warning("warning: left out: %s", problems[row])
-    return samples.loc[rows, ["dataset", "path"]].assign(problem=[problems[row] for row in rows])
+    left_out = samples.loc[sorted(problems), ["dataset", "path"]]
+    return left_out.assign(problem=[problems[row] for row in sorted(problems)])
 
 
 def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Image, path: Path) -> None:
@@ -146,16 +178,20 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
             return labels
 
         writer = add_array(store, "truth", (len(files), size.height, size.width), "uint8")
-        for block in _in_blocks(load, len(files), "true masks"):
+        for _, block in _in_blocks(load, 0, len(files), "true masks"):
             writer.append(np.stack(block))
         writer.finish()
         store.attrs["part_classes"] = part_classes = 1 + max(highest)
         log.info("true masks of %d part classes", part_classes)
 
 
-def _in_blocks(load: Callable[[int], T], count: int, what: str) -> Iterator[list[T]]:
+def _in_blocks(load: Callable[[int], T], first: int, count: int, what: str) -> Iterator[tuple[range, list[T]]]:
     """Load rows in parallel, a block at a time, in order."""
-    with ThreadPoolExecutor() as pool, tqdm(total=count, desc=what, unit="image", disable=None) as progress:
-        for start in range(0, count, BLOCK):
-            yield list(pool.map(load, range(start, min(start + BLOCK, count))))
-            progress.update(min(BLOCK, count - start))
+    with (
+        ThreadPoolExecutor() as pool,
+        tqdm(total=count, initial=first, desc=what, unit="image", disable=None) as progress,
+    ):
+        for start in range(first, count, BLOCK):
+            rows = range(start, min(start + BLOCK, count))
+            yield rows, list(pool.map(load, rows))
+            progress.update(len(rows))

@@ -7,6 +7,7 @@ content is equal bytes.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
+from zarr.storage import LocalStore
 
 from hcga.errors import InputError
 from hcga.files import fresh
@@ -37,7 +39,15 @@ def writing(path: Path, **attributes: Any) -> Iterator[zarr.Group]:
         yield zarr.create_group(store=str(draft), zarr_format=3, attributes=dict(sorted(attributes.items())))
 
 
-def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str) -> RowWriter:
+def draft_store(path: Path, anew: bool, **attributes: Any) -> zarr.Group:
+    """Create a store at a path from `resumable`, or open the one that a run before has begun there."""
+    if anew:
+        shutil.rmtree(path, ignore_errors=True)
+        return zarr.create_group(store=str(path), zarr_format=3, attributes=dict(sorted(attributes.items())))
+    return zarr.open_group(store=str(path), mode="r+", zarr_format=3)
+
+
+def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, written: int = 0) -> RowWriter:
     """Create an array with one row an image and return what writes it, row after row.
 
     Parameters
@@ -50,10 +60,15 @@ def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str) 
         Rows first.
     dtype : str
         A numpy dtype.
+    written : int
+        Rows that an earlier run has written, whole shards; with any the array is there already.
     """
     row_bytes = max(1, int(np.prod(shape[1:])) * np.dtype(dtype).itemsize)
     rows = int(np.clip(SHARD_BYTES // row_bytes, 1, max(1, shape[0])))
-    array = store.create_array(
+    if written:
+        _drop_shards(store, name, written // rows)
+        return RowWriter(array(store, name), rows, written)
+    created = store.create_array(
         name,
         shape=shape,
         dtype=dtype,
@@ -61,7 +76,15 @@ def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str) 
         shards=(rows, *shape[1:]),
         compressors=ZstdCodec(level=1),
     )
-    return RowWriter(array, rows)
+    return RowWriter(created, rows)
+
+
+def _drop_shards(store: zarr.Group, name: str, first: int) -> None:
+    """Remove the shards from a number on: the last may have been cut short in the middle of writing."""
+    assert isinstance(store.store, LocalStore)
+    for shard in (store.store.root / name / "c").iterdir():
+        if int(shard.name) >= first:
+            shutil.rmtree(shard)
 
 
 class RowWriter:
@@ -70,15 +93,22 @@ class RowWriter:
     Parameters
     ----------
     array : zarr.Array
-        Empty, rows first.
+        Rows first.
     shard_rows : int
         Rows of one shard.
+    written : int
+        Rows that are there already.
+
+    Attributes
+    ----------
+    written : int
+        Rows in the store; those that wait for their shard to be full come on top.
     """
 
-    def __init__(self, array: zarr.Array[Any], shard_rows: int) -> None:
+    def __init__(self, array: zarr.Array[Any], shard_rows: int, written: int = 0) -> None:
         self._array = array
         self._buffer = np.empty((shard_rows, *array.shape[1:]), array.dtype)
-        self._written = self._filled = 0
+        self.written, self._filled = written, 0
 
     def append(self, rows: np.ndarray) -> None:
         """Append rows, (n, ...) of the array's row shape; cast to its dtype."""
@@ -94,14 +124,14 @@ class RowWriter:
         """Write what is left; `RuntimeError` unless all announced rows have come, except for those known as missing."""
         self._flush()
         self._array.resize((self._array.shape[0] - missing, *self._array.shape[1:]))
-        if self._written != self._array.shape[0]:
-            raise RuntimeError(f"{self._array.name}: {self._written} rows written, {self._array.shape[0]} announced")
+        if self.written != self._array.shape[0]:
+            raise RuntimeError(f"{self._array.name}: {self.written} rows written, {self._array.shape[0]} announced")
 
     def _flush(self) -> None:
-        end = self._written + self._filled
+        end = self.written + self._filled
         if self._filled:
-            self._array[self._written : end] = self._buffer[: self._filled]
-        self._written, self._filled = end, 0
+            self._array[self.written : end] = self._buffer[: self._filled]
+        self.written, self._filled = end, 0
 
 
 def write_store(path: Path, arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import click
 
-from hcga.files import fresh
-from hcga.preparation import join_samples, write_images, write_truth
+from hcga.files import fresh, resumable
+from hcga.preparation import join_samples, preparation_key, write_images, write_truth
 from hcga.samples import arrange, write_samples
 from hcga.stage import PATH, stage
 
@@ -19,13 +19,19 @@ from hcga.stage import PATH, stage
 @click.option("--skipped", type=PATH, required=True, help="CSV to write of the images left out.")
 def main(params: SimpleNamespace, catalogues: Path, samples: Path, images: Path, truth: Path, skipped: Path) -> None:
     """Check, decode and resize all images once; nothing is replaced unless all of it is sound."""
-    table = join_samples({name: catalogues / f"{name}.csv" for name in params.datasets}, params.prepare.validation)
-    skip = params.prepare.on_bad_image == "skip"
-    with fresh(images) as new_images, fresh(truth) as new_truth, fresh(samples) as new_samples, fresh(skipped) as left:
+    files = {name: catalogues / f"{name}.csv" for name in params.datasets}
+    table, skip = join_samples(files, params.prepare.validation), params.prepare.on_bad_image == "skip"
+    key = preparation_key(table, files, params.image, skip)
+    with (
+        resumable(images, key) as new_images,
+        fresh(truth) as parts,
+        fresh(samples) as rows,
+        fresh(skipped) as left,
+    ):
         bad = write_images(table, params.datasets, params.image, skip, new_images)
         table = arrange(table.drop(index=bad.index))
-        write_truth(table, params.datasets, params.image, new_truth)
-        write_samples(table, new_samples)
+        write_truth(table, params.datasets, params.image, parts)
+        write_samples(table, rows)
         bad.to_csv(left, index=False, lineterminator="\n")
 
 

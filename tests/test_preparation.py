@@ -10,14 +10,15 @@ import pytest
 from conftest import ROOT
 from PIL import Image as Pillow
 
-from hcga import preparation
+from hcga import preparation, stores
 from hcga.datasets.catalogue import catalogue, write_catalogue
 from hcga.datasets.examples import make_example
 from hcga.errors import InputError
+from hcga.files import resumable
 from hcga.images import load_image, load_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image, load_params
-from hcga.preparation import join_samples, write_images, write_truth
+from hcga.preparation import join_samples, preparation_key, write_images, write_truth
 from hcga.samples import SPLITS
 from hcga.stores import array, open_store
 
@@ -169,7 +170,6 @@ def test_a_file_that_is_no_whole_image_is_named(mine: Path, tmp_path: Path, spoi
         write_strictly(samples, {"set0": given}, SIZE, tmp_path / "images.zarr")
     assert str(caught.value).startswith(f"{bad}: ")
     assert "replace it" in str(caught.value)
-    assert {path.name for path in tmp_path.iterdir()} == {"mine"}
 
 
 def test_bad_images_are_left_out_if_that_is_asked_for(
@@ -189,6 +189,68 @@ def test_bad_images_are_left_out_if_that_is_asked_for(
     assert all("cannot be decoded" in problem for problem in skipped["problem"])
     whole, rest = (np.asarray(array(open_store(tmp_path / f"{name}.zarr"), "images")[:]) for name in ("all", "some"))
     np.testing.assert_array_equal(rest, np.delete(whole, bad, 0))
+
+
+@pytest.mark.parametrize("dies_at", [1, 9, 20, 29])
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_run_that_died_is_continued(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int, skip: bool
+) -> None:
+    """Shards of 4 images, blocks of 3: killed while some rows wait for their shard. The bytes are those of one run."""
+    monkeypatch.setattr(stores, "SHARD_BYTES", 4 * 64 * 32 * 3)
+    monkeypatch.setattr(preparation, "BLOCK", 3)
+    given = {"set0": dataset(mine)}
+    samples = listed(given["set0"])
+    if skip:
+        for row in (0, 7, 8, 27):
+            cut(mine / samples["path"][row])
+    expected = write_images(samples, given, SIZE, skip, tmp_path / "whole.zarr")
+    decoded: list[Path] = []
+    dying = True
+
+    def dies(path: Path, height: int, width: int) -> np.ndarray:
+        decoded.append(path)
+        if dying and path == mine / samples["path"][dies_at]:
+            raise KeyboardInterrupt
+        return load_image(path, height, width)
+
+    monkeypatch.setattr(preparation, "load_image", dies)
+    target = tmp_path / "images.zarr"
+    with pytest.raises(KeyboardInterrupt), resumable(target, "key") as draft:
+        write_images(samples, given, SIZE, skip, draft)
+    (left,) = tmp_path.glob(".images.zarr.*")
+    for shard in sorted((left / "images" / "c").glob("*"))[dies_at // 4 :]:  # cut short in the middle of writing
+        next(path for path in shard.rglob("*") if path.is_file()).write_bytes(b"half a sha")
+    dying = False
+    decoded.clear()
+    with resumable(target, "key") as draft:
+        skipped = write_images(samples, given, SIZE, skip, draft)
+    assert len(decoded) <= len(samples) - (dies_at // 4 - 1) * 4 + (4 if skip else 0)
+    pd.testing.assert_frame_equal(skipped, expected)
+    files = {path.relative_to(target): path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    whole = tmp_path / "whole.zarr"
+    assert files == {path.relative_to(whole): path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    assert not list(tmp_path.glob(".images.zarr.*"))
+
+
+def test_what_another_run_has_left_is_not_taken(tiny_set: Path, tmp_path: Path) -> None:
+    samples, catalogues = listed(dataset(tiny_set)), {"a": tmp_path / "a.csv"}
+    catalogues["a"].write_text("digest")
+    keys = [preparation_key(samples, catalogues, SIZE, skip) for skip in (True, False)]
+    keys.append(preparation_key(samples, catalogues, Image(height=32, width=32), False))
+    keys.append(preparation_key(samples[1:], catalogues, SIZE, False))
+    catalogues["a"].write_text("other digest")
+    keys.append(preparation_key(samples, catalogues, SIZE, False))
+    assert len(set(keys)) == 5
+    target = tmp_path / "images.zarr"
+    with pytest.raises(FileNotFoundError), resumable(target, keys[0]) as draft:
+        (draft / "in a folder that is not there").touch()
+    (tmp_path / f".images.zarr.{keys[0]}.part").mkdir()
+    with resumable(target, keys[1]) as draft:
+        assert not draft.exists()
+        assert not list(tmp_path.glob(".images.zarr.*")), "it is removed"
+        draft.touch()
+    assert target.is_file()
 
 
 def test_images_of_several_data_sets_come_from_their_own_roots(tiny_set: Path, tmp_path: Path) -> None:
