@@ -7,7 +7,6 @@ import click
 import numpy as np
 
 from hcga.coparsing.coparse import coparse
-from hcga.coparsing.sheet import contact_sheet_of
 from hcga.files import fresh
 from hcga.masks import mask_attributes
 from hcga.samples import read_samples
@@ -17,22 +16,11 @@ from hcga.stores import array, open_store, write_store
 
 @stage("coparse", "part_classes", "seed")
 @click.option("--samples", type=PATH, required=True)
-@click.option("--images", type=PATH, required=True, help="For the contact sheet.")
 @click.option("--features", type=PATH, required=True)
 @click.option("--previous", type=PATH, required=True, help="Masks of the round before.")
 @click.option("--masks", type=PATH, required=True, help="Store of masks and decoder labels to write.")
 @click.option("--table", type=PATH, required=True, help="CSV to write, one row an identity.")
-@click.option("--sheet", type=PATH, required=True, help="PNG to write.")
-def main(
-    params: SimpleNamespace,
-    samples: Path,
-    images: Path,
-    features: Path,
-    previous: Path,
-    masks: Path,
-    table: Path,
-    sheet: Path,
-) -> None:
+def main(params: SimpleNamespace, samples: Path, features: Path, previous: Path, masks: Path, table: Path) -> None:
     """Co-parse every training identity with HCNet and CPLR."""
     rows = read_samples(samples)
     before = np.asarray(array(open_store(previous), "masks")[:])
@@ -47,10 +35,6 @@ def main(
     )
     with fresh(table) as draft:
         found.table.to_csv(draft, index=False, lineterminator="\n")
-    with fresh(sheet) as draft:
-        contact_sheet_of(array(open_store(images), "images"), rows, found, params.part_classes, sheet.stem).save(
-            draft, "PNG"
-        )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ TINY = {
     "rounds": ROUNDS,
 }
 ONCE = {"check", "synthesise", "catalogue@main", "prepare", "initialise", "report"}
-EACH = ("extract", "coparse", "train", "embed", "evaluate")
+EACH = ("extract", "coparse", "draw", "train", "embed", "evaluate")
 ALL = ONCE | {f"{verb}@{key}" for verb in EACH for key in ROUNDS}
 
 

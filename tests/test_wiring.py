@@ -13,7 +13,7 @@ from stages import DVC, PARAMS, Stage, resolve, templates
 from hcga.params import Params
 
 ONCE = ["check", "synthesise", "prepare", "initialise", "report"]
-EACH = ["extract", "coparse", "train", "embed", "evaluate"]
+EACH = ["extract", "coparse", "draw", "train", "embed", "evaluate"]
 VERBS = [*ONCE, "catalogue", *EACH]
 ORDER_ONLY = {"data/checked.txt", "params.yaml", "${item.root}"}  # deps that no option of the command names
 
@@ -95,7 +95,7 @@ def test_the_stages_are_those_of_the_design() -> None:
     rounds = [f"{verb}@{key}" for verb in EACH for key in ("r1", "r2", "r3")]
     expected = ["check", "synthesise", "catalogue@main", "prepare", "initialise", *rounds, "report"]
     assert list(resolve(PARAMS["rounds"])) == expected
-    assert len(expected) == 21
+    assert len(expected) == 24
     assert [verb for verb, entry in DVC["stages"].items() if entry.get("foreach") == "${rounds}"] == EACH
 
 

@@ -9,14 +9,13 @@ import pandas as pd
 import zarr
 from PIL import Image
 
-from hcga.coparsing.coparse import CoparsedSet
 from hcga.pictures import SHEET_IDENTITIES, SHEET_IMAGES, contact_sheet
 from hcga.samples import identities
-from hcga.stores import read_rows
+from hcga.stores import array, read_rows
 
 
 def contact_sheet_of(
-    images: zarr.Array[Any], samples: pd.DataFrame, found: CoparsedSet, part_classes: int, title: str
+    images: zarr.Array[Any], samples: pd.DataFrame, masks: zarr.Group, table: pd.DataFrame, title: str
 ) -> Image.Image:
     """Show some images of some identities, spread evenly over the training set.
 
@@ -25,9 +24,10 @@ def contact_sheet_of(
     images : zarr.Array (N, H, W, 3) uint8
     samples : DataFrame
         The arranged sample table.
-    found : CoparsedSet
-    part_classes : int
-        C.
+    masks : zarr.Group
+        What stage coparse wrote.
+    table : DataFrame
+        Its table, one row an identity.
     title : str
 
     Returns
@@ -37,11 +37,12 @@ def contact_sheet_of(
     rows_of = identities(samples)
     pids = _spread(np.array(list(rows_of)), SHEET_IDENTITIES)
     chosen = [_spread(rows_of[pid], SHEET_IMAGES) for pid in pids]
-    described = found.table.set_index("pid")
+    described = table.set_index("pid").fillna({"warnings": ""})
     captions = [_describe(pid, described.loc[pid]) for pid in pids]
     pictures = [read_rows(images, rows) for rows in chosen]
-    masks = [found.masks[rows] for rows in chosen]
-    return Image.fromarray(contact_sheet(pictures, masks, captions, title, part_classes))
+    parts = [read_rows(array(masks, "masks"), rows) for rows in chosen]
+    part_classes = int(str(masks.attrs["part_classes"]))
+    return Image.fromarray(contact_sheet(pictures, parts, captions, title, part_classes))
 
 
 def _spread(values: np.ndarray, most: int) -> np.ndarray:

@@ -1,0 +1,32 @@
+"""Stage draw: a picture of a round's masks."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import pandas as pd
+
+from hcga.files import fresh
+from hcga.samples import read_samples
+from hcga.sheet import contact_sheet_of
+from hcga.stage import PATH, stage
+from hcga.stores import array, open_store
+
+
+@stage()
+@click.option("--samples", type=PATH, required=True)
+@click.option("--images", type=PATH, required=True)
+@click.option("--masks", type=PATH, required=True)
+@click.option("--table", type=PATH, required=True, help="CSV of the identities.")
+@click.option("--sheet", type=PATH, required=True, help="PNG to write.")
+def main(params: SimpleNamespace, samples: Path, images: Path, masks: Path, table: Path, sheet: Path) -> None:
+    """Draw a contact sheet: some images of some identities, with their masks."""
+    drawn = contact_sheet_of(
+        array(open_store(images), "images"), read_samples(samples), open_store(masks), pd.read_csv(table), sheet.stem
+    )
+    with fresh(sheet) as draft:
+        drawn.save(draft, "PNG")
+
+
+if __name__ == "__main__":
+    main()
