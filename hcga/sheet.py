@@ -37,7 +37,7 @@ def contact_sheet_of(
     rows_of = identities(samples)
     pids = _spread(np.array(list(rows_of)), SHEET_IDENTITIES)
     chosen = [_spread(rows_of[pid], SHEET_IMAGES) for pid in pids]
-    described = table.set_index("pid").fillna({"warnings": ""})
+    described = table.set_index("pid")
     captions = [_describe(pid, described.loc[pid]) for pid in pids]
     pictures = [read_rows(images, rows) for rows in chosen]
     parts = [read_rows(array(masks, "masks"), rows) for rows in chosen]
@@ -52,5 +52,5 @@ def _spread(values: np.ndarray, most: int) -> np.ndarray:
 def _describe(pid: int, row: pd.Series) -> str:
     if "foreground_share" not in row:
         return f"identity {pid}"
-    warning = f"  ({row['warnings']})" if row["warnings"] else ""
+    warning = f"  ({row['warnings']})" if isinstance(row["warnings"], str) else ""  # nan where there are none
     return f"identity {pid}: {row['foreground_share']:.0f} % foreground, {row['labels_left']} labels{warning}"
