@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hcga.errors import InputError
+
 
 @contextmanager
 def fresh(path: Path) -> Iterator[Path]:
@@ -57,7 +59,11 @@ def resumable(path: Path, key: str) -> Iterator[Path]:
     for left in path.parent.glob(f".{path.name}.*.part"):
         if left != draft:
             _remove(left)
-    yield draft
+    try:
+        yield draft
+    except InputError:  # mending the input changes the key: nobody would come back to the draft
+        _remove(draft)
+        raise
     if draft.is_dir() or path.is_dir():
         _remove(path)
     draft.replace(path)
