@@ -37,10 +37,11 @@ def main(work: Path, size: str) -> None:
     if not root.exists():
         make_images(root)
     height, width = (int(text) for text in size.split("x"))
-    params = YAML(typ="safe").load(REPOSITORY / "params" / "market1501.yaml")
+    yaml = YAML()
+    params = yaml.load(REPOSITORY / "params" / "market1501.yaml")
     params["datasets"]["main"] |= {"root": str(root), "counts": "ignore"}
     params["image"] = {"height": height, "width": width}
-    YAML(typ="safe").dump(params, work / "params.yaml")
+    yaml.dump(params, work / "params.yaml")
     (work / "catalogues").mkdir(exist_ok=True)
     outputs = {name: str(work / name) for name in ("samples.csv", "images.zarr", "truth.zarr", "skipped.csv")}
     options = [text for name, path in outputs.items() for text in (f"--{name.split('.')[0]}", path)]
@@ -72,7 +73,7 @@ def make_images(root: Path) -> None:
         for number in range(images):
             pid = 2 * (number % identities) + (2 if split == "bounding_box_train" else 1)
             noisy = people[number % len(people)] + rng.integers(-12, 13, (128, 64, 1))
-            name = f"{pid:04d}_c{number % 6 + 1}s1_{number:06d}_01.jpg"
+            name = f"{pid:04d}_c{number // identities % 6 + 1}s1_{number:06d}_01.jpg"
             Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(root / split / name, quality=90)
 
 
