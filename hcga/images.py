@@ -43,6 +43,12 @@ def load_image(path: Path, height: int, width: int) -> np.ndarray:
         return np.asarray(_to_rgb(path, image).resize((width, height), Image.Resampling.BILINEAR))
 
 
+def load_picture(path: Path) -> Image.Image:
+    """Decode an image file as `load_image` does, at its own size."""
+    with _opened(path) as image:
+        return _to_rgb(path, image)
+
+
 def describe_image(path: Path) -> tuple[str, int, int]:
     """Decode an image file as `load_image` does, and tell its mode, and its height and width in pixels, as shown.
 

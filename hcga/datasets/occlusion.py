@@ -16,6 +16,8 @@ from hcga.datasets.layouts.listing import ENDINGS
 from hcga.datasets.readers import read_data_set
 from hcga.datasets.synthetic.occluder import occlude
 from hcga.errors import InputError
+from hcga.files import fresh
+from hcga.images import load_picture
 from hcga.samples import DISTRACTOR
 
 ANY_SIDE = ("below", "left", "right")
@@ -69,7 +71,7 @@ def occlude_data_set(
     ------
     InputError
         The target exists or lies in the root, there are no occluders, an image is of a split that is to stay as it is
-        too, or see `read_data_set`.
+        too or cannot be decoded, or see `read_data_set`. Nothing is left at the target.
     """
     if target.exists():
         raise InputError(f"{target}: is there already; name a folder to make")
@@ -81,14 +83,15 @@ def occlude_data_set(
     if shared:
         raise InputError(f"{root / shared[0]}: is of several splits, not all of which are to be occluded; name all")
     pictures, sides = _find(occluders, table, root), ANY_SIDE if side == "any" else (side,)
-    shutil.copytree(root, target, copy_function=shutil.copyfile)
     rows = []
-    for path in tqdm(sorted(chosen["path"]), "occluding", unit="image", disable=None):
-        rng = np.random.default_rng((seed, zlib.crc32(path.encode())))
-        if rng.random() < share:
-            rows.append((path, *_occlude_file(target / path, pictures, rng, cover, sides)))
-    listed = pd.DataFrame(rows, columns=list(COLUMNS))
-    listed.to_csv(target / "occluders.csv", index=False, lineterminator="\n")
+    with fresh(target) as draft:
+        shutil.copytree(root, draft, copy_function=shutil.copyfile)
+        for path in tqdm(sorted(chosen["path"]), "occluding", unit="image", disable=None):
+            rng = np.random.default_rng((seed, zlib.crc32(path.encode())))
+            if rng.random() < share:
+                rows.append((path, *_occlude_file(draft / path, pictures, rng, cover, sides)))
+        listed = pd.DataFrame(rows, columns=list(COLUMNS))
+        listed.to_csv(draft / "occluders.csv", index=False, lineterminator="\n")
     return listed
 
 
@@ -112,8 +115,7 @@ def _occlude_file(
     file: Path, pictures: list[Path], rng: np.random.Generator, cover: tuple[float, float], sides: tuple[str, ...]
 ) -> tuple[str, int, int, int, int, float]:
     """Put one occluder into one file; return its kind, box and share."""
-    with Image.open(file) as image:
-        pixels = np.asarray(image.convert("RGB"))
+    pixels = np.asarray(load_picture(file))
     side = sides[int(rng.integers(len(sides)))]
     if pictures:
         kind, alpha, colours = _paste(pictures[int(rng.integers(len(pictures)))], rng, pixels.shape[:2], cover, side)
@@ -137,10 +139,9 @@ def _paste(
     rows = round(share * height) if side == "below" else height
     columns = width if side == "below" else round(share * width)
     rows, columns = max(rows, 1), max(columns, 1)
-    with Image.open(picture) as image:
-        scale = max(rows / image.height, columns / image.width) * float(rng.uniform(1, 1.5))
-        grown_to = (max(columns, round(image.width * scale)), max(rows, round(image.height * scale)))
-        grown = image.convert("RGB").resize(grown_to)
+    image = load_picture(picture)
+    scale = max(rows / image.height, columns / image.width) * float(rng.uniform(1, 1.5))
+    grown = image.resize((max(columns, round(image.width * scale)), max(rows, round(image.height * scale))))
     top, left = (int(rng.integers(most + 1)) for most in (grown.height - rows, grown.width - columns))
     part = np.asarray(grown)[top : top + rows, left : left + columns]
     alpha, colours = np.zeros((height, width)), np.zeros((height, width, 3))

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,26 @@ def test_an_image_of_two_splits_is_refused(tiny_set: Path, tmp_path: Path) -> No
         occlude_data_set("table", root, tmp_path / "out", **OPTIONS)
     both = OPTIONS | {"splits": ["query", "gallery"]}
     assert set(occlude_data_set("table", root, tmp_path / "out", **both)["image"]) == {"a.jpg"}
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif", ".jpg"])
+def test_an_image_is_covered_as_it_is_shown(tmp_path: Path, ending: str) -> None:
+    """Turned as its EXIF says, in its own format."""
+    root = tmp_path / "set"
+    (root / "query" / "3").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown a quarter turn clockwise
+    Image.new("RGB", (60, 30), (0, 90, 0)).save(root / "query" / "3" / f"1_a{ending}", exif=exif)
+    occlude_data_set("folder", root, tmp_path / "out", **OPTIONS)
+    with Image.open(tmp_path / "out" / "query" / "3" / f"1_a{ending}") as image:
+        assert image.size == (30, 60)
+        assert image.getexif().get(0x0112, 1) == 1
+
+
+def test_an_image_that_cannot_be_decoded_is_named_and_nothing_is_left(tiny_set: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(tiny_set, tmp_path / "set")
+    image = max((root / "query").iterdir())
+    image.write_bytes(image.read_bytes()[:900])
+    with pytest.raises(InputError, match=rf"{image.name}: cannot be decoded"):
+        occlude_data_set("market1501", root, tmp_path / "out", **OPTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
