@@ -85,14 +85,14 @@ def occlude(layout: str, root: Path, target: Path, **options: Any) -> None:
 @click.argument("root", type=PATH)
 @click.option("--boxes", type=click.Choice(["detected", "labeled"]), required=True, help="Those of the protocol file.")
 def cuhk03(archive: Path, protocol: Path, root: Path, boxes: str) -> None:
-    """Write the images of cuhk-03.mat into the folders of the new protocol. Needs h5py: pip install 'hcga[cuhk03]'."""
+    """Write the images of cuhk-03.mat into the folders of the new protocol. Needs h5py."""
     with clear_errors():
         try:
             from hcga.datasets.cuhk03_archive import extract_cuhk03
 
             extract_cuhk03(archive, protocol, boxes, root)
         except ModuleNotFoundError as error:
-            raise InputError(f"{error}; install it with: pip install 'hcga[cuhk03]'") from None
+            raise InputError(f"{error}; install h5py, or in the clone: pip install -e '.[cuhk03]'") from None
     click.echo(root)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,24 +38,31 @@ def extract_cuhk03(archive: Path, protocol: Path, boxes: str, root: Path) -> Non
     InputError
         The root exists, a file is missing or is something else, or the protocol names an image that the archive lacks.
     """
-    import h5py
-
     if root.exists():
         raise InputError(f"{root}: is there already; name a folder to make")
     names, labels, places = _read_protocol(protocol)
+    wanted = [(folder, place) for split, folder in FOLDERS.items() for place in places[split]]
+    images = _read_images(archive, boxes, [names[place - 1] for _, place in wanted])
+    with fresh(root) as draft:
+        for folder in FOLDERS.values():
+            (draft / folder).mkdir(parents=True)
+        for (folder, place), (view, image) in zip(tqdm(wanted, unit="image", disable=None), images, strict=True):
+            Image.fromarray(image).save(draft / folder / f"{labels[place - 1]:04d}_c{view}_{place}.png")
+
+
+def _read_images(archive: Path, boxes: str, names: list[str]) -> Iterator[tuple[int, np.ndarray]]:
+    """View and pixels, (H, W, 3) uint8, of each name of the file list."""
+    import h5py
+
     try:
-        with h5py.File(archive, "r") as file, fresh(root) as draft:
+        with h5py.File(archive, "r") as file:
             pairs = [file[reference] for reference in file[boxes][0]]
-            for split, folder in FOLDERS.items():
-                (draft / folder).mkdir(parents=True)
-                for place in tqdm(places[split], split, unit="image", disable=None):
-                    name = names[place - 1]
-                    pair, person, view, column = (int(part) for part in name.removesuffix(".png").split("_"))
-                    image = file[pairs[pair - 1][column - 1, person - 1]][()]
-                    if image.ndim != 3:
-                        raise InputError(f"{archive}: no image {name} of {boxes}; is the protocol for other boxes?")
-                    target = draft / folder / f"{labels[place - 1]:04d}_c{view}_{place}.png"
-                    Image.fromarray(np.ascontiguousarray(image.T)).save(target)
+            for name in names:
+                pair, person, view, column = (int(part) for part in name.removesuffix(".png").split("_"))
+                image = file[pairs[pair - 1][column - 1, person - 1]][()]
+                if image.ndim != 3:
+                    raise InputError(f"{archive}: no image {name} of {boxes}; is the protocol for other boxes?")
+                yield view, np.ascontiguousarray(image.T)
     except FileNotFoundError:
         raise InputError(f"{archive}: no such file; it is cuhk-03.mat of cuhk03_release.zip") from None
     except (OSError, KeyError, ValueError, IndexError) as error:
@@ -70,6 +78,9 @@ def _read_protocol(path: Path) -> tuple[list[str], list[int], dict[str, list[int
         names = [str(np.asarray(cell).item()) for cell in content["filelist"].ravel()]
         labels = [int(label) for label in content["labels"].ravel()]
         places = {split: [int(place) for place in content[f"{split}_idx"].ravel()] for split in FOLDERS}
+        last = max(place for listed in places.values() for place in listed)
+        if last > min(len(names), len(labels)):
+            raise ValueError(f"place {last} of {len(names)} names and {len(labels)} labels")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it comes with the code of Zhong et al., CUHK03-NP") from None
     except (KeyError, ValueError, NotImplementedError) as error:

@@ -84,6 +84,9 @@ def test_what_does_not_fit_is_named_and_nothing_is_left(files: tuple[Path, Path]
     write_protocol(protocol, ["1_001_1_05.png", *NAMES[1:]])
     with pytest.raises(InputError, match=r"no image 1_001_1_05\.png of detected"):
         extract_cuhk03(archive, protocol, "detected", root)
+    write_protocol(protocol, NAMES[:5])
+    with pytest.raises(InputError, match=r"protocol\.mat: no protocol of CUHK03-NP \(place 7 of 5 names"):
+        extract_cuhk03(archive, protocol, "detected", root)
     (tmp_path / "page.mat").write_text("<!DOCTYPE html>" * 99)
     with pytest.raises(InputError, match="a file saved from a web page may hold the page instead"):
         extract_cuhk03(archive, tmp_path / "page.mat", "detected", root)
