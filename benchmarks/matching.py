@@ -80,10 +80,8 @@ def match(checkout: Checkout) -> pd.DataFrame:
 def visibility_of(embeddings: zarr.Group, samples: pd.DataFrame, rule: str) -> float:
     """Share of the queries' visible parts to which GAM leaves no cell, in per cent."""
     likely, guided = (np.asarray(array(embeddings, name)[:]) for name in ("likely", "guided"))
-    part_classes = likely.shape[1] + 1
-    return visibility_figures(visible_parts(likely, guided, rule), guided, samples, part_classes)["visibility_query"][
-        "empty"
-    ]
+    figures = visibility_figures(visible_parts(likely, guided, rule), guided, samples, likely.shape[1] + 1)
+    return figures["visibility_query"]["empty"]
 
 
 if __name__ == "__main__":

@@ -76,8 +76,8 @@ def code_digest() -> str:
 
 
 def digest(*parts: bytes) -> str:
-    """Short digest of byte strings and of where one ends."""
-    hashed = hashlib.blake2b(digest_size=8)
+    """Digest of byte strings and of where one ends, 32 hexadecimal digits."""
+    hashed = hashlib.blake2b(digest_size=16)
     for part in parts:
         hashed.update(len(part).to_bytes(8, "big") + part)
     return hashed.hexdigest()

@@ -133,7 +133,8 @@ def write_images(
             del waiting[: writer.written - before]
             known = {row: problem for row, problem in sorted(problems.items()) if row < done}
             with fresh(note) as text:
-                text.write_text(Progress(done=done, written=writer.written, problems=known).model_dump_json())
+                reached = Progress(done=done, written=writer.written, problems=known)
+                text.write_text(reached.model_dump_json(), encoding="utf-8")
     writer.finish(missing=len(problems))
     note.unlink(missing_ok=True)
     for row in sorted(problems):

@@ -36,7 +36,7 @@ def writing(path: Path, **attributes: Any) -> Iterator[zarr.Group]:
         JSON-able; what the store holds.
     """
     with fresh(path) as draft:
-        yield zarr.create_group(store=str(draft), zarr_format=3, attributes=dict(sorted(attributes.items())))
+        yield draft_store(draft, anew=True, **attributes)
 
 
 def draft_store(path: Path, anew: bool, **attributes: Any) -> zarr.Group:

@@ -264,6 +264,17 @@ def test_stages_give_the_same_bytes_again(checkout: Checkout) -> None:
     assert checkout.outputs() == outputs
 
 
+def stops_in_check(checkout: Checkout, changes: dict[str, Any], message: str) -> None:
+    outputs = checkout.outputs()
+    with checkout.changed(changes):
+        done = checkout.dvc("repro")
+        assert done.returncode != 0
+        assert f"Error: {message}" in done.stderr
+        assert "failed to reproduce 'check'" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert checkout.outputs() == outputs
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -280,14 +291,7 @@ def test_stages_give_the_same_bytes_again(checkout: Checkout) -> None:
 def test_bad_params_stop_in_stage_check_and_outputs_stay(
     checkout: Checkout, changes: dict[str, Any], message: str
 ) -> None:
-    outputs = checkout.outputs()
-    with checkout.changed(changes):
-        done = checkout.dvc("repro")
-        assert done.returncode != 0
-        assert f"Error: params.yaml: 1 problem(s)\n  {message}" in done.stderr
-        assert "failed to reproduce 'check'" in done.stderr
-        assert "Traceback" not in done.stderr
-        assert checkout.outputs() == outputs
+    stops_in_check(checkout, changes, f"params.yaml: 1 problem(s)\n  {message}")
 
 
 @pytest.fixture
@@ -346,11 +350,4 @@ def test_what_this_machine_lacks_is_named_and_outputs_stay(
 ) -> None:
     if "device" in changes and torch.backends.mps.is_available():
         pytest.skip("this machine has that device")
-    outputs = checkout.outputs()
-    with checkout.changed(changes):
-        done = checkout.dvc("repro")
-        assert done.returncode != 0
-        assert f"Error: {message}" in done.stderr
-        assert "failed to reproduce 'check'" in done.stderr
-        assert "Traceback" not in done.stderr
-        assert checkout.outputs() == outputs
+    stops_in_check(checkout, changes, message)

@@ -76,8 +76,8 @@ def label_identities(
                 yield tasks[task], task.result()
         except BrokenProcessPool:
             raise InputError(
-                f"a co-parsing worker was killed, most likely for want of memory; set coparse.workers below {workers} "
-                "and run `dvc repro` again"
+                "a co-parsing worker was killed, most likely for want of memory; with fewer coparse.workers "
+                f"(now {workers}) each has more of it: then run `dvc repro` again"
             ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)

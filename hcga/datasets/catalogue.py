@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +11,8 @@ from tqdm import tqdm
 
 from hcga.datasets.readers import read_data_set
 from hcga.errors import InputError
+from hcga.files import digest
 
-DIGEST_BYTES = 16
 NO_FILE = ""  # digest of a label image that is not there
 
 
@@ -50,9 +49,11 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
     table = table[table["split"].isin(splits)]
     table = table.sort_values(["split", "pid", "camid", "sequence", "frame", "path"], ignore_index=True)
     table["digest"] = _digests([root / path for path in table["path"]], f"reading {root.name}")
-    labels = [truth_file(root, truth, path) if truth else root / NO_FILE for path in table["path"]]
-    table["truth_digest"] = _digests(labels, "reading true masks") if truth else NO_FILE
-    if truth and not (table["truth_digest"] != NO_FILE).any():
+    if truth is None:
+        return table.assign(truth_digest=NO_FILE)
+    labels = [truth_file(root, truth, path) for path in table["path"]]
+    table["truth_digest"] = _digests(labels, "reading true masks")
+    if (table["truth_digest"] == NO_FILE).all():
         raise InputError(f"truth: {root / truth} holds no label image such as {labels[0]}; set it to null")
     return table
 
@@ -70,7 +71,7 @@ def _digests(files: list[Path], what: str) -> list[str]:
 
 def _digest(file: Path) -> str:
     try:
-        return hashlib.blake2b(file.read_bytes(), digest_size=DIGEST_BYTES).hexdigest()
+        return digest(file.read_bytes())
     except FileNotFoundError:
         return NO_FILE
 

@@ -63,9 +63,7 @@ def test_error_of_a_worker_surfaces(features, params):
 
 def test_a_killed_worker_is_explained(features, params, monkeypatch):
     monkeypatch.setattr(pool, "_label", kill_itself)
-    with pytest.raises(
-        InputError, match=r"worker was killed, .* set coparse\.workers below 2 and run `dvc repro` again"
-    ):
+    with pytest.raises(InputError, match=r"worker was killed, .* fewer coparse\.workers \(now 2\) each has more"):
         list(label_identities(features[0], IDENTITIES, CAMIDS, params.model_copy(update={"workers": 2}), SEED))
 
 
