@@ -237,6 +237,20 @@ def test_a_table_may_leave_out_sequence_and_frame(tmp_path: Path) -> None:
     assert rows(read_data_set("table", root)) == {("gallery", -1, 2, 0, 0, "a b.jpg")}
 
 
+def test_a_table_may_be_parquet(tmp_path: Path) -> None:
+    entry = {"path": "a.jpg", "split": "query", "pid": 7, "camid": 2, "frame": 5}
+    root = files(tmp_path, "a.jpg")
+    table = pd.DataFrame([entry | {"pid": 8}, entry, entry]).iloc[1:]  # its rows are called 1 and 2
+    table.to_parquet(root / "samples.parquet")
+    assert rows(read_data_set("table", root)) == {("query", 7, 2, 0, 5, "a.jpg")}
+    table.assign(camid=["2", "two"]).to_parquet(root / "samples.parquet")
+    with pytest.raises(InputError, match=r"samples\.parquet: row 2: camid is 'two', not a whole number"):
+        read_data_set("table", root)
+    (root / "samples.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"samples\.parquet: cannot be read as a table"):
+        read_data_set("table", root)
+
+
 def test_folders_of_identities_say_who_and_file_names_which_camera(tmp_path: Path) -> None:
     names = ["train/0012/3_b.jpg", "train/0012/3_a.PNG", "gallery/-1/10_x_y.jpg"]
     assert rows(read_data_set("folder", files(tmp_path, *names))) == {

@@ -52,9 +52,10 @@ def read_table(root: Path) -> pd.DataFrame:
 
 def _load(file: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+        table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
     except (ValueError, OSError, ImportError) as error:
         raise InputError(f"{file}: cannot be read as a table ({error})") from None
+    return table.reset_index(drop=True)  # rows are named by their place, whatever a Parquet file calls them
 
 
 def _check_path(file: Path, number: int, path: str, root: Path) -> None:
