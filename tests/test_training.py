@@ -205,8 +205,8 @@ def test_loss_falls_and_the_set_is_learnt(start, data, params):
     settings = params.model_copy(
         update={"milestones": [], "warmup_epochs": 0, "flip": 0.0, "padding": 0, "erasing": 0.0}
     )
-    history = train(network, build_optimiser(network, settings), data, settings, T, range(10), SEED)
-    end = history.iloc[-3:].mean()
+    history = train(network, build_optimiser(network, settings), data, settings, T, range(25), SEED)
+    end = history.iloc[-5:].mean()  # far enough from chance on any processor
     for term in ("loss", "image", "foreground", "parts", "parsing"):
         assert end[term] < 0.95 * history[term][0]
     assert end["accuracy"] > 50  # chance: 25
