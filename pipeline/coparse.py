@@ -7,6 +7,7 @@ import click
 import numpy as np
 
 from hcga.coparsing.coparse import coparse
+from hcga.devices import choose_device
 from hcga.files import fresh
 from hcga.masks import mask_attributes
 from hcga.samples import read_samples
@@ -14,7 +15,7 @@ from hcga.stage import PATH, stage
 from hcga.stores import array, open_store, write_store
 
 
-@stage("coparse", "part_classes", "seed")
+@stage("coparse", "device", "part_classes", "seed")
 @click.option("--samples", type=PATH, required=True)
 @click.option("--features", type=PATH, required=True)
 @click.option("--previous", type=PATH, required=True, help="Masks of the round before.")
@@ -25,7 +26,8 @@ def main(params: SimpleNamespace, samples: Path, features: Path, previous: Path,
     rows = read_samples(samples)
     before = np.asarray(array(open_store(previous), "masks")[:])
     epoch = int(str(open_store(features).attrs["epoch"]))
-    found = coparse(features, rows, before, params.coparse, params.part_classes, (params.seed, epoch))
+    device = choose_device(params.device)
+    found = coparse(features, rows, before, params.coparse, params.part_classes, (params.seed, epoch), device)
     write_store(
         masks,
         {"masks": found.masks, "labels": found.labels},

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from hcga.coparsing.batches import free_memory, label_in_batches
 from hcga.coparsing.identity import Labelling
 from hcga.coparsing.labels import reassign_labels
 from hcga.coparsing.losses import adjacent_pairs
@@ -33,6 +34,7 @@ def coparse(
     params: Coparse,
     part_classes: int,
     seed: tuple[int, ...],
+    device: torch.device,
 ) -> CoparsedSet:
     """Co-parse every training identity.
 
@@ -50,6 +52,8 @@ def coparse(
         C.
     seed : tuple of int
         (seed, epoch of the features' model).
+    device : torch.device
+        On cuda many identities are trained at once, else one on each processor core.
 
     Returns
     -------
@@ -61,7 +65,11 @@ def coparse(
         return CoparsedSet(masks, labels, pd.DataFrame({"pid": list(rows_of)}))
     camids = samples["camid"].to_numpy()
     entries: dict[int, dict[str, object]] = {}
-    for pid, found in label_identities(features, rows_of, camids, params, seed):
+    if device.type == "cuda":
+        labelled = label_in_batches(features, rows_of, camids, params, seed, device, free_memory(device))
+    else:
+        labelled = label_identities(features, rows_of, camids, params, seed)
+    for pid, found in labelled:
         rows = rows_of[pid]
         labels[rows] = found.labels
         masks[rows] = reassign_labels(found.labels, part_classes, params.background, params.split, params.borders)
@@ -105,7 +113,7 @@ def describe_identity(
         **shares,
         "agreement_previous": agreement(masks, previous),
     }
-    unpaired = params.back_weight > 0 and not len(adjacent_pairs(torch.from_numpy(camids), params.pairs))
+    unpaired = params.back_weight > 0 and not adjacent_pairs(torch.from_numpy(camids), params.pairs).any()
     empty = int((~foreground.any(axis=(1, 2))).sum())
     warnings = [
         *(["no foreground"] if not foreground.any() else [f"no {n}" for n in names[1:] if not shares[f"{n}_share"]]),

@@ -1,14 +1,17 @@
-"""HCNet on one identity (Algorithm 1, lines 2 to 8)."""
+"""HCNet on identities, each by itself (Algorithm 1, lines 2 to 8)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from hcga.coparsing.decoder import build_decoder
+from hcga.coparsing.decoder import build_decoder, decode
+from hcga.coparsing.gradients import hcnet_gradient
 from hcga.coparsing.losses import adjacent_pairs, background_loss, local_loss, semantic_loss
+from hcga.coparsing.winograd import to_tiles
 from hcga.params import Coparse
 
 
@@ -20,61 +23,93 @@ class Labelling(NamedTuple):
     labels_left: int  # distinct labels in `labels`
 
 
-def label_identity(features: np.ndarray, camids: np.ndarray, params: Coparse, seed: tuple[int, ...]) -> Labelling:
-    """Train a fresh decoder on the images of one identity until few labels are left.
+def label_together(
+    features: np.ndarray,
+    camids: np.ndarray,
+    params: Coparse,
+    seeds: Sequence[tuple[int, ...]],
+    device: torch.device | str = "cpu",
+) -> list[Labelling]:
+    """Train a fresh decoder for each of B identities on its images alone, side by side, until few labels are left.
 
     Parameters
     ----------
-    features : (N, q, h, w) float16 or float32
-        V, in the order camera, frame.
-    camids : (N,) int64
+    features : (B, N, q, h, w) float16 or float32
+        V, in the order camera, frame; h and w multiples of 4.
+    camids : (B, N) int64
     params : Coparse
-    seed : tuple of int
-        Decides the decoder's weights; the last is the pid.
+    seeds : sequence of tuple of int
+        Decide the decoders' weights; the last of each is the pid.
+    device : torch.device or str
+        Where to compute. On processor cores one identity at a time is fastest, on a GPU many.
 
     Returns
     -------
-    Labelling
-        The labels of the last forward pass: the first with at most `min_labels` distinct ones, or the last of
-        `iterations`. As in the authors' code they are those before that iteration's step.
+    list of Labelling
+        For each identity the labels of its last forward pass: the first with at most `min_labels` distinct ones, or
+        the last of `iterations`. As in the authors' code they are those before that iteration's step.
 
     Raises
     ------
     FloatingPointError
         The features are not all finite.
     """
-    if not np.isfinite(features).all():
-        raise FloatingPointError(f"features of identity {seed[-1]} are not finite; the training before has diverged")
+    for seed, of_identity in zip(seeds, features, strict=True):
+        if not np.isfinite(of_identity).all():
+            raise FloatingPointError(
+                f"features of identity {seed[-1]} are not finite; the training before has diverged"
+            )
+    decoder = build_decoder(features.shape[2], params.labels, [_generator(seed) for seed in seeds])
+    on_device = torch.from_numpy(features).to(device)
+    return train_decoders(decoder.to(device), on_device, torch.from_numpy(camids).to(device), params)
+
+
+def _generator(seed: tuple[int, ...]) -> torch.Generator:
     number = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
-    generator = torch.Generator().manual_seed(number)
-    decoder = build_decoder(features.shape[1], params.labels, generator)
-    return train_decoder(decoder, torch.from_numpy(features).float(), torch.from_numpy(camids), params)
+    return torch.Generator().manual_seed(number)
 
 
-def train_decoder(decoder: torch.nn.Module, features: torch.Tensor, camids: torch.Tensor, params: Coparse) -> Labelling:
-    """Train a given decoder; see `label_identity`. The decoder is changed in place."""
-    features = features.contiguous(memory_format=torch.channels_last)
-    pairs = adjacent_pairs(camids, params.pairs)
+def train_decoders(
+    decoder: torch.nn.Sequential, features: torch.Tensor, camids: torch.Tensor, params: Coparse
+) -> list[Labelling]:
+    """Train given decoders, B side by side; see `label_together`. They are changed in place."""
+    count, images, _, height, width = features.shape
+    tiles, paired = to_tiles(features), adjacent_pairs(camids, params.pairs)
     optimiser = torch.optim.SGD(decoder.parameters(), lr=params.learning_rate, momentum=params.momentum)
+    found: dict[int, Labelling] = {}
     for iteration in range(1, params.iterations + 1):
-        output = decoder(features)
-        labels = output.detach().argmax(1)
-        labels_left = len(labels.unique())
-        if labels_left <= params.min_labels or iteration == params.iterations:
+        output = decode(decoder, tiles, height, width)
+        scores = output.detach().permute(0, 2, 3, 1).view(images, height, width, count, -1)
+        labels = scores.argmax(-1)
+        left = _count_labels(labels, params.labels)
+        for number in set(range(count)) - set(found):
+            if left[number] <= params.min_labels or iteration == params.iterations:
+                found[number] = Labelling(labels[..., number].to("cpu", torch.uint8).numpy(), iteration, left[number])
+        if len(found) == count:
             break
         optimiser.zero_grad()
-        hcnet_loss(output, pairs, params).backward()
+        gradient = hcnet_gradient(scores, labels, paired, params)
+        output.backward(gradient.view(images, height, width, -1).permute(0, 3, 1, 2))
         optimiser.step()
-    return Labelling(labels.to(torch.uint8).numpy(), iteration, labels_left)
+    return [found[number] for number in range(count)]
 
 
-def hcnet_loss(output: torch.Tensor, pairs: torch.Tensor, params: Coparse) -> torch.Tensor:
-    """Eq. (5): the weighted sum of the three losses.
+def _count_labels(labels: torch.Tensor, most: int) -> list[int]:
+    """Distinct labels of each decoder; `labels` (N, h, w, B) int64 below `most`."""
+    count = labels.shape[-1]
+    seen = labels.new_zeros(count * most)
+    seen.index_fill_(0, (labels + most * torch.arange(count, device=labels.device)).flatten(), 1)
+    left: list[int] = seen.view(count, most).sum(1).tolist()
+    return left
+
+
+def hcnet_loss(output: torch.Tensor, paired: torch.Tensor, params: Coparse) -> torch.Tensor:
+    """Eq. (5): the weighted sum of the three losses, whose gradient `hcnet_gradient` is.
 
     Parameters
     ----------
     output : (N, C', h, w) float32
-    pairs : (M,) int64
+    paired : (N - 1,) bool
         From `adjacent_pairs`.
     params : Coparse
 
@@ -88,5 +123,5 @@ def hcnet_loss(output: torch.Tensor, pairs: torch.Tensor, params: Coparse) -> to
     if params.local_weight:
         loss = loss + params.local_weight * local_loss(output, params.window, params.norm, params.diagonal_weight)
     if params.back_weight:
-        loss = loss + params.back_weight * background_loss(output, pairs, params.norm)
+        loss = loss + params.back_weight * background_loss(output, paired, params.norm)
     return loss

@@ -6,6 +6,7 @@ the published weights belong to means.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -48,29 +49,48 @@ def local_loss(output: torch.Tensor, window: int, norm: Norm, diagonal_weight: f
     () float32
         Weighted sum over offsets of the mean over cells and channels; offsets that do not fit count nothing.
     """
-    reach = window // 2
-    height, width = output.shape[2:]
     total = output.new_zeros(())
-    for down in range(min(reach, height - 1) + 1):
-        for right in range(-min(reach, width - 1), min(reach, width - 1) + 1):
-            if (down, right) <= (0, 0):
-                continue
-            weight = 1.0 if down == 0 or right == 0 else diagonal_weight
-            if weight:
-                first = output[:, :, : height - down, max(0, -right) : width - max(0, right)]
-                second = output[:, :, down:, max(0, right) : width - max(0, -right)]
-                total = total + weight * _difference(first, second, norm)
+    height, width = output.shape[2:]
+    for weight, first, second in neighbours(height, width, window, diagonal_weight):
+        total = total + weight * _difference(output[:, :, *first], output[:, :, *second], norm)
     return total
 
 
-def background_loss(output: torch.Tensor, pairs: torch.Tensor, norm: Norm) -> torch.Tensor:
+def neighbours(
+    height: int, width: int, window: int, diagonal_weight: float
+) -> Iterator[tuple[float, tuple[slice, slice], tuple[slice, slice]]]:
+    """Offsets of Eq. (2), each unordered pair of cells once; those that do not fit or weigh nothing are left out.
+
+    Parameters
+    ----------
+    height, width : int
+        h and w.
+    window, diagonal_weight
+        As in `local_loss`.
+
+    Yields
+    ------
+    (float, (slice, slice), (slice, slice))
+        Weight of the offset; rows and columns of the cells, and those of their neighbours.
+    """
+    reach = window // 2
+    for down in range(min(reach, height - 1) + 1):
+        for right in range(-min(reach, width - 1), min(reach, width - 1) + 1):
+            weight = 1.0 if down == 0 or right == 0 else diagonal_weight
+            if (down, right) > (0, 0) and weight:
+                first = slice(None, height - down), slice(max(0, -right), width - max(0, right))
+                second = slice(down, None), slice(max(0, right), width - max(0, -right))
+                yield weight, first, second
+
+
+def background_loss(output: torch.Tensor, paired: torch.Tensor, norm: Norm) -> torch.Tensor:
     """Eq. (4): difference of adjacent images.
 
     Parameters
     ----------
     output : (N, C', h, w) float32
-    pairs : (M,) int64
-        The first of each pair; the second is the image after it. See `adjacent_pairs`.
+    paired : (N - 1,) bool
+        From `adjacent_pairs`.
     norm : {1, 2}
         p.
 
@@ -79,19 +99,17 @@ def background_loss(output: torch.Tensor, pairs: torch.Tensor, norm: Norm) -> to
     () float32
         Mean over pairs, cells and channels; 0 where there is no pair.
     """
-    if not len(pairs):
+    if not paired.any():
         return output.new_zeros(())
-    if len(pairs) == len(output) - 1:  # every image: slices spare a copy
-        return _difference(output[:-1], output[1:], norm)
-    return _difference(output[pairs], output[pairs + 1], norm)
+    return _difference(output[:-1][paired], output[1:][paired], norm)
 
 
 def adjacent_pairs(camids: torch.Tensor, pairs: Literal["camera", "sequence"]) -> torch.Tensor:
-    """Which images and their successors make the pairs of Eq. (4).
+    """Which images make a pair of Eq. (4) with the one after them.
 
     Parameters
     ----------
-    camids : (N,) int64
+    camids : (..., N) int64
         In the order of the images: camera, then frame.
     pairs : {'camera', 'sequence'}
         `camera`: both of one camera, as the paper says. `sequence`: all neighbours in the order, whatever the
@@ -99,12 +117,10 @@ def adjacent_pairs(camids: torch.Tensor, pairs: Literal["camera", "sequence"]) -
 
     Returns
     -------
-    (M,) int64
-        First of each pair, ascending.
+    (..., N - 1) bool
     """
-    if pairs == "sequence":
-        return torch.arange(len(camids) - 1)
-    return (camids[1:] == camids[:-1]).nonzero().flatten()
+    same = camids[..., 1:] == camids[..., :-1]
+    return torch.ones_like(same) if pairs == "sequence" else same
 
 
 def _difference(first: torch.Tensor, second: torch.Tensor, norm: Norm) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""HCNet on many identities: one after another in a pool of processes."""
+"""HCNet on many identities on processor cores: one after another in a pool of processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 import zarr
 from tqdm import tqdm
 
-from hcga.coparsing.identity import Labelling, label_identity
+from hcga.coparsing.identity import Labelling, label_together
 from hcga.devices import keep_memory
 from hcga.errors import InputError
 from hcga.params import Coparse
@@ -59,7 +59,7 @@ def label_identities(
     InputError
         The store is missing or holds no features, or a worker was killed.
     FloatingPointError
-        See `label_identity`; what has not begun is given up.
+        See `label_together`; what has not begun is given up.
     """
     array(open_store(features), "features")  # refused here, not in a worker
     workers = min(params.workers or available_cores(), len(identities))
@@ -100,4 +100,5 @@ def _start_worker(features: Path) -> None:
 
 
 def _label(rows: np.ndarray, camids: np.ndarray, params: Coparse, seed: tuple[int, ...]) -> Labelling:
-    return label_identity(read_rows(_features, rows), camids, params, seed)
+    (found,) = label_together(read_rows(_features, rows)[None], camids[None], params, [seed])
+    return found

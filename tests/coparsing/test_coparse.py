@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from hcga.coparsing import coparse as module
 from hcga.coparsing.coparse import coparse
 from hcga.coparsing.identity import Labelling
 from hcga.masks import UNLABELLED
 
-FEATURES, SEED = Path("features.zarr"), (1, 4)
+FEATURES, SEED, CPU = Path("features.zarr"), (1, 4), torch.device("cpu")
 HEIGHT, WIDTH = 17, 8
 CELLS = HEIGHT * WIDTH  # 136
 COLUMNS = [
@@ -96,23 +97,38 @@ def previous():
 
 
 def test_masks_and_labels_stand_in_the_rows_of_the_table(calls, samples, previous, params):
-    found = coparse(FEATURES, samples, previous, params, 4, SEED)
+    found = coparse(FEATURES, samples, previous, params, 4, SEED, CPU)
     np.testing.assert_array_equal(found.masks, EXPECTED)
     np.testing.assert_array_equal(found.labels, np.concatenate([FOUND[pid].labels for pid in (3, 7, 12)]))
     assert found.masks.dtype == found.labels.dtype == np.uint8
 
 
 def test_hcnet_gets_the_rows_of_every_training_identity(calls, samples, previous, params):
-    coparse(FEATURES, samples, previous, params, 4, SEED)
+    coparse(FEATURES, samples, previous, params, 4, SEED, CPU)
     ((features, rows_of, camids, settings, seed),) = calls
     assert (features, settings, seed) == (FEATURES, params, SEED)
     assert {pid: rows.tolist() for pid, rows in rows_of.items()} == {3: [0], 7: [1, 2], 12: [3, 4]}
     assert camids[:5].tolist() == [1, 1, 1, 1, 2]
 
 
+def test_a_gpu_gets_all_identities_at_once(calls, samples, previous, params, monkeypatch):
+    gpu, seen = torch.device("cuda"), []
+
+    def label_in_batches(*arguments):
+        seen.append(arguments)
+        yield from FOUND.items()
+
+    monkeypatch.setattr(module, "label_in_batches", label_in_batches)
+    monkeypatch.setattr(module, "free_memory", lambda device: 77)
+    found = coparse(FEATURES, samples, previous, params, 4, SEED, gpu)
+    np.testing.assert_array_equal(found.masks, EXPECTED)
+    assert not calls
+    assert seen[0][3:] == (params, SEED, gpu, 77)
+
+
 def test_table_has_a_row_an_identity(calls, samples, previous, params):
     """Shares and agreement in per cent, three places: 4 of 136 cells are 2.941, 4 of 272 are 1.471."""
-    table = coparse(FEATURES, samples, previous, params, 4, SEED).table
+    table = coparse(FEATURES, samples, previous, params, 4, SEED, CPU).table
     assert list(table) == COLUMNS
     assert table["pid"].tolist() == [3, 7, 12]
     assert table["images"].tolist() == [1, 2, 2]
@@ -135,19 +151,19 @@ def test_table_has_a_row_an_identity(calls, samples, previous, params):
 
 @pytest.mark.parametrize("changes", [{"pairs": "sequence"}, {"back_weight": 0.0}])
 def test_pairs_are_missed_only_where_they_are_wanted(calls, samples, previous, params, changes):
-    table = coparse(FEATURES, samples, previous, params.model_copy(update=changes), 4, SEED).table
+    table = coparse(FEATURES, samples, previous, params.model_copy(update=changes), 4, SEED, CPU).table
     single = "; no pair of images for the background loss" if "pairs" in changes else ""
     assert table["warnings"][0] == f"one image{single}"
     assert table["warnings"][2] == "no foreground"
 
 
 def test_settings_of_the_labels_translation_are_obeyed(calls, samples, previous, params):
-    equal = coparse(FEATURES, samples, previous, params.model_copy(update={"split": "equal"}), 4, SEED)
+    equal = coparse(FEATURES, samples, previous, params.model_copy(update={"split": "equal"}), 4, SEED, CPU)
     # Two labels in three groups, the first of which is empty (see reassign_labels).
     assert np.unique(equal.masks[1]).tolist() == [0, 2, 3]
-    low = coparse(FEATURES, samples, previous, params.model_copy(update={"borders": (2.0, 2.5)}), 4, SEED)
+    low = coparse(FEATURES, samples, previous, params.model_copy(update={"borders": (2.0, 2.5)}), 4, SEED, CPU)
     assert low.masks[0, [2, 8, 14], 2].tolist() == [1, 1, 3]
-    two = coparse(FEATURES, samples, previous, params.model_copy(update={"borders": ()}), 2, SEED)
+    two = coparse(FEATURES, samples, previous, params.model_copy(update={"borders": ()}), 2, SEED, CPU)
     np.testing.assert_array_equal(two.masks, EXPECTED > 0)
     assert "part1_share" in two.table
     assert "head_share" not in two.table
@@ -159,12 +175,12 @@ def test_background_rule_is_obeyed(calls, samples, previous, params, monkeypatch
     labels[0, 3] = 9
     monkeypatch.setitem(FOUND, 3, Labelling(labels, 9, 5))
     for rule, foreground in (("authors", False), ("perimeter", True)):
-        found = coparse(FEATURES, samples, previous, params.model_copy(update={"background": rule}), 4, SEED)
+        found = coparse(FEATURES, samples, previous, params.model_copy(update={"background": rule}), 4, SEED, CPU)
         assert (found.masks[0, 3] > 0).tolist() == [foreground] * WIDTH
 
 
 def test_source_none_leaves_all_unlabelled(calls, samples, previous, params):
-    found = coparse(FEATURES, samples, previous, params.model_copy(update={"source": "none"}), 4, SEED)
+    found = coparse(FEATURES, samples, previous, params.model_copy(update={"source": "none"}), 4, SEED, CPU)
     assert found.masks.shape == found.labels.shape == previous.shape
     assert (found.masks == UNLABELLED).all()
     assert (found.labels == UNLABELLED).all()
@@ -174,5 +190,5 @@ def test_source_none_leaves_all_unlabelled(calls, samples, previous, params):
 
 def test_masks_of_the_round_before_are_not_changed(calls, samples, previous, params):
     copy = previous.copy()
-    coparse(FEATURES, samples, previous, params, 4, SEED)
+    coparse(FEATURES, samples, previous, params, 4, SEED, CPU)
     np.testing.assert_array_equal(previous, copy)

@@ -29,7 +29,7 @@ def random_output(seed, shape=(4, 5, 6, 7)):
 def load(case):
     golden = np.load(GOLDEN / f"hcnet_loss_{case}.npz")
     output = torch.from_numpy(golden["output"])
-    return golden, output, torch.arange(len(output) - 1)
+    return golden, output, torch.ones(len(output) - 1, dtype=torch.bool)
 
 
 def local_loss_by_loops(output, window, norm, diagonal_weight):
@@ -126,20 +126,22 @@ def test_hand_made_local_loss(norm, diagonal_weight, expected):
 def test_hand_made_background_loss():
     """Images 0, 1, 5, 7 everywhere; the pairs (0, 1) and (5, 7), then all three."""
     output = torch.tensor([0.0, 1.0, 5.0, 7.0])[:, None, None, None].expand(4, 2, 3, 2)
-    pairs = torch.tensor([0, 2])
+    pairs, every = torch.tensor([True, False, True]), torch.ones(3, dtype=torch.bool)
     assert float(background_loss(output, pairs, 1)) == pytest.approx((1 + 2) / 2)
     assert float(background_loss(output, pairs, 2)) == pytest.approx((1 + 4) / 2)
-    assert float(background_loss(output, torch.arange(3), 1)) == pytest.approx((1 + 4 + 2) / 3)
-    assert float(background_loss(output, torch.arange(3), 2)) == pytest.approx((1 + 16 + 4) / 3)
+    assert float(background_loss(output, every, 1)) == pytest.approx((1 + 4 + 2) / 3)
+    assert float(background_loss(output, every, 2)) == pytest.approx((1 + 16 + 4) / 3)
 
 
 def test_pairs_are_neighbours_of_one_camera_or_of_the_sequence():
     camids = torch.tensor([1, 1, 2, 3, 3, 3, 1])
-    assert adjacent_pairs(camids, "camera").tolist() == [0, 3, 4]
-    assert adjacent_pairs(camids, "sequence").tolist() == [0, 1, 2, 3, 4, 5]
+    assert adjacent_pairs(camids, "camera").tolist() == [True, False, False, True, True, False]
+    assert adjacent_pairs(camids, "sequence").tolist() == [True] * 6
+    several = torch.tensor([[1, 1, 2], [1, 2, 2]])
+    assert adjacent_pairs(several, "camera").tolist() == [[True, False], [False, True]]
     for pairs in ("camera", "sequence"):
         assert adjacent_pairs(torch.tensor([4]), pairs).tolist() == []
-    assert adjacent_pairs(torch.tensor([1, 2, 3]), "camera").tolist() == []
+    assert adjacent_pairs(torch.tensor([1, 2, 3]), "camera").tolist() == [False, False]
 
 
 # -- loops
@@ -189,7 +191,7 @@ def test_order_of_labels_and_of_images_does_not_matter():
     for other in (relabelled, shuffled):
         torch.testing.assert_close(semantic_loss(other), semantic_loss(output))
         torch.testing.assert_close(local_loss(other, 5, 1, 0.5), local_loss(output, 5, 1, 0.5))
-    pairs = torch.arange(3)
+    pairs = torch.ones(3, dtype=torch.bool)
     for other in (relabelled, output.flip(0)):
         torch.testing.assert_close(background_loss(other, pairs, 1), background_loss(output, pairs, 1))
 
@@ -205,7 +207,7 @@ def test_mirrored_images_have_the_same_local_loss(window):
 
 @pytest.mark.parametrize("norm", [1, 2])
 def test_differences_see_no_offset_and_grow_with_the_norm(norm):
-    output, offset, pairs = random_output(7), random_output(8, (1, 5, 1, 1)), torch.arange(3)
+    output, offset, pairs = random_output(7), random_output(8, (1, 5, 1, 1)), torch.ones(3, dtype=torch.bool)
     for loss in (lambda y: local_loss(y, 5, norm, 1.0), lambda y: background_loss(y, pairs, norm)):
         torch.testing.assert_close(loss(output + offset), loss(output))
         torch.testing.assert_close(loss(3 * output), 3**norm * loss(output))
@@ -220,5 +222,5 @@ def test_semantic_loss_sees_no_offset_of_a_cell_and_falls_with_contrast():
 def test_constant_output_costs_only_the_semantic_term():
     output = torch.full((3, 8, 5, 4), 2.0)
     assert float(local_loss(output, 5, 1, 1.0)) == 0
-    assert float(background_loss(output, torch.arange(2), 2)) == 0
+    assert float(background_loss(output, torch.ones(2, dtype=torch.bool), 2)) == 0
     assert float(semantic_loss(output)) == pytest.approx(np.log(8))

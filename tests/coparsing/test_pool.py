@@ -1,4 +1,4 @@
-"""The pool of processes: it changes no label and hides no error."""
+"""The pool of processes and the batches of a GPU: they change no label and hide no error."""
 
 import os
 import signal
@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from hcga.coparsing import pool
-from hcga.coparsing.identity import label_identity
+from hcga.coparsing.batches import identities_at_once, label_in_batches
+from hcga.coparsing.identity import label_together
 from hcga.coparsing.pool import available_cores, label_identities
 from hcga.errors import InputError
 from hcga.stores import write_store
@@ -44,7 +45,7 @@ def test_each_identity_gets_the_labels_it_gets_alone(workers, features, params):
     torch.set_num_threads(1)
     try:
         for pid, rows in IDENTITIES.items():
-            alone = label_identity(values[rows], CAMIDS[rows], params, (*SEED, pid))
+            (alone,) = label_together(values[rows][None], CAMIDS[rows][None], params, [(*SEED, pid)])
             assert found[pid].labels.tobytes() == alone.labels.tobytes()
             assert found[pid][1:] == alone[1:]
     finally:
@@ -65,6 +66,24 @@ def test_a_killed_worker_is_explained(features, params, monkeypatch):
     monkeypatch.setattr(pool, "_label", kill_itself)
     with pytest.raises(InputError, match=r"worker was killed, .* fewer coparse\.workers \(now 2\) each has more"):
         list(label_identities(features[0], IDENTITIES, CAMIDS, params.model_copy(update={"workers": 2}), SEED))
+
+
+@pytest.mark.parametrize("memory", [0, 10**9])
+def test_batches_label_each_identity_as_the_pool_does(memory, features, params):
+    """On the processor here: what differs on a GPU is the order of sums."""
+    many = {pid: np.array(rows) for pid, rows in {2: [0, 1], 3: [1, 4], 9: [0, 2, 5, 8], 12: [3], 21: [7, 6]}.items()}
+    pooled = dict(label_identities(features[0], many, CAMIDS, params.model_copy(update={"workers": 1}), SEED))
+    found = dict(label_in_batches(features[0], many, CAMIDS, params, SEED, torch.device("cpu"), memory))
+    assert sorted(found) == sorted(many)
+    for pid, labelling in found.items():
+        assert labelling[1:] == pooled[pid][1:]
+        assert np.mean(labelling.labels == pooled[pid].labels) > 0.99
+
+
+def test_a_batch_fills_the_memory_and_holds_one_identity_at_least():
+    of_one = identities_at_once(22, (256, 64, 32), 10**10)
+    assert identities_at_once(44, (256, 64, 32), 2 * 10**10) == of_one > 20
+    assert identities_at_once(22, (256, 64, 32), 0) == 1
 
 
 def kill_itself(*_):

@@ -1,0 +1,79 @@
+"""HCNet on many identities on a GPU: those with the same number of images side by side."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from hcga.coparsing.identity import Labelling, label_together
+from hcga.params import Coparse
+from hcga.stores import array, open_store, read_rows
+
+log = logging.getLogger(__name__)
+# float32 values a feature cell of an identity: 36/16 of the features in `to_tiles`, and what the layers keep.
+TILED, LAYERS = 2.25, 1000
+
+
+def label_in_batches(
+    features: Path,
+    identities: Mapping[int, np.ndarray],
+    camids: np.ndarray,
+    params: Coparse,
+    seed: tuple[int, ...],
+    device: torch.device,
+    memory: int,
+) -> Iterator[tuple[int, Labelling]]:
+    """Label the images of each identity with HCNet, several identities at once.
+
+    Each has a decoder of its own, started from the same weights as in `label_identities`; sums run in another order, so
+    labels may differ in the cells where two are nearly alike.
+
+    Parameters
+    ----------
+    features, identities, camids, params, seed
+        As in `label_identities`; `workers` plays no part.
+    device : torch.device
+    memory : int
+        Bytes that a batch may take there.
+
+    Yields
+    ------
+    (int, Labelling)
+        pid and its labels.
+
+    Raises
+    ------
+    InputError, FloatingPointError
+        As `label_identities`.
+    """
+    store = array(open_store(features), "features")
+    by_size = sorted(identities, key=lambda pid: (len(identities[pid]), pid))
+    batches: list[list[int]] = []
+    for images, group in groupby(by_size, key=lambda pid: len(identities[pid])):
+        alike, most = list(group), identities_at_once(images, store.shape[1:], memory)
+        batches += [alike[start : start + most] for start in range(0, len(alike), most)]
+    log.info("%d identities in %d batches", len(identities), len(batches))
+    with tqdm(total=len(identities), desc="co-parsing", unit="identity", disable=None) as progress:
+        for pids in batches:
+            rows = np.stack([identities[pid] for pid in pids])
+            values = np.stack([read_rows(store, of_identity) for of_identity in rows])
+            found = label_together(values, camids[rows], params, [(*seed, pid) for pid in pids], device)
+            yield from zip(pids, found, strict=True)
+            progress.update(len(pids))
+
+
+def identities_at_once(images: int, shape: tuple[int, ...], memory: int) -> int:
+    """How many identities of `images` images with feature maps of `shape` (q, h, w) fit into `memory` bytes."""
+    channels, height, width = shape
+    return max(1, int(memory // (4 * (TILED * channels + LAYERS) * images * height * width)))
+
+
+def free_memory(device: torch.device) -> int:
+    """Half of the free bytes of a cuda device: the rest is for what the allocator cannot use."""
+    return torch.cuda.mem_get_info(device)[0] // 2
