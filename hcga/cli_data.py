@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hcga.errors import InputError
-from hcga.params import Dataset, load_params
+from hcga.params import Dataset, Prepare, load_params
 from hcga.stage import PATH, clear_errors
 from hcga.workspace import Workspace
 
@@ -29,13 +29,14 @@ def check(layout: str | None, root: Path | None, params_file: Path | None) -> No
     Exit code 1 means that training makes no sense before the errors are mended; warnings may be as they should be.
     """
     with clear_errors():
-        if (layout is None) != (root is None):
-            raise InputError("--layout and --root go together")
+        if (layout is None) != (root is None) or (layout and params_file):
+            raise InputError("--layout and --root go together, and --params is for data sets of a params.yaml")
         if layout and root:
-            datasets = {root.name or "data": _any_dataset(layout, root)}
+            errors = _report({root.name or "data": _any_dataset(layout, root)}, Path(), None)
         else:
-            datasets = dict(load_params(params_file or Workspace(Path()).params_file).datasets)
-        errors = _report(datasets)
+            file = params_file or Workspace(Path()).params_file
+            params = load_params(file)
+            errors = _report(params.datasets, file.parent, params.prepare)
     raise SystemExit(1 if errors else 0)
 
 
@@ -114,28 +115,46 @@ def _any_dataset(layout: str, root: Path) -> Dataset:
     )
 
 
-def _report(datasets: Mapping[str, Dataset]) -> int:
-    """Print what was found and return the number of errors."""
+def _report(datasets: Mapping[str, Dataset], folder: Path, prepare: Prepare | None) -> int:
+    """Print what was found and return the number of errors.
+
+    Relative roots start at `folder`. With `prepare` the sets are judged together, as the pipeline takes them; without,
+    one by itself.
+    """
     import pandas as pd
 
-    from hcga.datasets.catalogue import catalogue, join_tables
-    from hcga.datasets.check import compare_counts, count_splits, examine_table, format_counts
-    from hcga.datasets.files import examine_files
+    from hcga.datasets.catalogue import catalogue, join_tables, truth_file
+    from hcga.datasets.check import compare_counts, count_splits, examine_table, format_counts, settle
+    from hcga.datasets.files import examine_files, examine_labels
 
-    findings, tables = [], {}
+    findings, tables, labelled = [], {}, []
     for name, dataset in datasets.items():
-        tables[name] = table = catalogue(dataset.layout, Path(dataset.root), dataset.splits, dataset.truth)
-        click.echo(f"{name}: {dataset.layout} at {dataset.root}\n{format_counts(count_splits(table))}\n")
-        findings += compare_counts(table, dataset.layout) if dataset.counts != "ignore" else []
+        root = folder / dataset.root
+        tables[name] = table = catalogue(dataset.layout, root, dataset.splits, dataset.truth)
+        click.echo(f"{name}: {dataset.layout} at {root}\n{format_counts(count_splits(table))}\n")
+        findings += compare_counts(table, dataset.layout, dataset.counts)
+        if dataset.truth:
+            labelled += [(truth_file(root, dataset.truth, path), root / path) for path in table["path"]]
     joined = join_tables(tables)
-    findings += examine_table(joined)
     roots: pd.Series[str] = joined["dataset"].map({name: dataset.root for name, dataset in datasets.items()})
-    summary, of_files = examine_files([Path(root) / path for root, path in zip(roots, joined["path"], strict=True)])
-    findings = sorted([*findings, *of_files], key=lambda finding: finding.severity != "error")
-    click.echo(summary)
-    for finding in findings:
+    skip = prepare is not None and prepare.on_bad_image == "skip"
+    files = examine_files([folder / root / path for root, path in zip(roots, joined["path"], strict=True)], skip)
+    kept = joined.drop(index=files.bad) if skip else joined
+    findings += files.findings + examine_labels(labelled)
+    findings += settle(kept, prepare.validation)[1] if prepare else examine_table(kept)
+    click.echo(files.summary)
+    for finding in sorted(findings, key=lambda finding: finding.severity != "error"):
         click.echo(f"{finding.severity}: {finding.text}")
     errors = sum(finding.severity == "error" for finding in findings)
-    verdict = "training makes no sense before the errors are mended" if errors else "nothing speaks against training"
+    verdict = "training makes no sense before the errors are mended" if errors else _verdict(set(joined["split"]))
     click.echo(f"{errors} error(s), {len(findings) - errors} warning(s): {verdict}")
     return errors
+
+
+def _verdict(splits: set[str]) -> str:
+    """What a sound set with these splits is good for."""
+    if "train" not in splits:
+        return "nothing speaks against testing on it; it has nothing to train on"
+    if splits == {"train"}:
+        return "nothing speaks against training; to be tested it needs a test set or prepare.validation"
+    return "nothing speaks against training"

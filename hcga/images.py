@@ -12,7 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from hcga.errors import InputError
 
 SMALLEST, LARGEST = 8, 100_000_000  # pixels: along a side; in all
-DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # one channel of 16 bits
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N")  # one channel of 16 bits
+TURNED = range(2, 9)  # EXIF orientations other than upright
 Image.MAX_IMAGE_PIXELS = None  # Pillow would warn or refuse at other sizes; `_opened` does before a pixel is decoded
 GREY = (128, 128, 128)  # what shines through transparent pixels
 
@@ -37,7 +38,7 @@ def load_image(path: Path, height: int, width: int) -> np.ndarray:
     ------
     InputError
         The file is missing, no image or truncated, has a side of less than 8 pixels, more than 100 megapixels, or
-        floating-point pixels.
+        floating-point or 32-bit pixels.
     """
     with _opened(path) as image:
         return np.asarray(_to_rgb(path, image).resize((width, height), Image.Resampling.BILINEAR))
@@ -52,16 +53,26 @@ def load_picture(path: Path) -> Image.Image:
 def describe_image(path: Path) -> tuple[str, int, int]:
     """Decode an image file as `load_image` does, and tell its mode, and its height and width in pixels, as shown.
 
-    The mode is Pillow's name; an EXIF rotation is added: `RGB rotated`. Errors as of `load_image`.
+    The mode is Pillow's name; what else there is is added: `RGB rotated` by EXIF, `P animated`, of which the first
+    frame is taken. Errors as of `load_image`.
     """
     with _opened(path) as image:
-        rotated = " rotated" if image.getexif().get(0x0112, 1) != 1 else ""
+        turned = " rotated" if image.getexif().get(0x0112) in TURNED else ""
+        moving = " animated" if getattr(image, "n_frames", 1) > 1 else ""
         width, height = _to_rgb(path, image).size
-        return image.mode + rotated, height, width
+        return image.mode + turned + moving, height, width
 
 
-def load_labels(path: Path, height: int, width: int) -> np.ndarray:
-    """Read a label image and resize it to the network's size by nearest neighbour.
+def load_labels(path: Path, shown: Path, height: int, width: int) -> np.ndarray:
+    """Read the label image of an image and resize it to the network's size by nearest neighbour.
+
+    Parameters
+    ----------
+    path : Path
+    shown : Path
+        The image that it labels.
+    height, width : int
+        Pixels of the result.
 
     Returns
     -------
@@ -71,12 +82,22 @@ def load_labels(path: Path, height: int, width: int) -> np.ndarray:
     Raises
     ------
     InputError
-        As of `load_image`, or the image has not one channel of 8 bits.
+        As of `load_image`, or the label image has not one channel of 8 bits, or not the size of the image.
     """
     with _opened(path) as image:
         if image.mode not in ("L", "P"):
             raise InputError(f"{path}: mode {image.mode}; a label image has one 8-bit channel (mode L or P)")
+        if image.size != (size := _size_shown(shown)):
+            here, there = (f"{high} x {wide}" for wide, high in (image.size, size))
+            raise InputError(f"{path}: {here} pixels, but {shown} has {there}; make them alike")
         return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))
+
+
+def _size_shown(path: Path) -> tuple[int, int]:
+    """Width and height in pixels of an image as it is shown, by its header alone."""
+    with _opened(path) as image:
+        lying = image.getexif().get(0x0112) in (5, 6, 7, 8)
+        return (image.height, image.width) if lying else image.size
 
 
 @contextmanager
@@ -101,8 +122,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise InputError(f"{path}: floating-point pixels, whose range is not known; convert it to 8 bits")
+    if image.mode in ("F", "I"):
+        raise InputError(f"{path}: 32-bit pixels, whose range is not known; convert it to 8 bits")
     image = ImageOps.exif_transpose(image)
     if image.mode in DEEP:
         return Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")

@@ -7,10 +7,11 @@ field are written beside it there.
 from __future__ import annotations
 
 import difflib
+import os.path
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -80,6 +81,13 @@ class Dataset(Section):
     splits: Annotated[list[Split], Field(min_length=1)]
     truth: str | None
     counts: Literal["warn", "error", "ignore"]
+
+    @field_validator("root")
+    @classmethod
+    def _written_in_full(cls, root: str) -> str:
+        if root.startswith("~"):
+            raise ValueError(f"{root!r}: ~ is not replaced here; write the path in full")
+        return root
 
 
 class Prepare(Section):
@@ -222,6 +230,18 @@ class Params(Section):
                     f"where {previous} ends"
                 )
             previous, epoch = name, this.until_epoch
+        return self
+
+    @model_validator(mode="after")
+    def _splits_are_read_once(self) -> Params:
+        read: dict[tuple[str, str], str] = {}
+        for name, dataset in self.datasets.items():
+            for split in dataset.splits:
+                other = read.setdefault((os.path.normpath(dataset.root), split), name)
+                if other != name or dataset.splits.count(split) > 1:
+                    raise ValueError(
+                        f"datasets.{name}.splits: {split} of {dataset.root} is in datasets.{other} already; take it out"
+                    )
         return self
 
     @model_validator(mode="after")

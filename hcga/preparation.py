@@ -14,24 +14,22 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from hcga.datasets.catalogue import join_tables, read_catalogues, truth_file
-from hcga.datasets.check import count_splits, examine_table, format_counts
+from hcga.datasets.check import count_splits, format_counts, heed, settle
 from hcga.errors import InputError
 from hcga.files import code_digest, digest, fresh
 from hcga.images import load_image, load_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image
-from hcga.samples import arrange, hold_out
 from hcga.stores import add_array, draft_store, writing
 
 log = logging.getLogger(__name__)
 BLOCK = 256  # images decoded at once
 PROGRESS = "progress.json"  # in the draft of the store of images
-HOLD_OUT_SEED = 0  # fixed, so that runs with different seeds share their validation identities
 T = TypeVar("T")
 
 
 def join_samples(catalogues: Mapping[str, Path], validation: float | None) -> pd.DataFrame:
-    """Join the catalogues of all data sets into one sample table and look for what is wrong with it.
+    """Join the catalogues of all data sets into one sample table.
 
     Parameters
     ----------
@@ -48,18 +46,24 @@ def join_samples(catalogues: Mapping[str, Path], validation: float | None) -> pd
     Raises
     ------
     InputError
-        An error of `examine_table`; see also `read_catalogues`, `arrange` and `hold_out`.
+        An error that `settle` finds; see also `read_catalogues`.
     """
-    table = join_tables(read_catalogues(catalogues))
-    samples = hold_out(table, validation, HOLD_OUT_SEED) if validation else arrange(table)
-    findings = examine_table(table)
-    errors = [finding.text for finding in findings if finding.severity == "error"]
-    if errors:
-        raise InputError("\n".join(["figures would be worthless:", *(f"  {text}" for text in errors)]))
-    for finding in findings:
-        log.warning("warning: %s", finding.text)
+    samples, findings = settle(join_tables(read_catalogues(catalogues)), validation)
+    heed(findings, "figures would be worthless")
+    assert samples is not None, "an error says why"
     log.info("%s", format_counts(count_splits(samples)))
     return samples
+
+
+def leave_out(samples: pd.DataFrame, bad: pd.DataFrame) -> pd.DataFrame:
+    """Take images out of an arranged sample table; `InputError` if what is left makes no sense any more."""
+    if bad.empty:
+        return samples
+    left, findings = settle(samples.drop(index=bad.index), None)
+    heed(findings, f"without the {len(bad)} images that cannot be decoded figures would be worthless")
+    assert left is not None, "an error says why"
+    log.info("%s", format_counts(count_splits(left)))
+    return left
 
 
 def preparation_key(samples: pd.DataFrame, catalogues: Mapping[str, Path], size: Image, skip: bool) -> str:
@@ -160,7 +164,7 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
     Raises
     ------
     InputError
-        A label image cannot be read.
+        A label image cannot be read, or a label is far from all others.
     """
     with writing(path) as store:
         if not any(dataset.truth for dataset in datasets.values()):
@@ -170,19 +174,30 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
             for name, file in zip(samples["dataset"], samples["path"], strict=True)
         ]
         nothing = np.full((size.height, size.width), UNLABELLED, np.uint8)
-        highest = {0}
+        first_with = {0: ""}  # label -> file
 
         def load(row: int) -> np.ndarray:
             file = files[row]
-            labels = load_labels(file, size.height, size.width) if file and file.is_file() else nothing
-            highest.add(int(labels[labels != UNLABELLED].max(initial=0)))
+            if not file or not file.is_file():
+                return nothing
+            shown = Path(datasets[samples["dataset"][row]].root) / samples["path"][row]
+            labels = load_labels(file, shown, size.height, size.width)
+            for label in np.unique(labels[labels != UNLABELLED]).tolist():
+                first_with.setdefault(label, str(file))
             return labels
 
         writer = add_array(store, "truth", (len(files), size.height, size.width), "uint8")
         for _, block in _in_blocks(load, 0, len(files), "true masks"):
             writer.append(np.stack(block))
         writer.finish()
-        store.attrs["part_classes"] = part_classes = 1 + max(highest)
+        part_classes = 1 + max(first_with)
+        missing = sorted(set(range(part_classes)) - set(first_with))
+        if missing:
+            raise InputError(
+                f"{first_with[part_classes - 1]}: label {part_classes - 1}, but no image has label {missing[0]}; parts "
+                f"are numbered 1, 2, 3, ... from head to feet, {UNLABELLED} is not labelled"
+            )
+        store.attrs["part_classes"] = part_classes
         log.info("true masks of %d part classes", part_classes)
 
 

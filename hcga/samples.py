@@ -18,13 +18,13 @@ JUNK, DISTRACTOR = -1, 0
 
 
 def arrange(samples: pd.DataFrame) -> pd.DataFrame:
-    """Check a sample table and put it into the order of the stores.
+    """Put a sample table into the order of the stores.
 
     Parameters
     ----------
     samples : DataFrame
-        Columns split, pid, camid, sequence, frame, path (below the root of its data set), dataset (its name). A pid of
-        -1 is junk, 0 a distractor; both belong to the gallery only.
+        Columns split, pid, camid, sequence, frame, path (below the root of its data set), dataset (its name), and any
+        others. A pid of -1 is junk, 0 a distractor. What may be wrong with it, `hcga.datasets.check` finds.
 
     Returns
     -------
@@ -34,22 +34,14 @@ def arrange(samples: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     InputError
-        A split is empty or unknown, an identity trains and is tested, or a query or training image is junk.
+        A split is empty or unknown.
     """
     unknown = set(samples["split"]) - set(SPLITS)
     if unknown:
         raise InputError(f"unknown split {sorted(unknown)[0]!r}; known: {', '.join(SPLITS)}")
     for split in SPLITS:
-        rows = samples[samples["split"] == split]
-        if rows.empty:
+        if not (samples["split"] == split).any():
             raise InputError(f"split {split} holds no image; look at the roots and splits of datasets")
-        odd = rows[rows["pid"] <= DISTRACTOR]
-        if split != "gallery" and len(odd):
-            raise InputError(
-                f"{odd['path'].iloc[0]}: pid {odd['pid'].iloc[0]} (junk or distractor) in split {split}; "
-                "only the gallery may hold it: move or delete the file"
-            )
-    _refuse_overlap(samples)
     return _sort(samples)
 
 
@@ -57,20 +49,8 @@ def _sort(samples: pd.DataFrame) -> pd.DataFrame:
     return (
         samples.assign(order=samples["split"].map(SPLITS.index))
         .sort_values(["order", "pid", "camid", "sequence", "frame", "path", "dataset"], ignore_index=True)
-        .loc[:, list(COLUMNS)]
+        .drop(columns="order")
     )
-
-
-def _refuse_overlap(samples: pd.DataFrame) -> None:
-    train = samples[samples["split"] == "train"]
-    test = samples[samples["split"] != "train"]
-    both = sorted(set(train["pid"]) & set(test["pid"]))
-    if both:
-        first, second = (rows.loc[rows["pid"] == both[0], "path"].iloc[0] for rows in (train, test))
-        raise InputError(
-            f"identity {both[0]} both trains ({first}) and is tested ({second}); {len(both)} such identities in "
-            "all. Figures would be worthless: remove them from one of the two"
-        )
 
 
 def hold_out(samples: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
@@ -115,8 +95,8 @@ def hold_out(samples: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
 
 
 def write_samples(samples: pd.DataFrame, path: Path) -> None:
-    """Write an arranged sample table as CSV."""
-    samples.to_csv(path, index=False, lineterminator="\n")
+    """Write an arranged sample table as CSV; columns beyond `COLUMNS` are left out."""
+    samples[list(COLUMNS)].to_csv(path, index=False, lineterminator="\n")
 
 
 def read_samples(path: Path) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import click
 
 from hcga.files import fresh, resumable
-from hcga.preparation import join_samples, preparation_key, write_images, write_truth
-from hcga.samples import arrange, write_samples
+from hcga.preparation import join_samples, leave_out, preparation_key, write_images, write_truth
+from hcga.samples import write_samples
 from hcga.stage import PATH, stage
 
 
@@ -29,7 +29,7 @@ def main(params: SimpleNamespace, catalogues: Path, samples: Path, images: Path,
         fresh(skipped) as left,
     ):
         bad = write_images(table, params.datasets, params.image, skip, new_images)
-        table = arrange(table.drop(index=bad.index))
+        table = leave_out(table, bad)
         write_truth(table, params.datasets, params.image, parts)
         write_samples(table, rows)
         bad.to_csv(left, index=False, lineterminator="\n")

@@ -15,6 +15,7 @@ from hcga.samples import COLUMNS, write_samples
 from hcga.stores import write_store
 
 ROOT = Path(__file__).parent.parent
+DEFAULT = ROOT / "params" / "demo.yaml"  # not params.yaml: who runs the tests may have swapped it
 TINY_SET = {
     "seed": 3,
     "train_identities": 4,
@@ -46,7 +47,7 @@ def change(values: dict[str, Any], changes: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="session")
 def default_params() -> Params:
-    return load_params(ROOT / "params.yaml")
+    return load_params(DEFAULT)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def write_params(tmp_path: Path) -> WriteParams:
     """Give a function that writes the default params.yaml with changes, such as {"gam.t": 2, "train.flip": ...}."""
 
     def write(changes: dict[str, Any], path: Path = tmp_path / "params.yaml") -> Path:
-        values = YAML(typ="safe").load(ROOT / "params.yaml")
+        values = YAML(typ="safe").load(DEFAULT)
         change(values, changes)
         YAML(typ="safe").dump(values, path)
         return path
@@ -72,14 +73,14 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace_folder(tmp_path: Path) -> Path:
-    """Give a checkout with the repository's dvc.yaml and params.yaml, as after round r1.
+    """Give a checkout with the repository's dvc.yaml and default params.yaml, as after round r1.
 
     Identity 3 has two training images, identity 8 one; r1 has masks and figures, r2 and r3 nothing.
     """
     root = tmp_path / "checkout"
     (root / "data" / "metrics").mkdir(parents=True)
-    for name in ("dvc.yaml", "params.yaml"):
-        shutil.copy(ROOT / name, root)
+    shutil.copy(ROOT / "dvc.yaml", root)
+    shutil.copy(DEFAULT, root / "params.yaml")
     rows = [("train", 3, 1), ("train", 3, 2), ("train", 8, 1), ("query", 4, 1), ("gallery", 4, 2)]
     samples = [(split, pid, camid, 1, 1, f"{split}/{pid}_{camid}.jpg", "main") for split, pid, camid in rows]
     write_samples(

@@ -3,11 +3,11 @@
 import shlex
 from typing import Any, NamedTuple
 
-from conftest import ROOT
+from conftest import DEFAULT, ROOT
 from ruamel.yaml import YAML
 
 DVC: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
-PARAMS: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
+PARAMS: dict[str, Any] = YAML(typ="safe").load(DEFAULT)
 
 
 class Stage(NamedTuple):

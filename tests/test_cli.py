@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from conftest import ROOT
+from conftest import DEFAULT
 from PIL import Image
 
 import hcga
@@ -167,13 +167,13 @@ def test_rounds_writes_params_and_names_what_to_look_at(run: Run) -> None:
     assert result.stdout == "params.yaml: 6 rounds, 120 epochs in all\n"
     text = Path("params.yaml").read_text(encoding="utf-8")
     assert "  r6: {prev: r5, until_epoch: 120}" in text
-    original = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    original = DEFAULT.read_text(encoding="utf-8")
     assert text.split("\nrounds:")[0] == original.split("\nrounds:")[0]
 
 
 def test_rounds_reminds_of_the_schedule(run: Run) -> None:
     """The schedule counts epochs over all rounds: six times the length under old milestones trains next to nothing."""
-    milestones = list(load_params(ROOT / "params.yaml").train.milestones)
+    milestones = list(load_params(DEFAULT).train.milestones)
     result = run("rounds", "--count", "6", "--epochs-each", "20")
     assert f"train.milestones {milestones} are as before; adapt them" in result.stderr
 
@@ -190,7 +190,7 @@ def test_rounds_of_no_length_are_refused(run: Run, arguments: tuple[str, ...]) -
     result = run("rounds", *arguments)
     assert result.exit_code == 2
     assert "is not in the range x>=1" in result.stderr
-    assert Path("params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+    assert Path("params.yaml").read_bytes() == DEFAULT.read_bytes()
 
 
 @pytest.mark.parametrize(

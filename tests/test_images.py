@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hcga.datasets.files import examine_files
+from hcga.datasets.files import examine_files, examine_labels
 from hcga.errors import InputError
-from hcga.images import describe_image, load_image
+from hcga.images import describe_image, load_image, load_labels
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (20, 10, 3), np.uint8)
@@ -78,6 +78,10 @@ def floating(path: Path) -> None:
     Image.fromarray(RNG.random((20, 10)).astype(np.float32)).save(path, "TIFF")
 
 
+def wide_integers(path: Path) -> None:
+    Image.fromarray(np.full((20, 10), 70_000, np.int32)).save(path, "TIFF")
+
+
 def truncated(path: Path) -> None:
     Image.fromarray(RNG.integers(0, 256, (99, 99, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:3000])
@@ -91,7 +95,8 @@ DEFECTS: dict[Callable[[Path], None], str] = {
     one_pixel: "1 x 1 pixels; at least 8 along a side",
     huge: "20000 x 6000 pixels; .*at most 100 megapixels",
     bomb: "30000 x 30000 pixels",
-    floating: "floating-point pixels, whose range is not known",
+    floating: "32-bit pixels, whose range is not known",
+    wide_integers: "32-bit pixels, whose range is not known",
     truncated: "cannot be decoded .*it may be truncated",
     nothing: "not an image",
 }
@@ -113,13 +118,51 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_files_are_summed_up(tmp_path: Path) -> None:
     files = [save(Image.fromarray(PIXELS.repeat(3, 0)), tmp_path / f"{number}.png") for number in range(3)]
-    assert examine_files(files) == ("3 images decoded: 3 RGB; 60 x 10 pixels (height x width)", [])
+    assert examine_files(files, False) == ("3 images decoded: 3 RGB; 60 x 10 pixels (height x width)", [], [])
     grey, bad = save(Image.fromarray(PIXELS[..., 0]), tmp_path / "grey.png"), tmp_path / "bad.png"
     nothing(bad)
-    summary, findings = examine_files([*files, grey, bad])
+    summary, findings, spoilt = examine_files([*files, grey, bad], False)
+    assert spoilt == [4]
     assert summary == "4 images decoded: 3 RGB, 1 L; 20 x 10 to 60 x 10 pixels (height x width)"
     assert [finding.severity for finding in findings] == ["error", "warning", "warning"]
     assert findings[0].text == f"{bad}: not an image; delete or replace it"
     assert findings[1].text == f"1 images of mode L become RGB: {grey}"
     assert findings[2].text == f"1 images are lower than 32 pixels: {grey}"
-    assert examine_files([bad])[0] == "no image could be decoded"
+    assert examine_files([bad], False).summary == "no image could be decoded"
+    (left_out,) = examine_files([bad], True).findings
+    assert left_out == ("warning", f"left out: {bad}: not an image; delete or replace it")
+
+
+@pytest.mark.parametrize(("orientation", "turned"), [(0, False), (1, False), (2, True), (8, True), (9, False)])
+def test_an_image_is_turned_by_the_orientations_there_are(tmp_path: Path, orientation: int, turned: bool) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert (
+        describe_image(save(Image.fromarray(PIXELS), tmp_path / "a.png", exif=exif))[0] == "RGB" + " rotated" * turned
+    )
+
+
+def test_an_animation_is_told(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (20, 40), (90 * number, 0, 0)) for number in range(3)]
+    path = save(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert describe_image(path)[0].endswith(" animated")
+
+
+def test_label_images_are_examined_where_they_are(tmp_path: Path) -> None:
+    image = save(Image.fromarray(PIXELS), tmp_path / "a.png")
+    good = save(Image.new("L", (10, 20)), tmp_path / "good.png")
+    small = save(Image.new("L", (9, 18)), tmp_path / "small.png")
+    findings = examine_labels([(good, image), (tmp_path / "none.png", image), (small, image)])
+    assert findings == [("error", f"{small}: 18 x 9 pixels, but {image} has 20 x 10; make them alike")]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_label_image_has_the_size_of_the_image_as_shown(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = save(Image.fromarray(PIXELS), tmp_path / "a.png", exif=exif)
+    upright, lying = (save(Image.new("L", size), tmp_path / f"{size[0]}.png") for size in ((10, 20), (20, 10)))
+    good, bad = (lying, upright) if orientation == 6 else (upright, lying)
+    assert load_labels(good, image, 8, 8).shape == (8, 8)
+    with pytest.raises(InputError, match=r"pixels, but .* has"):
+        load_labels(bad, image, 8, 8)

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, WriteParams
+from conftest import DEFAULT, ROOT, WriteParams
 from pydantic import ValidationError
 
 from hcga.errors import InputError
@@ -22,9 +22,7 @@ def rounds(**changes: Any) -> dict[str, Any]:
     return {"rounds": CHAIN | changes}
 
 
-@pytest.mark.parametrize(
-    "path", [ROOT / "params.yaml", *sorted((ROOT / "params").glob("*.yaml"))], ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", sorted((ROOT / "params").glob("*.yaml")), ids=lambda p: p.stem)
 def test_the_files_of_the_repository_are_valid(path: Path) -> None:
     assert isinstance(load_params(path), Params)
 
@@ -60,9 +58,18 @@ def test_what_is_possible_is_accepted(write_params: WriteParams, changes: dict[s
     load_params(write_params(changes))
 
 
+SAME_SET = {
+    "layout": "synthetic",
+    "root": "data/./synthetic",
+    "splits": ["gallery"],
+    "truth": None,
+    "counts": "warn",
+}
+
+
 def test_an_empty_value_is_null(write_params: WriteParams) -> None:
     path = write_params({})
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = DEFAULT.read_text(encoding="utf-8")
     path.write_text(re.sub(r"(?m)^  t: \S+", "  t:", text), encoding="utf-8")
     assert load_params(path).gam.t is None
 
@@ -115,6 +122,19 @@ def test_an_empty_value_is_null(write_params: WriteParams) -> None:
         ({"synthetic.width": 300}, "synthetic", "width (300)", "must be at most twice the height (128)"),
         ({"synthetic.distractors": 20_000}, "synthetic.distractors", "20000 (int)", "less than or equal to 9999"),
         ({"prepare.on_bad_image": "stop"}, "prepare.on_bad_image", "'stop' (str)", "'skip'"),
+        ({"datasets.main.root": "~/x"}, "datasets.main.root", "'~/x'", "write the path in full"),
+        (
+            {"datasets.main.splits": ["train", "train"]},
+            "datasets.main.splits",
+            "train of data/synthetic",
+            "take it out",
+        ),
+        (
+            {"datasets.other": SAME_SET},
+            "datasets.other.splits",
+            "gallery of data/./synthetic is in datasets.main already",
+            "take it out",
+        ),
         ({"datasets.main.root": ""}, "datasets.main.root", "'' (str)", "at least 1 character"),
         ({"prepare.validation": 1.0}, "prepare.validation", "1.0 (float)", "less than 1"),
         ({"device": "gpu"}, "device", "'gpu' (str)", "'auto', 'cpu', 'cuda' or 'mps'"),

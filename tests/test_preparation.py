@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import DEFAULT
 from PIL import Image as Pillow
 
 from hcga import preparation, stores
@@ -18,7 +18,7 @@ from hcga.files import resumable
 from hcga.images import load_image, load_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image, load_params
-from hcga.preparation import join_samples, preparation_key, write_images, write_truth
+from hcga.preparation import join_samples, leave_out, preparation_key, write_images, write_truth
 from hcga.samples import SPLITS
 from hcga.stores import array, open_store
 
@@ -111,7 +111,9 @@ def test_truth_is_that_of_the_files(tiny_set: Path, tmp_path: Path) -> None:
 def test_labels_are_resized_without_mixing_them(tmp_path: Path) -> None:
     labels = np.array([[0, 3], [1, 2]], np.uint8).repeat(4, 0).repeat(4, 1)
     Pillow.fromarray(labels).save(tmp_path / "labels.png")
-    np.testing.assert_array_equal(load_labels(tmp_path / "labels.png", 16, 24), labels.repeat(2, 0).repeat(3, 1))
+    np.testing.assert_array_equal(
+        load_labels(tmp_path / "labels.png", tmp_path / "labels.png", 16, 24), labels.repeat(2, 0).repeat(3, 1)
+    )
 
 
 def test_images_without_truth_are_unlabelled(mine: Path, tmp_path: Path) -> None:
@@ -295,7 +297,37 @@ def test_a_label_image_that_cannot_be_read_is_named(mine: Path, tmp_path: Path, 
 def test_a_label_image_with_several_channels_is_refused(tmp_path: Path) -> None:
     Pillow.new("RGB", (8, 8)).save(tmp_path / "labels.png")
     with pytest.raises(InputError, match=r"labels\.png: mode RGB; a label image has one 8-bit channel"):
-        load_labels(tmp_path / "labels.png", 4, 4)
+        load_labels(tmp_path / "labels.png", tmp_path / "labels.png", 4, 4)
+
+
+def test_a_stray_label_is_named(mine: Path, tmp_path: Path) -> None:
+    given = dataset(mine)
+    samples = listed(given)
+    odd = (mine / "truth" / samples["path"][20]).with_suffix(".png")
+    labels = np.array(Pillow.open(odd))
+    labels[3:9] = 77
+    Pillow.fromarray(labels).save(odd)
+    with pytest.raises(InputError, match=r": label 77, but no image has label 4; parts are numbered 1, 2, 3") as caught:
+        write_truth(samples, {"set0": given}, SIZE, tmp_path / "truth.zarr")
+    assert str(caught.value).startswith(f"{odd}: ")
+    assert not (tmp_path / "truth.zarr").exists()
+
+
+def test_what_is_left_without_bad_images_must_make_sense(tiny_set: Path, caplog: pytest.LogCaptureFixture) -> None:
+    samples = listed(dataset(tiny_set))
+    assert leave_out(samples, samples.iloc[:0]).equals(samples)
+    left = leave_out(samples, samples.iloc[[0, 20]])
+    assert left["path"].tolist() == samples["path"].drop(index=[0, 20]).tolist()
+    assert left.index.tolist() == list(range(28))
+    people = samples["pid"][samples["split"] == "train"]
+    with pytest.raises(InputError, match=r"without the 12 images .* would be worthless:\n  one training identity"):
+        leave_out(samples, samples.loc[people.index[people != people[0]]])
+    with pytest.raises(InputError, match=r"without the 6 images .*\n  split query holds no image"):
+        leave_out(samples, samples[samples["split"] == "query"])
+    caplog.clear()
+    query = samples[samples["split"] == "query"].iloc[0]
+    leave_out(samples, samples[(samples["split"] == "gallery") & (samples["pid"] == query["pid"])])
+    assert "queries have no gallery image of their identity at another camera" in caplog.text
 
 
 def test_validation_replaces_the_test_identities(tiny_set: Path) -> None:
@@ -322,5 +354,5 @@ def test_validation_queries_have_a_match_from_another_camera(tiny_set: Path) -> 
 
 
 def test_the_embedded_set_is_prepared_with_the_default_params(tiny_set: Path) -> None:
-    given = load_params(ROOT / "params.yaml").datasets["main"]
+    given = load_params(DEFAULT).datasets["main"]
     assert len(listed(given.model_copy(update={"root": str(tiny_set)}))) == 30

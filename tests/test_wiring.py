@@ -99,12 +99,12 @@ def test_the_stages_are_those_of_the_design() -> None:
     assert [verb for verb, entry in DVC["stages"].items() if entry.get("foreach") == "${rounds}"] == EACH
 
 
-def test_dvc_itself_finds_the_same_stages_deps_and_outputs() -> None:
+def test_dvc_itself_finds_the_same_stages_deps_and_outputs(workspace_folder: Path) -> None:
     from dvc.repo import Repo
 
-    with Repo(str(ROOT), uninitialized=True) as repo:
+    with Repo(str(workspace_folder), uninitialized=True) as repo:
         found = {
-            stage.addressing: (
+            stage.name: (
                 {Path(dep.def_path).as_posix() for dep in stage.deps if type(dep).__name__ == "Dependency"},
                 {Path(out.def_path).as_posix() for out in stage.outs},
             )

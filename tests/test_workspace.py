@@ -1,21 +1,21 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import DEFAULT, ROOT
 from ruamel.yaml import YAML
 
 from hcga.errors import InputError
 from hcga.params import load_params
 from hcga.workspace import Workspace, write_rounds
 
-FILES = [ROOT / "params.yaml", *sorted((ROOT / "params").glob("*.yaml"))]
+FILES = sorted((ROOT / "params").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("below", [".", "data", "data/metrics"])
 def test_the_checkout_is_found_from_below(workspace_folder: Path, below: str) -> None:
     workspace = Workspace(workspace_folder / below)
     assert workspace.root == workspace_folder
-    assert workspace.params == load_params(ROOT / "params.yaml")
+    assert workspace.params == load_params(DEFAULT)
 
 
 def test_outside_a_checkout_there_is_one_clear_error(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_all_but_the_rounds_stays_byte_for_byte(tmp_path: Path, file: Path, coun
 
 @pytest.mark.parametrize("count", [2, 3, 6])
 def test_what_stands_below_the_rounds_stays_there(tmp_path: Path, count: int) -> None:
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = DEFAULT.read_text(encoding="utf-8")
     above, rounds = text.split("\nrounds:\n")
     path = tmp_path / "params.yaml"
     evaluate = above[above.index("evaluate:") :]
@@ -105,7 +105,7 @@ def test_what_stands_below_the_rounds_stays_there(tmp_path: Path, count: int) ->
 
 def test_the_same_rounds_again_change_nothing(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_bytes((ROOT / "params.yaml").read_bytes())
+    path.write_bytes(DEFAULT.read_bytes())
     write_rounds(path, 4, 3)
     once = path.read_bytes()
     write_rounds(path, 4, 3)

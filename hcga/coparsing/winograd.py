@@ -2,7 +2,8 @@
 
 A 3x3 convolution of a 4x4 tile costs 144 multiplications a channel pair directly and 36 after a linear change of basis
 of the input, of the kernel and of the result (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR
-2016). Here the input's change is paid once an identity, and its gradient is never asked for. Rounding is some ten times that of the direct sum, a few millionths of the largest value.
+2016). Here the input's change is paid once an identity, and its gradient is never asked for. Rounding is some ten times
+that of the direct sum, a few millionths of the largest value.
 
 Letters: N images, B decoders side by side, T tiles of an image (h/4 * w/4, row after row), q channels, o outputs.
 """

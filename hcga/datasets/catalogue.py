@@ -9,11 +9,10 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from hcga.datasets.check import NO_FILE
 from hcga.datasets.readers import read_data_set
 from hcga.errors import InputError
 from hcga.files import digest
-
-NO_FILE = ""  # digest of a label image that is not there
 
 
 def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None) -> pd.DataFrame:
@@ -45,7 +44,7 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
     table = read_data_set(layout, root)
     lacking = [split for split in splits if split not in set(table["split"])]
     if lacking:
-        raise InputError(f"{root}: the layout {layout} has no split {lacking[0]}; take it out of splits")
+        raise InputError(f"{root}: the layout {layout} has no split {lacking[0]} there; look for it, or change splits")
     table = table[table["split"].isin(splits)]
     table = table.sort_values(["split", "pid", "camid", "sequence", "frame", "path"], ignore_index=True)
     table["digest"] = _digests([root / path for path in table["path"]], f"reading {root.name}")
@@ -61,7 +60,7 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
 def truth_file(root: Path, truth: str, path: str) -> Path:
     """Path of an image's label image: the folder `truth` mirrors the others and has a PNG of the same name."""
     file = Path(path)
-    return root / truth / file.parent / f"{file.name.split('.')[0]}.png"
+    return root / truth / file.parent / f"{file.stem.removesuffix(file.suffix)}.png"  # .jpg, .jpg.jpg -> .png
 
 
 def _digests(files: list[Path], what: str) -> list[str]:

@@ -10,10 +10,14 @@ import pandas as pd
 
 from hcga.datasets.readers import LAYOUTS
 from hcga.errors import InputError
-from hcga.samples import DISTRACTOR, JUNK, SPLITS
+from hcga.files import digest
+from hcga.samples import DISTRACTOR, JUNK, SPLITS, arrange, hold_out
 
 log = logging.getLogger(__name__)
 EXAMPLES = 5  # named in a finding
+HOLD_OUT_SEED = 0  # fixed, so that runs with different seeds share their validation identities
+NO_FILE = ""  # digest of a file that is not there
+EMPTY_FILE = digest(b"")
 
 
 class Finding(NamedTuple):
@@ -51,7 +55,7 @@ def format_counts(counts: list[SplitCounts]) -> str:
     return pd.DataFrame(counts).to_string(index=False, formatters={"images": "{:,}".format, "junk": "{:,}".format})
 
 
-def compare_counts(table: pd.DataFrame, layout: str) -> list[Finding]:
+def compare_counts(table: pd.DataFrame, layout: str, on_difference: str) -> list[Finding]:
     """Compare the numbers of images (without junk) and identities of each split with the published ones.
 
     Parameters
@@ -60,19 +64,21 @@ def compare_counts(table: pd.DataFrame, layout: str) -> list[Finding]:
         Columns split, pid, camid; splits that it does not have are not looked at.
     layout : str
         A key of `LAYOUTS`.
+    on_difference : {'warn', 'error', 'ignore'}
+        What a difference is.
     """
     known = LAYOUTS[layout]
     counts = [split for split in count_splits(table) if split.split in known.counts]
     found = {split.split: (split.images - split.junk, split.identities) for split in counts}
     published = {split: known.counts[split] for split in found}
-    if found == published:
+    if found == published or on_difference == "ignore":
         return []
     there, wanted = (
         ", ".join(f"{split} {images:,} / {identities:,}" for split, (images, identities) in numbers.items())
         for numbers in (found, published)
     )
     text = f"images / identities are {there}, but {layout} was published with {wanted} ({known.source})"
-    return [Finding("warning", text)]
+    return [Finding("error" if on_difference == "error" else "warning", text)]
 
 
 def check_counts(table: pd.DataFrame, layout: str, on_difference: str) -> None:
@@ -84,11 +90,41 @@ def check_counts(table: pd.DataFrame, layout: str, on_difference: str) -> None:
         They differ and `on_difference` is 'error'; with 'warn' that is logged, with 'ignore' not looked at.
     """
     log.info("%s", format_counts(count_splits(table)))
-    findings = compare_counts(table, layout) if on_difference != "ignore" else []
-    if findings and on_difference == "error":
-        raise InputError("\n".join(["counts differ from the published ones:", *(f"  {f.text}" for f in findings)]))
+    heed(compare_counts(table, layout, on_difference), "counts differ from the published ones")
+
+
+def heed(findings: list[Finding], headline: str) -> None:
+    """Log warnings; `InputError` with a headline and the errors, if there are any."""
     for finding in findings:
-        log.warning("warning: %s", finding.text)
+        if finding.severity == "warning":
+            log.warning("warning: %s", finding.text)
+    errors = [f"  {finding.text}" for finding in findings if finding.severity == "error"]
+    if errors:
+        raise InputError("\n".join([f"{headline}:", *errors]))
+
+
+def settle(table: pd.DataFrame, validation: float | None) -> tuple[pd.DataFrame | None, list[Finding]]:
+    """Make the sample table of joined catalogues, and look for what is wrong with it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `join_tables`.
+    validation : float or None
+        Share of the training identities to hold out in place of the test identities.
+
+    Returns
+    -------
+    samples : DataFrame or None
+        Arranged; None where splits or identities are missing.
+    findings : list of Finding
+        Errors first.
+    """
+    try:
+        samples = hold_out(table, validation, HOLD_OUT_SEED) if validation else arrange(table)
+    except InputError as error:
+        return None, [Finding("error", str(error)), *examine_table(table)]
+    return samples, examine_table(samples)
 
 
 def examine_table(table: pd.DataFrame) -> list[Finding]:
@@ -97,14 +133,17 @@ def examine_table(table: pd.DataFrame) -> list[Finding]:
     Parameters
     ----------
     table : DataFrame
-        split, pid, camid, path and, for files that are there twice, digest.
+        split, pid, camid, path, dataset and digest.
 
     Returns
     -------
     list of Finding
         Errors first.
     """
+    if table["dataset"].nunique() > 1:
+        table = table.assign(path=table["dataset"] + ":" + table["path"])
     findings = [
+        *_misplaced(table),
         *_overlap(table),
         *_missing_matches(table),
         *_doubles(table),
@@ -113,12 +152,20 @@ def examine_table(table: pd.DataFrame) -> list[Finding]:
     return sorted(findings, key=lambda finding: finding.severity != "error")
 
 
+def _misplaced(table: pd.DataFrame) -> list[Finding]:
+    odd = table[(table["pid"] <= DISTRACTOR) & (table["split"] != "gallery")]
+    text = "images of junk or distractors (pid -1, 0) outside the gallery, where they belong: move or delete"
+    return [Finding("error", f"{len(odd)} {text} {name_some(odd['path'])}")] if len(odd) else []
+
+
 def _overlap(table: pd.DataFrame) -> list[Finding]:
     train = table["split"] == "train"
     both = sorted({int(pid) for pid in set(table["pid"][train]) & set(table["pid"][~train]) if pid > DISTRACTOR})
     if not both:
         return []
-    return [Finding("error", f"{len(both)} identities both train and are tested: {name_some(both)}")]
+    first = " and ".join(table.loc[(table["pid"] == both[0]) & part, "path"].iloc[0] for part in (train, ~train))
+    text = f"{len(both)} identities both train and are tested: {name_some(both)}; see {first}"
+    return [Finding("error", text)]
 
 
 def _missing_matches(table: pd.DataFrame) -> list[Finding]:
@@ -138,36 +185,41 @@ def _missing_matches(table: pd.DataFrame) -> list[Finding]:
 
 
 def _doubles(table: pd.DataFrame) -> list[Finding]:
-    if "digest" not in table:
-        return []
-    doubles: dict[str, list[str]] = {"under several identities": [], "twice in one split": []}
-    crossing = []
-    for _, group in table[table.duplicated("digest", keep=False)].groupby("digest"):
-        named = " = ".join(group["path"])
-        if (group["split"] == "train").nunique() > 1:
-            crossing.append(named)
-        elif group["pid"].nunique() > 1:
-            doubles["under several identities"].append(named)
-        elif group["split"].duplicated().any():
-            doubles["twice in one split"].append(named)
-    found = [
-        Finding("warning", f"{len(of)} files are there {how}: {name_some(of)}") for how, of in doubles.items() if of
+    known = table[~table["digest"].isin([NO_FILE, EMPTY_FILE])]
+    doubles: dict[str, list[str]] = {}
+    for _, group in known[known.duplicated("digest", keep=False)].groupby("digest"):
+        if how := _what_is_double(group):
+            doubles.setdefault(how, []).append(" = ".join(group["path"]))
+    return [
+        Finding("warning" if how in MERE_DOUBLES else "error", f"{len(of)} files {how}: {name_some(of)}")
+        for how, of in doubles.items()
     ]
-    if crossing:
-        found.append(Finding("error", f"{len(crossing)} files both train and are tested: {name_some(crossing)}"))
-    return found
+
+
+MERE_DOUBLES = {"are there under several identities", "are there twice in one split"}
+
+
+def _what_is_double(group: pd.DataFrame) -> str | None:
+    """How rows of one content contradict; a query that is in the gallery at its own camera is ignored in matching."""
+    if (group["split"] == "train").nunique() > 1:
+        return "both train and are tested"
+    if group["pid"].nunique() > 1:
+        return "are there under several identities"
+    if set(group["split"]) == {"query", "gallery"} and group["camid"].nunique() > 1:
+        return "are query and gallery at different cameras, so that a query finds itself"
+    return "are there twice in one split" if group["split"].duplicated().any() else None
 
 
 def _lonely(table: pd.DataFrame) -> list[Finding]:
     train = table[table["split"] == "train"]
     people = train.groupby("pid").agg(images=("camid", "size"), cameras=("camid", "nunique"))
-    cameras = table["camid"].value_counts()
-    several = {
-        "training identities have one image": people.index[people["images"] == 1],
-        "training identities are seen by one camera only": people.index[people["cameras"] == 1],
-        "cameras have one image": cameras.index[cameras == 1],
+    of_camera = table.groupby(["dataset", "camid"])["path"].transform("size")
+    several: dict[str, list[int]] = {
+        "training identities have one image": people.index[people["images"] == 1].tolist(),
+        "training identities are seen by one camera only": people.index[people["cameras"] == 1].tolist(),
+        "cameras have one image": table["camid"][of_camera == 1].tolist(),
     }
-    findings = [Finding("warning", f"{len(of)} {what}: {name_some(of)}") for what, of in several.items() if len(of)]
+    findings = [Finding("warning", f"{len(of)} {what}: {name_some(of)}") for what, of in several.items() if of]
     if len(people) == 1:
         findings.append(Finding("error", "one training identity: there is nobody to tell it from"))
     return findings

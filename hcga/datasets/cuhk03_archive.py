@@ -59,6 +59,8 @@ def _read_images(archive: Path, boxes: str, names: list[str]) -> Iterator[tuple[
             pairs = [file[reference] for reference in file[boxes][0]]
             for name in names:
                 pair, person, view, column = (int(part) for part in name.removesuffix(".png").split("_"))
+                if min(pair, person, view, column) < 1:
+                    raise ValueError(f"{name} counts from 0")
                 image = file[pairs[pair - 1][column - 1, person - 1]][()]
                 if image.ndim != 3:
                     raise InputError(f"{archive}: no image {name} of {boxes}; is the protocol for other boxes?")
@@ -72,18 +74,19 @@ def _read_images(archive: Path, boxes: str, names: list[str]) -> Iterator[tuple[
 def _read_protocol(path: Path) -> tuple[list[str], list[int], dict[str, list[int]]]:
     """File names, identities, and places in both, from 1, of each split."""
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         content: dict[str, Any] = loadmat(str(path), appendmat=False)
         names = [str(np.asarray(cell).item()) for cell in content["filelist"].ravel()]
         labels = [int(label) for label in content["labels"].ravel()]
         places = {split: [int(place) for place in content[f"{split}_idx"].ravel()] for split in FOLDERS}
-        last = max(place for listed in places.values() for place in listed)
-        if last > min(len(names), len(labels)):
-            raise ValueError(f"place {last} of {len(names)} names and {len(labels)} labels")
+        listed = [place for split in places.values() for place in split]
+        if min(listed) < 1 or max(listed) > min(len(names), len(labels)):
+            raise ValueError(f"places {min(listed)} to {max(listed)} of {len(names)} names, {len(labels)} labels")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it comes with the code of Zhong et al., CUHK03-NP") from None
-    except (KeyError, ValueError, NotImplementedError) as error:
+    except (KeyError, ValueError, NotImplementedError, MatReadError) as error:
         raise InputError(
             f"{path}: no protocol of CUHK03-NP ({error}); a file saved from a web page may hold the page instead"
         ) from None

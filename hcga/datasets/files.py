@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
 from hcga.datasets.check import Finding, name_some
 from hcga.errors import InputError
-from hcga.images import describe_image
+from hcga.images import describe_image, load_labels
 
 USUAL = "RGB"
 SMALL = 32  # pixels of height below which a person is hard to make out
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Facts(NamedTuple):
@@ -27,25 +29,33 @@ class Facts(NamedTuple):
     width: int
 
 
-def examine_files(files: Sequence[Path]) -> tuple[str, list[Finding]]:
+class FileReport(NamedTuple):
+    """What was found out about files."""
+
+    summary: str  # one line: how many, modes, sizes
+    findings: list[Finding]
+    bad: list[int]  # places of those that cannot be decoded
+
+
+def examine_files(files: Sequence[Path], skip: bool) -> FileReport:
     """Decode all files and tell what they are.
 
     Parameters
     ----------
     files : sequence of Path
+    skip : bool
+        Whether what cannot be decoded will be left out: then it is no error.
 
     Returns
     -------
-    summary : str
-        One line: how many, modes, sizes.
-    findings : list of Finding
-        An error for each file that cannot be decoded; warnings for modes other than RGB (they are converted, see
+    FileReport
+        Findings for each file that cannot be decoded; warnings for modes other than RGB (they are converted, see
         `load_image`) and for small images.
     """
-    with ThreadPoolExecutor() as pool:
-        described = list(tqdm(pool.map(_describe, files), "decoding", len(files), unit="image", disable=None))
+    described = _in_parallel(_describe, files, "decoding")
     facts = [(file, fact) for file, fact in zip(files, described, strict=True) if isinstance(fact, Facts)]
-    findings = [Finding("error", fact) for fact in described if isinstance(fact, str)]
+    bad = {place: fact for place, fact in enumerate(described) if isinstance(fact, str)}
+    findings = [Finding("warning", f"left out: {text}") if skip else Finding("error", text) for text in bad.values()]
     for mode, count in Counter(fact.mode for _, fact in facts).items():
         if mode != USUAL:
             named = name_some([file for file, fact in facts if fact.mode == mode])
@@ -53,7 +63,27 @@ def examine_files(files: Sequence[Path]) -> tuple[str, list[Finding]]:
     small = [file for file, fact in facts if fact.height < SMALL]
     if small:
         findings.append(Finding("warning", f"{len(small)} images are lower than {SMALL} pixels: {name_some(small)}"))
-    return _summarise([fact for _, fact in facts]), findings
+    return FileReport(_summarise([fact for _, fact in facts]), findings, list(bad))
+
+
+def examine_labels(labelled: Sequence[tuple[Path, Path]]) -> list[Finding]:
+    """Read the label images of images, (label image, image) each, where there are any; an error for each bad one."""
+    there = [pair for pair in labelled if pair[0].is_file()]
+    problems = _in_parallel(_read_label, there, "true masks")
+    return [Finding("error", problem) for problem in problems if problem]
+
+
+def _read_label(pair: tuple[Path, Path]) -> str | None:
+    try:
+        load_labels(*pair, SMALL, SMALL)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _in_parallel(examine: Callable[[T], R], things: Sequence[T], what: str) -> list[R]:
+    with ThreadPoolExecutor() as pool:
+        return list(tqdm(pool.map(examine, things), what, len(things), unit="image", disable=None))
 
 
 def _describe(file: Path) -> Facts | str:

@@ -12,9 +12,11 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from hcga.datasets.layouts.listing import ENDINGS
+from hcga.datasets.catalogue import truth_file
+from hcga.datasets.layouts.listing import is_image, visible
+from hcga.datasets.layouts.market1501 import FOLDERS
 from hcga.datasets.readers import read_data_set
-from hcga.datasets.synthetic.occluder import occlude
+from hcga.datasets.synthetic.occluder import SOLID, occlude
 from hcga.errors import InputError
 from hcga.files import fresh
 from hcga.images import load_picture
@@ -23,6 +25,8 @@ from hcga.samples import DISTRACTOR
 ANY_SIDE = ("below", "left", "right")
 COLUMNS = ("image", "kind", "left", "top", "right", "bottom", "covered")
 JPEG_QUALITY = 95
+ATTEMPTS = 100  # drawn things until one covers what it shall
+TOLERANCE = 0.01  # of the cover: things move in steps
 
 
 def occlude_data_set(
@@ -64,35 +68,56 @@ def occlude_data_set(
     Returns
     -------
     DataFrame
-        What `occluders.csv` holds, one row an occluded image: image (path), kind, left, top, right, bottom (pixels of
-        the file; right and bottom exclusive), covered (share of the picture).
+        What `occluders.csv` says of this call, one row an occluded image: image (path), kind, left, top, right, bottom
+        (pixels of the file; right and bottom exclusive), covered (share of the picture). The file has also what one in
+        the source says. Label images of true masks get background where the occluder is.
 
     Raises
     ------
     InputError
-        The target exists or lies in the root, there are no occluders, an image is of a split that is to stay as it is
-        too or cannot be decoded, or see `read_data_set`. Nothing is left at the target.
+        The target exists or lies in the root, there are no occluders or no images to occlude, an image is of a split
+        that is to stay as it is too or cannot be decoded, drawn things do not cover as much from that side, or see
+        `read_data_set`. Nothing is left at the target.
     """
     if target.exists():
         raise InputError(f"{target}: is there already; name a folder to make")
     if root.resolve() in target.resolve().parents:
         raise InputError(f"{target}: lies in the data set {root}, which is not to be changed")
     table = read_data_set(layout, root)
-    chosen = table[table["split"].isin(list(splits))]
-    shared = sorted(set(chosen["path"]) & set(table["path"][~table["split"].isin(list(splits))]))
-    if shared:
-        raise InputError(f"{root / shared[0]}: is of several splits, not all of which are to be occluded; name all")
+    wanted = table["split"].isin(list(splits))
+    if not wanted.any():
+        raise InputError(f"{root}: has no images of split {' or '.join(splits)} to occlude; name one it has")
+    places = _places(layout, table[wanted], set(table["path"][~wanted]), root)
     pictures, sides = _find(occluders, table, root), ANY_SIDE if side == "any" else (side,)
     rows = []
     with fresh(target) as draft:
         shutil.copytree(root, draft, copy_function=shutil.copyfile)
-        for path in tqdm(sorted(chosen["path"]), "occluding", unit="image", disable=None):
+        for path, place in tqdm(sorted(places.items()), "occluding", unit="image", disable=None):
             rng = np.random.default_rng((seed, zlib.crc32(path.encode())))
             if rng.random() < share:
-                rows.append((path, *_occlude_file(draft / path, pictures, rng, cover, sides)))
+                shutil.copyfile(root / path, draft / place)
+                kind, hidden = _occlude_file(draft / place, pictures, rng, cover, sides)
+                rows.append((place, kind, *_box(hidden), round(float(hidden.mean()), 3)))
+                _correct_truth(draft, place, hidden)
         listed = pd.DataFrame(rows, columns=list(COLUMNS))
-        listed.to_csv(draft / "occluders.csv", index=False, lineterminator="\n")
+        before = draft / "occluders.csv"
+        known = pd.concat([pd.read_csv(before), listed]) if before.is_file() else listed
+        known.to_csv(before, index=False, lineterminator="\n")
     return listed
+
+
+def _places(layout: str, chosen: pd.DataFrame, others: set[str], root: Path) -> dict[str, str]:
+    """Where the occluded copy of each image goes: to its own place, unless a split that is to stay has it too.
+
+    The name lists of Occluded-DukeMTMC take a query from the gallery only if it is not among the queries.
+    """
+    places = {}
+    for path, split in zip(chosen["path"], chosen["split"], strict=True):
+        own = f"{FOLDERS[split]}/{Path(path).name}" if layout == "occluded_dukemtmc" else path
+        if path in others and own in others:
+            raise InputError(f"{root / path}: is of several splits, not all of which are to be occluded; name all")
+        places[path] = own if path in others else path
+    return places
 
 
 def _find(occluders: Path | str, table: pd.DataFrame, root: Path) -> list[Path]:
@@ -105,7 +130,7 @@ def _find(occluders: Path | str, table: pd.DataFrame, root: Path) -> list[Path]:
             raise InputError(f"{root}: has no distractors (identity 0); take other occluders")
         return found
     folder = Path(occluders)
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    found = sorted(path for path in folder.rglob("*") if is_image(path))
     if not found:
         raise InputError(f"{folder}: holds no image to take occluders from")
     return found
@@ -113,21 +138,53 @@ def _find(occluders: Path | str, table: pd.DataFrame, root: Path) -> list[Path]:
 
 def _occlude_file(
     file: Path, pictures: list[Path], rng: np.random.Generator, cover: tuple[float, float], sides: tuple[str, ...]
-) -> tuple[str, int, int, int, int, float]:
-    """Put one occluder into one file; return its kind, box and share."""
+) -> tuple[str, np.ndarray]:
+    """Put one occluder into one file; return its kind, and where it is, (H, W) bool."""
     pixels = np.asarray(load_picture(file))
     side = sides[int(rng.integers(len(sides)))]
     if pictures:
         kind, alpha, colours = _paste(pictures[int(rng.integers(len(pictures)))], rng, pixels.shape[:2], cover, side)
     else:
-        drawn = occlude(rng, np.ones(pixels.shape[:2], bool), *cover, side)
-        kind, alpha, colours = drawn.kind, drawn.alpha, 255 * drawn.rgb
+        kind, alpha, colours = _draw(rng, pixels.shape[:2], cover, side)
     mixed = pixels * (1 - alpha[..., None]) + colours
     Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8)).save(file, quality=JPEG_QUALITY)  # ignored by PNG
-    solid = alpha > 0.5
-    down, across = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-    box = (int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1) if len(down) else (0, 0, 0, 0)
-    return kind, *box, round(float(solid.mean()), 3)
+    return kind, alpha > SOLID
+
+
+def _draw(
+    rng: np.random.Generator, size: tuple[int, int], cover: tuple[float, float], side: str
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """A drawn thing that covers what it shall: its name, opacity (H, W), colours (H, W, 3); see `_paste`."""
+    for _ in range(ATTEMPTS):
+        drawn = occlude(rng, np.ones(size, bool), *cover, side)
+        if cover[0] - TOLERANCE <= drawn.covered <= cover[1] + TOLERANCE:
+            return drawn.kind, drawn.alpha, 255 * drawn.rgb
+    raise InputError(
+        f"--cover {cover[0]} {cover[1]}: of {ATTEMPTS} drawn things none covers that much from {side}; take another "
+        "range, or images as --occluders"
+    )
+
+
+def _box(hidden: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what is hidden; right and bottom exclusive."""
+    down, across = np.flatnonzero(hidden.any(1)), np.flatnonzero(hidden.any(0))
+    return (int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1) if len(down) else (0, 0, 0, 0)
+
+
+def _correct_truth(root: Path, path: str, hidden: np.ndarray) -> None:
+    """Make background of what is hidden in the label images of one image; any folder may hold such."""
+    for folder in visible(root):
+        file = truth_file(root, folder.name, path)
+        if file.is_file():
+            with Image.open(file) as image:
+                labels, palette = np.array(image), image.getpalette()
+            if labels.shape != hidden.shape:
+                raise InputError(f"{file}: {labels.shape}, but its image is {hidden.shape} (height, width); mend it")
+            labels[hidden] = 0
+            corrected = Image.fromarray(labels)
+            if palette:
+                corrected.putpalette(palette)
+            corrected.save(file)
 
 
 def _paste(

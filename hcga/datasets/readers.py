@@ -125,5 +125,6 @@ def read_data_set(layout: str, root: Path) -> pd.DataFrame:
         The root is no folder, or see the reader.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; set the root of the data set to where it is")
+        remedy = "draw it with `dvc repro synthesise`, or " if layout == "synthetic" else ""
+        raise InputError(f"{root}: no such folder; {remedy}set the root of the data set to where it is")
     return LAYOUTS[layout].read(root)

@@ -34,7 +34,7 @@ def test_only_the_wanted_splits_are_listed(mine: Path) -> None:
     folder = mine / "new" / "query" / "3"
     folder.mkdir(parents=True)
     (folder / "1_a.jpg").touch()
-    with pytest.raises(InputError, match="the layout folder has no split train; take it out of splits"):
+    with pytest.raises(InputError, match="the layout folder has no split train there; look for it, or change splits"):
         catalogue("folder", mine / "new", SPLITS, None)
 
 
@@ -48,4 +48,5 @@ def test_what_was_written_is_read(mine: Path, tmp_path: Path) -> None:
 
 
 def test_where_truth_lies(tmp_path: Path) -> None:
-    assert truth_file(tmp_path, "parts", "query/0001_c1.jpg.jpg") == tmp_path / "parts/query/0001_c1.png"
+    for name, label in (("0001_c1.jpg.jpg", "0001_c1.png"), ("1_a.v1.jpg", "1_a.v1.png"), ("1_a.v2.jpg", "1_a.v2.png")):
+        assert truth_file(tmp_path, "parts", f"query/{name}") == tmp_path / "parts/query" / label

@@ -85,7 +85,9 @@ def test_what_does_not_fit_is_named_and_nothing_is_left(files: tuple[Path, Path]
     with pytest.raises(InputError, match=r"no image 1_001_1_05\.png of detected"):
         extract_cuhk03(archive, protocol, "detected", root)
     write_protocol(protocol, NAMES[:5])
-    with pytest.raises(InputError, match=r"protocol\.mat: no protocol of CUHK03-NP \(place 7 of 5 names"):
+    with pytest.raises(
+        InputError, match=r"protocol\.mat: no protocol of CUHK03-NP \(places 1 to 7 of 5 names, 7 labels\)"
+    ):
         extract_cuhk03(archive, protocol, "detected", root)
     (tmp_path / "page.mat").write_text("<!DOCTYPE html>" * 99)
     with pytest.raises(InputError, match="a file saved from a web page may hold the page instead"):

@@ -64,7 +64,7 @@ def test_an_example_is_read_as_it_was_drawn(examples: dict[str, Path], layout: s
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_nothing_is_wrong_with_an_example(examples: dict[str, Path], layout: str) -> None:
-    assert examine_table(catalogue(layout, examples[layout], list(EXPECTED[layout]), None)) == []
+    assert examine_table(catalogue(layout, examples[layout], list(EXPECTED[layout]), None).assign(dataset="main")) == []
 
 
 @pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout != "folder"])
@@ -85,7 +85,7 @@ def test_who_is_on_an_image_is_who_was_drawn(examples: dict[str, Path], layout: 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_missing_root_is_named(tmp_path: Path, layout: str) -> None:
-    with pytest.raises(InputError, match="nowhere: no such folder; set the root of the data set"):
+    with pytest.raises(InputError, match=r"nowhere: no such folder; .*set the root of the data set"):
         read_data_set(layout, tmp_path / "nowhere")
 
 
@@ -213,11 +213,18 @@ def test_identities_of_p_dukemtmc_are_other_people_in_training_and_test(tmp_path
     ("change", "message"),
     [
         ({"camid": None}, "column 'camid' is missing; it has path, split, pid"),
-        ({"pid": "seven"}, "row 1: pid is 'seven', not a whole number"),
-        ({"camid": 1.5}, r"row 1: camid is '1\.5', not a whole number"),
+        ({"pid": "seven"}, "row 1: pid 'seven' is not a whole number from -1 to 1000000000"),
+        ({"pid": -2}, "row 1: pid '-2' is not"),
+        ({"pid": "9" * 20}, "row 1: pid '9{20}' is not"),
+        ({"pid": float("nan")}, "row 1: pid 'nan' is not"),
+        ({"camid": 1.5}, r"row 1: camid '1\.5' is not a whole number"),
+        ({"camid": -1}, "row 1: camid '-1' is not"),
+        ({"split": "Train"}, "row 1: split 'Train' is not one of train, query, gallery"),
+        ({"split": ""}, "row 1: split 'nan' is not one of"),
+        ({"path": ""}, "row 1: path 'nan' must lead from"),
         ({"path": "/etc/passwd"}, "row 1: path '/etc/passwd' must lead from the table's folder to a file below it"),
         ({"path": "../a.jpg"}, r"row 1: path '\.\./a\.jpg' must lead from"),
-        ({"path": "b.jpg"}, "row 1: no file .*b.jpg"),
+        ({"path": "b.jpg"}, r"row 1: path 'b\.jpg' is no file below .*; write / between folders"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -237,15 +244,48 @@ def test_a_table_may_leave_out_sequence_and_frame(tmp_path: Path) -> None:
     assert rows(read_data_set("table", root)) == {("gallery", -1, 2, 0, 0, "a b.jpg")}
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,split,pid,camid\n", "has no rows; write one an image"),
+        ("path;split;pid;camid\na.jpg;train;1;1\n", r"column 'path' is missing; it has path;split;pid;camid \(commas"),
+        ("path,split,pid,camid\na.jpg,train,1,1\na.jpg,train,1,1\n", r"row 2: path 'a\.jpg' stands in a row above"),
+        ("\xff\xfe", r"cannot be read as a table \(.*\); write CSV with commas, in UTF-8"),
+    ],
+)
+def test_a_table_of_another_kind_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    root = files(tmp_path, "a.jpg")
+    (root / "samples.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=rf"samples\.csv: {message}"):
+        read_data_set("table", root)
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufeffpath,split,pid,camid\na.jpg,train,1.0,1\n", "path,split,pid,camid\na.jpg,train,1,1,\n"]
+)
+def test_what_programs_write_into_tables_is_read(tmp_path: Path, text: str) -> None:
+    """A byte order mark, whole numbers with a point, a comma at the end of each row."""
+    root = files(tmp_path, "a.jpg")
+    (root / "samples.csv").write_text(text, encoding="utf-8")
+    assert rows(read_data_set("table", root)) == {("train", 1, 1, 0, 0, "a.jpg")}
+
+
 def test_a_table_may_be_parquet(tmp_path: Path) -> None:
     entry = {"path": "a.jpg", "split": "query", "pid": 7, "camid": 2, "frame": 5}
     root = files(tmp_path, "a.jpg")
-    table = pd.DataFrame([entry | {"pid": 8}, entry, entry]).iloc[1:]  # its rows are called 1 and 2
+    table = pd.DataFrame([entry | {"pid": 8}, entry, entry | {"split": "gallery"}]).iloc[1:]  # rows called 1 and 2
     table.to_parquet(root / "samples.parquet")
-    assert rows(read_data_set("table", root)) == {("query", 7, 2, 0, 5, "a.jpg")}
+    assert rows(read_data_set("table", root)) == {
+        ("query", 7, 2, 0, 5, "a.jpg"),
+        ("gallery", 7, 2, 0, 5, "a.jpg"),
+    }
     table.assign(camid=["2", "two"]).to_parquet(root / "samples.parquet")
-    with pytest.raises(InputError, match=r"samples\.parquet: row 2: camid is 'two', not a whole number"):
+    with pytest.raises(InputError, match=r"samples\.parquet: row 2: camid 'two' is not a whole number"):
         read_data_set("table", root)
+    (root / "samples.csv").touch()
+    with pytest.raises(InputError, match=r"both samples\.csv and samples\.parquet; the layout table needs one"):
+        read_data_set("table", root)
+    (root / "samples.csv").unlink()
     (root / "samples.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"samples\.parquet: cannot be read as a table"):
         read_data_set("table", root)
@@ -261,3 +301,80 @@ def test_folders_of_identities_say_who_and_file_names_which_camera(tmp_path: Pat
     files(tmp_path, "train/anna/3_b.jpg")
     with pytest.raises(InputError, match="anna: name outside the layout folder, such as train/0012/; rename"):
         read_data_set("folder", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "stray", ["1_loose.jpg", "train/1_loose.jpg", "Train/3/1_a.jpg", "val/3/1_a.jpg", "test/-1/1_a.png"]
+)
+def test_images_that_would_not_be_read_are_named(tmp_path: Path, stray: str) -> None:
+    root = files(tmp_path, "train/12/3_b.jpg", stray)
+    first = stray if stray.endswith("loose.jpg") else stray.split("/")[0]
+    with pytest.raises(InputError, match=rf"{first}: (would not be read|lies beside the folders)"):
+        read_data_set("folder", root)
+
+
+def test_what_else_may_lie_beside_the_images(tmp_path: Path) -> None:
+    """True masks, notes, and what operating systems, editors and network drives leave behind."""
+    others = ["truth/train/12/3_b.png", "readme.txt", "train/12/THUMBS.DB", "train/12/.x", "train/.DS_Store"]
+    others += ["train/@eaDir/x.jpg", "train/.ipynb_checkpoints/3_b.jpg", "train/12/@eaDir/3_b.jpg", ".git/1_a.jpg"]
+    assert rows(read_data_set("folder", files(tmp_path, "train/12/3_b.jpg", *others))) == {
+        ("train", 12, 3, 0, 0, "train/12/3_b.jpg")
+    }
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [
+        ("occluded_reid:half", ["{0}_body_images/001/001_01.tif", "{0}_body_images/002/001_02.tif"]),
+        ("p_dukemtmc", ["train/{0}_body_images/0001/0002_c1.jpg", "train/{0}_body_images/0003/0002_c2.jpg"]),
+        ("p_dukemtmc", ["train/{0}_body_images/0001/0001_c1.jpg", "train/{0}_body_images/0001/0002_c2.jpg"]),
+    ],
+)
+def test_folders_and_file_names_must_not_contradict(tmp_path: Path, layout: str, names: list[str]) -> None:
+    given = [name.format(kind) for kind in ("occluded", "whole") for name in names]
+    tests = [f"test/{kind}_body_images/0001/0001_c1.jpg" for kind in ("occluded", "whole")]
+    root = files(tmp_path, *given, *(tests if layout == "p_dukemtmc" else []))
+    with pytest.raises(
+        InputError, match=r"occluded_body_images: folder \d+ is identity \d, but folder \d+ is identity \d"
+    ):
+        read_data_set(layout, root)
+
+
+def test_names_and_lists_of_msmt17_must_not_contradict(tmp_path: Path) -> None:
+    root = msmt17(tmp_path, "train", "test")
+    with (root / "list_train.txt").open("a") as file:
+        file.write("0001/0001_001_02_0303noon_0008_0_ex.jpg 0\n")
+    with pytest.raises(InputError, match=r"list_train\.txt: name 0000 is identity 0, but name 0001 is identity 0"):
+        read_data_set("msmt17:with_val", root)
+
+
+def test_both_versions_of_msmt17_at_once_are_refused(tmp_path: Path) -> None:
+    root = msmt17(tmp_path, "train", "test")
+    (root / "mask_train_v2").mkdir()
+    with pytest.raises(InputError, match="both train and mask_train_v2; MSMT17 has its train images in one"):
+        read_data_set("msmt17:with_val", root)
+
+
+def test_lists_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    root = msmt17(tmp_path, "train", "test")
+    expected = read_data_set("msmt17:with_val", root)
+    for file in root.glob("*.txt"):
+        file.write_text("\ufeff" + file.read_text(), encoding="utf-8")
+    pd.testing.assert_frame_equal(read_data_set("msmt17:with_val", root), expected)
+
+
+def test_the_halves_of_occluded_reid_are_those_they_always_were(tmp_path: Path) -> None:
+    """Figures of protocol half compare only if everybody has the same halves."""
+    kinds = ("occluded", "whole")
+    root = files(
+        tmp_path, *(f"{kind}_body_images/{pid:03d}/{pid:03d}_01.tif" for kind in kinds for pid in range(1, 201))
+    )
+    table = read_data_set("occluded_reid:half", root)
+    training = sorted(set(table["pid"][table["split"] == "train"]))
+    assert len(training) == 100
+    assert training[:12] == [1, 3, 5, 9, 13, 14, 15, 16, 17, 18, 19, 22]
+
+
+def test_a_number_too_large_to_be_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a number beyond 1,000,000,000 in its name; rename it"):
+        read_data_set("folder", files(tmp_path, f"train/{10**10}/1_a.jpg"))

@@ -15,7 +15,7 @@ from hcga.datasets.layouts.listing import read_folders
 from hcga.datasets.layouts.market1501 import FOLDERS
 
 EXAMPLE = "0003_c1_21.png"
-NAME = re.compile(r"(?P<pid>\d+)_c(?P<camid>\d+)_(?P<frame>\d+)\.(png|jpg)")
+NAME = re.compile(r"(?P<pid>\d+)_c(?P<camid>\d+)_(?P<frame>\d+)\.(png|jpg)", re.IGNORECASE)
 
 
 def read_cuhk03(root: Path) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from hcga.datasets.layouts.listing import parse, read_folders, read_lines, requi
 from hcga.datasets.layouts.market1501 import FOLDERS
 
 EXAMPLE = "0005_c2_f0046985.jpg"
-NAME = re.compile(r"(?P<pid>\d+)_c(?P<camid>\d+)_f(?P<frame>\d+)\.jpg")
+NAME = re.compile(r"(?P<pid>\d+)_c(?P<camid>\d+)_f(?P<frame>\d+)\.jpg", re.IGNORECASE)
 LISTS = {split: f"{split}.list" for split in FOLDERS}
 
 

@@ -7,12 +7,14 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from hcga.datasets.layouts.listing import image_files, parse, row, subfolders
+from hcga.datasets.layouts.listing import LARGEST, image_files, is_image, parse, row, subfolders, visible
 from hcga.errors import InputError
 from hcga.samples import SPLITS
 
 REQUIRED, OPTIONAL = ("path", "split", "pid", "camid"), ("sequence", "frame")
 TABLES = ("samples.csv", "samples.parquet")
+LIMITS = {"pid": (-1, LARGEST), "camid": (0, LARGEST), "sequence": (0, LARGEST), "frame": (0, LARGEST)}
+IDENTITY = re.compile(r"(?P<pid>-1|\d+)")
 NAME = re.compile(r"(?P<camid>\d+)_.+")
 
 
@@ -26,56 +28,80 @@ def read_table(root: Path) -> pd.DataFrame:
         sequence and frame (else 0). A pid of -1 is junk, 0 a distractor.
 
     Returns, Raises
-        As `read_market1501`; also if a column is missing, a number is none, or a path is absolute, leaves the root or
-        leads to no file.
+        As `read_market1501`; also if a column is missing or a value is not what it should be: a path that is absolute,
+        leaves the root, leads to no file or stands twice in a split, an unknown split, a number out of `LIMITS`.
     """
-    file = next((root / name for name in TABLES if (root / name).is_file()), None)
-    if file is None:
-        raise InputError(f"{root}: neither {' nor '.join(TABLES)}; the layout table needs one")
+    files = [root / name for name in TABLES if (root / name).is_file()]
+    if len(files) != 1:
+        named = f"both {' and '.join(TABLES)}" if files else f"neither {' nor '.join(TABLES)}"
+        raise InputError(f"{root}: {named}; the layout table needs one")
+    (file,) = files
     table = _load(file)
-    missing = [column for column in REQUIRED if column not in table]
-    if missing:
-        raise InputError(f"{file}: column {missing[0]!r} is missing; it has {', '.join(map(str, table.columns))}")
     table = table.assign(**{column: 0 for column in OPTIONAL if column not in table})
-    for column in ("pid", "camid", *OPTIONAL):
+    for column, (lowest, highest) in LIMITS.items():
         numbers = pd.to_numeric(table[column], errors="coerce")
-        odd = table.index[numbers.isna() | (numbers % 1 != 0)]
-        if len(odd):
-            raise InputError(
-                f"{file}: row {odd[0] + 1}: {column} is {str(table.loc[odd[0], column])!r}, not a whole number"
-            )
+        wrong = numbers.isna() | (numbers % 1 != 0) | (numbers < lowest) | (numbers > highest)
+        _refuse(file, table, column, wrong, f"is not a whole number from {lowest} to {highest}")
         table[column] = numbers.astype("int64")
-    for number, path in enumerate(table["path"].astype(str), 1):
-        _check_path(file, number, path, root)
-    return table[["split", "pid", "camid", *OPTIONAL, "path"]].astype({"path": str})
+    _refuse(file, table, "split", ~table["split"].isin(SPLITS), f"is not one of {', '.join(SPLITS)}")
+    _refuse(
+        file, table, "path", ~table["path"].map(_leads_below), "must lead from the table's folder to a file below it"
+    )
+    there = table["path"].map(lambda path: (root / path).is_file())
+    _refuse(file, table, "path", ~there, f"is no file below {root}; write / between folders")
+    _refuse(
+        file,
+        table,
+        "path",
+        table.duplicated(["split", "path"]),
+        "stands in a row above in the same split; take one out",
+    )
+    return table[["split", "pid", "camid", *OPTIONAL, "path"]]
 
 
 def _load(file: Path) -> pd.DataFrame:
+    """The table, rows numbered from 0, with the required columns and at least one row."""
     try:
-        table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+        table = pd.read_csv(file, index_col=False) if file.suffix == ".csv" else pd.read_parquet(file)
     except (ValueError, OSError, ImportError) as error:
-        raise InputError(f"{file}: cannot be read as a table ({error})") from None
-    return table.reset_index(drop=True)  # rows are named by their place, whatever a Parquet file calls them
+        raise InputError(f"{file}: cannot be read as a table ({error}); write CSV with commas, in UTF-8") from None
+    missing = [column for column in REQUIRED if column not in table]
+    if missing:
+        raise InputError(
+            f"{file}: column {missing[0]!r} is missing; it has {', '.join(map(str, table.columns))} (commas separate "
+            "columns)"
+        )
+    if table.empty:
+        raise InputError(f"{file}: has no rows; write one an image")
+    return table.reset_index(drop=True)  # whatever a Parquet file calls its rows
 
 
-def _check_path(file: Path, number: int, path: str, root: Path) -> None:
-    parts = PurePosixPath(path).parts
-    if PurePosixPath(path).is_absolute() or ".." in parts:
-        raise InputError(f"{file}: row {number}: path {path!r} must lead from the table's folder to a file below it")
-    if not (root / path).is_file():
-        raise InputError(f"{file}: row {number}: no file {root / path}")
+def _refuse(file: Path, table: pd.DataFrame, column: str, wrong: pd.Series[bool], problem: str) -> None:
+    """Name the first row in which a column is wrong; the row below the header is row 1."""
+    rows = table.index[wrong]
+    if len(rows):
+        value = str(table.loc[rows[0], column])
+        raise InputError(f"{file}: row {rows[0] + 1}: {column} {value!r} {problem}")
+
+
+def _leads_below(path: object) -> bool:
+    return isinstance(path, str) and not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
 
 
 def read_folder(root: Path) -> pd.DataFrame:
     """List `split/pid/camid_anything.jpg`: folders train, query and gallery with a folder an identity.
 
     See `read_market1501`. Folders of identities are named by numbers; -1 is junk, 0 a distractor. A split may be
-    missing. Images of a camera are taken to follow each other in the order of their names.
+    missing. Images of a camera are taken to follow each other in the order of their names. Images that would not be
+    read, in the root, in a split or in a folder that looks like a split, are refused.
     """
+    for path in visible(root):
+        if is_image(path) or (path.is_dir() and path.name not in SPLITS and _looks_like_a_split(path)):
+            raise InputError(f"{path}: would not be read; the layout folder has {', '.join(SPLITS)}: rename or move it")
     rows = []
     for split in (name for name in SPLITS if (root / name).is_dir()):
         for folder in subfolders(root / split, "folder"):
-            pid = parse(folder, re.compile(r"(?P<pid>-1|\d+)"), "folder", "train/0012/")
+            pid = parse(folder, IDENTITY, "folder", "train/0012/")
             files = image_files(folder, "folder", "3_0815.jpg")
             rows += [
                 row(split, path, root, {**parse(path, NAME, "folder", "3_0815.jpg"), **pid, "frame": number})
@@ -84,3 +110,9 @@ def read_folder(root: Path) -> pd.DataFrame:
     if not rows:
         raise InputError(f"{root}: no folders {', '.join(SPLITS)}; the layout is split/identity/camera_name.jpg")
     return pd.DataFrame(rows)
+
+
+def _looks_like_a_split(folder: Path) -> bool:
+    """Tell whether a folder has identities with images in it, as no folder of true masks has."""
+    people = (path for path in visible(folder) if path.is_dir() and IDENTITY.fullmatch(path.name))
+    return any(is_image(path) for person in people for path in visible(person))

@@ -9,7 +9,9 @@ from pathlib import Path
 from hcga.errors import InputError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
-BYSTANDERS = {"Thumbs.db", "desktop.ini"}  # Windows leaves them in archives, macOS names that begin with a dot
+BYSTANDERS = {"thumbs.db", "desktop.ini"}  # Windows leaves them in archives
+HIDDEN = (".", "@")  # names of what macOS, editors and network drives leave behind begin so
+LARGEST = 10**9  # of identities, cameras, sequences and frames
 
 Row = dict[str, object]
 
@@ -36,21 +38,37 @@ def image_files(folder: Path, layout: str, example: str) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; the layout {layout} has it, with files such as {example}")
-    files = sorted(path for path in folder.iterdir() if path.name not in BYSTANDERS and not path.name.startswith("."))
+    files = visible(folder)
     for path in files:
-        if path.is_dir() or path.suffix.lower() not in ENDINGS:
+        if path.is_dir() or not is_image(path):
             raise InputError(f"{path}: no image file; {layout} has files such as {example} here: move or remove it")
     if not files:
         raise InputError(f"{folder}: empty; {layout} has files such as {example} here")
     return files
 
 
+def visible(folder: Path) -> list[Path]:
+    """List what is in a folder, sorted by name, but for what an operating system left there."""
+    return sorted(
+        path for path in folder.iterdir() if path.name.lower() not in BYSTANDERS and not path.name.startswith(HIDDEN)
+    )
+
+
+def is_image(path: Path) -> bool:
+    """Tell by its ending whether a file is an image."""
+    return path.suffix.lower() in ENDINGS
+
+
 def subfolders(folder: Path, layout: str) -> list[Path]:
-    """List the folders below a folder, sorted by name; `InputError` if there are none."""
-    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if not found:
+    """List the folders below a folder, sorted by name; `InputError` if there are none, or an image is among them."""
+    found = visible(folder) if folder.is_dir() else []
+    for path in found:
+        if is_image(path):
+            raise InputError(f"{path}: lies beside the folders; the layout {layout} has one an identity: move it there")
+    folders = [path for path in found if path.is_dir()]
+    if not folders:
         raise InputError(f"{folder}: no folders; the layout {layout} has one an identity here")
-    return found
+    return folders
 
 
 def parse(path: Path, pattern: re.Pattern[str], layout: str, example: str) -> dict[str, int]:
@@ -76,7 +94,10 @@ def parse(path: Path, pattern: re.Pattern[str], layout: str, example: str) -> di
     match = pattern.fullmatch(path.name)
     if not match:
         raise InputError(f"{path}: name outside the layout {layout}, such as {example}; rename or remove it")
-    return {key: int(value) for key, value in match.groupdict().items()}
+    numbers = {key: int(value) for key, value in match.groupdict().items()}
+    if max(numbers.values(), default=0) > LARGEST:
+        raise InputError(f"{path}: a number beyond {LARGEST:,} in its name; rename it")
+    return numbers
 
 
 def row(split: str, path: Path, root: Path, fields: Mapping[str, int]) -> Row:
@@ -102,10 +123,37 @@ def read_folders(
     ]
 
 
+def require_one_identity_a_name(names: Iterable[tuple[str, int]], where: Path, what: str) -> None:
+    """Refuse two sources of who is on an image that contradict each other.
+
+    Parameters
+    ----------
+    names : iterable of (str, int)
+        What one source calls the person, and the identity by the other, image by image.
+    where : Path
+        For the message.
+    what : str
+        Of the names, for the message: 'folder'.
+
+    Raises
+    ------
+    InputError
+        A name has several identities, or an identity several names.
+    """
+    pairs = sorted(set(names))
+    for place in (0, 1):
+        known: dict[str | int, tuple[str, int]] = {}
+        for pair in pairs:
+            first = known.setdefault(pair[place], pair)
+            if first != pair:
+                one, other = (f"{what} {name} is identity {pid}" for name, pid in (first, pair))
+                raise InputError(f"{where}: {one}, but {other}; one of them is in the wrong place: move it")
+
+
 def read_lines(path: Path, what: str) -> list[str]:
     """Lines of a published list, without blanks at their ends; empty ones are left out."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {what}") from None
     except UnicodeDecodeError as error:

@@ -17,7 +17,7 @@ from hcga.datasets.layouts.listing import read_folders
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 EXAMPLE = "0002_c1s1_000451_03.jpg"
 NAME = re.compile(
-    r"(?P<pid>-1|\d+)_c(?P<camid>\d+)s(?P<sequence>\d+)_(?P<frame>\d+)_(?P<box>\d+)\.jpg(\.jpg)?"
+    r"(?P<pid>-1|\d+)_c(?P<camid>\d+)s(?P<sequence>\d+)_(?P<frame>\d+)_(?P<box>\d+)\.jpg(\.jpg)?", re.IGNORECASE
 )  # some of Market-1501's distractors end in .jpg.jpg
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from hcga.datasets.layouts.listing import Row, parse, read_lines, require_files, row
+from hcga.datasets.layouts.listing import Row, parse, read_lines, require_files, require_one_identity_a_name, row
 from hcga.errors import InputError
 
 EXAMPLE = "0000_013_04_0303morning_0020_2.jpg"
-NAME = re.compile(r"\d+_(?P<sequence>\d+)_(?P<camid>\d+)_.+\.(jpg|jpeg)")
+NAME = re.compile(r"\d+_(?P<sequence>\d+)_(?P<camid>\d+)_.+\.(jpg|jpeg)", re.IGNORECASE)
 FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}  # version 1; 2, with faces blurred
 TEST_OFFSET = 10_000  # training and test identities are numbered alike, but they are different people
 
@@ -45,15 +45,19 @@ def read_msmt17(root: Path, protocol: str) -> pd.DataFrame:
 
 def _read_list(root: Path, name: str, split: str, part: str, offset: int) -> list[Row]:
     file = root / f"list_{name}.txt"
-    folder = next((root / known for known in FOLDERS[part] if (root / known).is_dir()), None)
-    if folder is None:
-        raise InputError(f"{root}: neither {' nor '.join(FOLDERS[part])}; MSMT17 has its {part} images there")
+    folders = [root / known for known in FOLDERS[part] if (root / known).is_dir()]
+    if len(folders) != 1:
+        named = f"both {' and '.join(FOLDERS[part])}" if folders else f"neither {' nor '.join(FOLDERS[part])}"
+        raise InputError(f"{root}: {named}; MSMT17 has its {part} images in one, by its version: leave one there")
     lines = [line.rsplit(" ", 1) for line in read_lines(file, "MSMT17 comes with it; take it from the archive")]
     if not all(len(line) == 2 and line[1].isdigit() for line in lines):
         bad = next(number for number, line in enumerate(lines, 1) if len(line) != 2 or not line[1].isdigit())
         raise InputError(f"{file}: line {bad} is not a path, a space and an identity, such as `0000/{EXAMPLE} 0`")
-    paths = [folder / path for path, _ in lines]
+    paths = [folders[0] / path for path, _ in lines]
     require_files(paths, file)
+    require_one_identity_a_name(
+        ((path.name.split("_")[0], int(pid)) for path, (_, pid) in zip(paths, lines, strict=True)), file, "name"
+    )
     return [
         row(split, path, root, {**parse(path, NAME, "msmt17", EXAMPLE), "pid": int(pid) + offset})
         for path, (_, pid) in zip(paths, lines, strict=True)

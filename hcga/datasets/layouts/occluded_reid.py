@@ -6,18 +6,19 @@ does, the occluded images are taken as camera 1 and the whole ones as camera 2.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from hcga.datasets.layouts.listing import Row, image_files, parse, row, subfolders
+from hcga.datasets.layouts.listing import Row, image_files, parse, require_one_identity_a_name, row, subfolders
 
 CAMERAS = {"occluded_body_images": 1, "whole_body_images": 2}
 EXAMPLE = "001/001_01.tif"
+FOLDER = re.compile(r"\d+")
 NAME = re.compile(r"(?P<pid>\d+)_(?P<frame>\d+)\..+")
-HALF_SEED = 0  # decides the identities of protocol half; no list of them was published
+P_DUKEMTMC = re.compile(r"(?P<pid>\d+)_.+")
 TEST_OFFSET = 10_000  # P-DukeMTMC-reid numbers training and test identities alike, but they are different people
 
 
@@ -38,10 +39,14 @@ def read_occluded_reid(root: Path, protocol: str) -> pd.DataFrame:
     table = pd.DataFrame(_read_both(root, "occluded_reid", NAME))
     table["split"] = table["camid"].map({1: "query", 2: "gallery"})
     if protocol == "half":
-        pids = np.unique(table["pid"])
-        training = np.random.default_rng(HALF_SEED).choice(pids, len(pids) // 2, replace=False)
-        table.loc[table["pid"].isin(training), "split"] = "train"
+        drawn = sorted(table["pid"].unique(), key=_lot)
+        table.loc[table["pid"].isin(drawn[: len(drawn) // 2]), "split"] = "train"
     return table
+
+
+def _lot(pid: int) -> bytes:
+    """What an identity draws; no list of the halves was published, and this one holds whatever the version of numpy."""
+    return hashlib.blake2b(str(pid).encode()).digest()
 
 
 def read_p_dukemtmc(root: Path) -> pd.DataFrame:
@@ -50,21 +55,24 @@ def read_p_dukemtmc(root: Path) -> pd.DataFrame:
     The occluded test images are queries, the whole ones the gallery. See `read_market1501`; test identities are
     numbered from 10,000 on.
     """
-    train = pd.DataFrame(_read_both(root / "train", "p_dukemtmc", None)).assign(split="train")
-    test = pd.DataFrame(_read_both(root / "test", "p_dukemtmc", None))
+    train = pd.DataFrame(_read_both(root / "train", "p_dukemtmc", P_DUKEMTMC)).assign(split="train")
+    test = pd.DataFrame(_read_both(root / "test", "p_dukemtmc", P_DUKEMTMC))
     test = test.assign(split=test["camid"].map({1: "query", 2: "gallery"}), pid=test["pid"] + TEST_OFFSET)
     joined = pd.concat([train.assign(folder="train"), test.assign(folder="test")], ignore_index=True)
     joined["path"] = joined["folder"] + "/" + joined["path"]
     return joined.drop(columns="folder")
 
 
-def _read_both(root: Path, layout: str, pattern: re.Pattern[str] | None) -> list[Row]:
-    """Rows of both kinds of images; without a pattern the folder says the identity and the order the frame."""
+def _read_both(root: Path, layout: str, pattern: re.Pattern[str]) -> list[Row]:
+    """Rows of both kinds of images. File names say who is on an image, and folders must agree."""
     rows = []
     for kind, camid in CAMERAS.items():
+        people = []
         for folder in subfolders(root / kind, layout):
+            parse(folder, FOLDER, layout, EXAMPLE)
             for number, path in enumerate(image_files(folder, layout, EXAMPLE), 1):
-                pid = parse(folder, re.compile(r"(?P<pid>\d+)"), layout, EXAMPLE)
-                fields = parse(path, pattern, layout, EXAMPLE) if pattern else {"frame": number}
-                rows.append(row("test", path, root, {**fields, **pid, "camid": camid}))
+                fields = {"frame": number, "camid": camid, **parse(path, pattern, layout, EXAMPLE)}
+                rows.append(row("test", path, root, fields))
+                people.append((folder.name, fields["pid"]))
+        require_one_identity_a_name(people, root / kind, "folder")
     return rows
