@@ -13,9 +13,9 @@ import zarr
 from hcga.errors import InputError
 from hcga.masks import agreement, confusion, intersection_over_union
 from hcga.params import Evaluate
-from hcga.retrieval.ranking import Ranking, Top, rank, top
-from hcga.retrieval.reranking import rerank
-from hcga.retrieval.similarity import Embeddings, similarity
+from hcga.retrieval.ranking import Ranking, Top, rank
+from hcga.retrieval.reranking import Distances, rerank
+from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import visibility_figures, visible_parts
 from hcga.stores import array
 
@@ -65,18 +65,19 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     queries, others = everyone.take(query), everyone.take(gallery)
     pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
     who = (pids[query], pids[gallery], camids[query], camids[gallery])
-    similarities = similarity(queries, others, params.features, params.similarity)
     try:
-        ranking = rank(similarities, *who, MAX_RANK)
+        ranking = rank(Similarities(queries, others, params.features, params.similarity), *who, MAX_RANK, LISTED)
     except ValueError as error:
         raise InputError(f"the queries cannot be ranked: {error}") from None
     figures = _retrieval_figures(ranking)
     if params.rerank:
-        reranked = rank(-_reranked_distances(similarities, queries, others, params), *who, MAX_RANK)
+        reranked = rank(
+            -_reranked_distances(everyone.take(np.append(query, gallery)), len(query), params), *who, MAX_RANK
+        )
         figures |= {f"reranked_{name}": value for name, value in _retrieval_figures(reranked).items()}
     figures |= {"queries": len(query), "invalid_queries": ranking.invalid_queries}
     cmc = pd.DataFrame({"rank": np.arange(1, len(ranking.cmc) + 1), "cmc": (100 * ranking.cmc).round(4)})
-    listed = _list_rankings(similarities, top(similarities, *who, LISTED), samples["path"].to_numpy(), query, gallery)
+    listed = _list_rankings(ranking.top, samples["path"].to_numpy(), query, gallery)
     return Retrieval(figures, cmc, listed)
 
 
@@ -88,16 +89,9 @@ def read_embeddings(store: zarr.Group, rule: str) -> Embeddings:
     return Embeddings(image, foreground, parts, visible_parts(likely, guided, rule))
 
 
-def _reranked_distances(
-    similarities: np.ndarray, queries: Embeddings, others: Embeddings, params: Evaluate
-) -> np.ndarray:
-    """k-reciprocal re-ranking on distances whose squares are the similarities turned round."""
-    matrices = [similarities, *(similarity(s, s, params.features, params.similarity) for s in (queries, others))]
-    highest = max(float(matrix.max()) for matrix in matrices)
-    across, among_queries, among_others = (np.sqrt(highest - matrix) for matrix in matrices)
-    for matrix in (among_queries, among_others):
-        np.fill_diagonal(matrix, 0)  # an image is nearest to itself, whichever of its parts are visible
-    return rerank(across, among_queries, among_others)
+def _reranked_distances(everyone: Embeddings, queries: int, params: Evaluate) -> np.ndarray:
+    """k-reciprocal re-ranking of queries and gallery, the queries first."""
+    return rerank(Distances(Similarities(everyone, everyone, params.features, params.similarity)), queries)
 
 
 def _retrieval_figures(ranking: Ranking) -> dict[str, float]:
@@ -106,16 +100,14 @@ def _retrieval_figures(ranking: Ranking) -> dict[str, float]:
     return {name: 100 * value for name, value in figures.items()}
 
 
-def _list_rankings(
-    similarities: np.ndarray, found: Top, paths: np.ndarray, query: np.ndarray, gallery: np.ndarray
-) -> pd.DataFrame:
+def _list_rankings(found: Top, paths: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> pd.DataFrame:
     rows = found.rows
     table = pd.DataFrame(
         {
             "query": np.repeat(paths[query], rows.shape[1]),
             "rank": np.tile(np.arange(1, rows.shape[1] + 1), len(query)),
             "gallery": paths[gallery[rows.ravel()]],
-            "similarity": np.take_along_axis(similarities, rows, 1).ravel().round(5),
+            "similarity": found.similarity.ravel().round(5),
             "hit": found.hits.ravel(),
         }
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +16,7 @@ import zarr
 from tqdm import tqdm
 
 from hcga.coparsing.identity import Labelling, label_together
+from hcga.cores import available_cores
 from hcga.devices import keep_memory
 from hcga.errors import InputError
 from hcga.params import Coparse
@@ -82,11 +82,6 @@ def label_identities(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _features: zarr.Array[Any]  # of a worker

@@ -14,16 +14,48 @@ Letters: Q queries, G gallery images, B queries of one block, H hits of all quer
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-#: Entries of the similarity matrix that are sorted at a time: bounds the memory beyond the matrix itself to
-#: about 30 bytes an entry.
-_BLOCK_ENTRIES = 2**21
+from hcga.cores import available_cores
+
+#: Entries of the similarity matrix that are ranked at a time: bounds the memory to about 30 bytes an entry.
+_BLOCK_ENTRIES = 2**22
+_IGNORED = np.iinfo(np.int64).max  # sorts behind every image
+
+
+class Matrix(Protocol):
+    """What has rows that can be asked for: an array, or what computes them, such as `Similarities`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Queries and gallery images."""
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+        """Some rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Top:
+    """The first k ranked gallery images of each query, ignored ones dropped.
+
+    Attributes
+    ----------
+    rows : (Q, k) int64
+        Row number in the gallery; -1 where the ranked list is shorter than k.
+    hits : (Q, k) bool
+        Whether the image shows the query's identity; False where `rows` is -1.
+    similarity : (Q, k) float64
+        NaN where `rows` is -1.
+    """
+
+    rows: NDArray[np.int64]
+    hits: NDArray[np.bool_]
+    similarity: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +75,15 @@ class Ranking:
     inverse_negative_penalty : (Q,) float64
         Number of hits / rank of the last hit (Ye et al., "Deep Learning for Person Re-identification: A
         Survey and Outlook", TPAMI 2022).
+    top : Top
+        The first ranked images.
     """
 
     cmc: NDArray[np.float64]
     average_precision: NDArray[np.float64]
     average_precision_trapezoid: NDArray[np.float64]
     inverse_negative_penalty: NDArray[np.float64]
+    top: Top
 
     @property
     def mean_ap(self) -> float:
@@ -71,35 +106,22 @@ class Ranking:
         return int(np.isnan(self.average_precision).sum())
 
 
-@dataclass(frozen=True, eq=False)
-class Top:
-    """The first k ranked gallery images of each query, ignored ones dropped.
-
-    Attributes
-    ----------
-    rows : (Q, k) int64
-        Row number in the gallery; -1 where the ranked list is shorter than k.
-    hits : (Q, k) bool
-        Whether the image shows the query's identity; False where `rows` is -1.
-    """
-
-    rows: NDArray[np.int64]
-    hits: NDArray[np.bool_]
-
-
 def rank(
-    similarity: NDArray[Any],
+    similarity: Matrix,
     query_pids: ArrayLike,
     gallery_pids: ArrayLike,
     query_camids: ArrayLike,
     gallery_camids: ArrayLike,
     max_rank: int = 50,
+    listed: int = 10,
 ) -> Ranking:
     """Score the ranking that a similarity matrix makes, by the protocol above.
 
+    Rows are asked for block by block, so a matrix that computes them is never there as a whole.
+
     Parameters
     ----------
-    similarity : (Q, G) float
+    similarity : Matrix (Q, G)
         Larger is more alike; pass the negative of a distance. float32 is several times faster than others.
     query_pids, query_camids : (Q,) int
         Identity (positive) and camera of each query.
@@ -107,6 +129,8 @@ def rank(
         Identity (-1 junk, 0 distractor) and camera of each gallery image.
     max_rank : int
         Length of the CMC curve, at most G.
+    listed : int
+        Images of `Ranking.top`.
 
     Returns
     -------
@@ -115,14 +139,14 @@ def rank(
     Raises
     ------
     ValueError
-        If shapes do not fit, the similarity holds NaN, a query's identity is not positive, `max_rank` is
-        below 1, or no query is valid.
+        If shapes do not fit, the similarity holds NaN, a query's identity is not positive, `max_rank` or
+        `listed` is below 1, or no query is valid.
     """
     if max_rank < 1:
         raise ValueError(f"max_rank must be at least 1, not {max_rank}")
-    pairs = _Pairs.checked(similarity, query_pids, gallery_pids, query_camids, gallery_camids)
-    queries, images = pairs.similarity.shape
-    query, position = _hits(pairs)
+    labels = _Labels.checked(similarity.shape, query_pids, gallery_pids, query_camids, gallery_camids)
+    queries, images = similarity.shape
+    query, position, first = _rank_all(similarity, labels, listed)
     count = np.bincount(query, minlength=queries)
     if not count.any():
         raise ValueError(
@@ -146,11 +170,12 @@ def rank(
         average_precision=per_query(precision * share, query),
         average_precision_trapezoid=per_query((before + precision) / 2 * share, query),
         inverse_negative_penalty=per_query(precision[last], query[last]),
+        top=first,
     )
 
 
 def top(
-    similarity: NDArray[Any],
+    similarity: Matrix,
     query_pids: ArrayLike,
     gallery_pids: ArrayLike,
     query_camids: ArrayLike,
@@ -177,98 +202,118 @@ def top(
     ValueError
         As `rank`, but for a lack of valid queries; or if `k` is below 1.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
-    pairs = _Pairs.checked(similarity, query_pids, gallery_pids, query_camids, gallery_camids)
-    rows = np.full((len(pairs.similarity), k), -1, np.int64)
-    hits = np.zeros(rows.shape, np.bool_)
-    for block in _ranked_blocks(pairs):
-        query, column = ((block.position > 0) & (block.position <= k)).nonzero()
-        place = (query + block.start, block.position[query, column] - 1)
-        rows[place] = block.order[query, column]
-        hits[place] = block.hit[query, column]
-    return Top(rows, hits)
+    labels = _Labels.checked(similarity.shape, query_pids, gallery_pids, query_camids, gallery_camids)
+    return _rank_all(similarity, labels, k).top
 
 
-class _Pairs(NamedTuple):
-    """The checked input: `similarity` (Q, G) and who is who."""
+class _Labels(NamedTuple):
+    """Who is who, checked."""
 
-    similarity: NDArray[Any]
     query_pids: NDArray[Any]
     gallery_pids: NDArray[Any]
     query_camids: NDArray[Any]
     gallery_camids: NDArray[Any]
 
     @staticmethod
-    def checked(similarity: NDArray[Any], *labels: ArrayLike) -> _Pairs:
-        matrix = np.asarray(similarity)
-        if matrix.ndim != 2:
-            raise ValueError(f"similarity must have 2 dimensions, not {matrix.ndim}: shape {matrix.shape}")
-        pairs = _Pairs(matrix, *(np.asarray(label) for label in labels))
-        for name, array, length in zip(pairs._fields[1:], pairs[1:], (*matrix.shape, *matrix.shape), strict=True):
+    def checked(shape: tuple[int, ...], *labels: ArrayLike) -> _Labels:
+        if len(shape) != 2:
+            raise ValueError(f"similarity must have 2 dimensions, not {len(shape)}: shape {shape}")
+        known = _Labels(*(np.asarray(label) for label in labels))
+        for name, array, length in zip(known._fields, known, (*shape, *shape), strict=True):
             if array.shape != (length,):
-                raise ValueError(f"{name} has shape {array.shape}, but similarity {matrix.shape} asks for ({length},)")
-        # max is NaN as soon as one entry is: no (Q, G) array of flags.
-        if matrix.size and np.isnan(matrix.max()):
-            raise ValueError(f"similarity holds NaN in {np.isnan(matrix).sum()} of {matrix.size} entries")
-        if (pairs.query_pids <= 0).any():
+                raise ValueError(f"{name} has shape {array.shape}, but similarity {shape} asks for ({length},)")
+        if (known.query_pids <= 0).any():
             raise ValueError(
                 "query pids must be positive (0 is a distractor, -1 junk), but the smallest is "
-                f"{pairs.query_pids.min()}"
+                f"{known.query_pids.min()}"
             )
-        return pairs
+        return known
 
 
-class _Block(NamedTuple):
-    """B queries from `start` on; columns in ranked order, the ignored images still among them.
+class _Found(NamedTuple):
+    """What the ranking of queries gave; H hits."""
 
-    `order` (B, G) int64: row in the gallery. `position` (B, G) int32: rank from 1 once the ignored images are
-    dropped, 0 for an ignored one. `hit` (B, G) bool.
-    """
-
-    start: int
-    order: NDArray[np.int64]
-    position: NDArray[np.int32]
-    hit: NDArray[np.bool_]
+    query: NDArray[np.int64]  # (H,), sorted
+    position: NDArray[np.int64]  # (H,), rank from 1, ascending within a query
+    top: Top
 
 
-def _ranked_blocks(pairs: _Pairs) -> Iterator[_Block]:
-    queries, images = pairs.similarity.shape
+def _rank_all(similarity: Matrix, labels: _Labels, listed: int) -> _Found:
+    """Rank block after block of queries, on all cores."""
+    if listed < 1:
+        raise ValueError(f"k must be at least 1, not {listed}")
+    queries, images = similarity.shape
     step = max(1, _BLOCK_ENTRIES // max(images, 1))
-    for start in range(0, queries, step):
-        rows = slice(start, start + step)
-        same_pid = pairs.query_pids[rows, None] == pairs.gallery_pids
-        same_camera = pairs.query_camids[rows, None] == pairs.gallery_camids
-        kept = ~(same_pid & same_camera) & (pairs.gallery_pids != -1)
-        order = _decreasing(pairs.similarity[rows])
-        kept_ranked = np.take_along_axis(kept, order, axis=1)
-        position = kept_ranked.cumsum(axis=1, dtype=np.int32)
-        position *= kept_ranked
-        yield _Block(start, order, position, np.take_along_axis(same_pid & kept, order, axis=1))
+    order = np.argsort(labels.gallery_pids, kind="stable")
+    found = [_rank_some(np.zeros((0, images), np.float32), 0, labels, order, listed)]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for start in range(0, queries, step):
+            block = similarity[start : start + step]
+            # max is NaN as soon as one entry is: no array of flags.
+            if block.size and np.isnan(block.max()):
+                raise ValueError(f"similarity holds NaN in {np.isnan(block).sum()} of {block.size} entries")
+            share = -(-len(block) // available_cores())
+            tasks = [
+                pool.submit(_rank_some, block[first : first + share], start + first, labels, order, listed)
+                for first in range(0, len(block), share)
+            ]
+            found += [task.result() for task in tasks]
+    query, position = (np.concatenate(parts) for parts in zip(*((f.query, f.position) for f in found), strict=True))
+    lists = [(f.top.rows, f.top.hits, f.top.similarity) for f in found]
+    return _Found(query, position, Top(*(np.concatenate(parts) for parts in zip(*lists, strict=True))))
 
 
-def _decreasing(similarity: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the stable order (B, G) int64 of decreasing similarity along each row.
+def _rank_some(similarity: NDArray[Any], start: int, labels: _Labels, order: NDArray[np.int64], listed: int) -> _Found:
+    """Rank the queries from `start` on; `order` sorts the gallery by identity."""
+    count = len(similarity)
+    keys = _keys(similarity)
+    keys[:, labels.gallery_pids == -1] = _IGNORED
+    sought = labels.query_pids[start : start + count]
+    first, last = (np.searchsorted(labels.gallery_pids, sought, side, sorter=order) for side in ("left", "right"))
+    hits = []
+    for row in range(count):
+        members = order[first[row] : last[row]]
+        same_camera = labels.gallery_camids[members] == labels.query_camids[start + row]
+        hits.append(np.sort(keys[row, members[~same_camera]]))
+        keys[row, members[same_camera]] = _IGNORED
+    keys.sort(axis=1)
+    position = [np.searchsorted(ranked, of_query) + 1 for ranked, of_query in zip(keys, hits, strict=True)]
+    query = np.repeat(np.arange(start, start + count), [len(of_query) for of_query in hits])
+    nothing = np.zeros(0, np.int64)
+    return _Found(query, np.concatenate([nothing, *position]), _first(keys, similarity, sought, labels, listed))
 
-    numpy sorts plain integers some ten times faster than it finds a stable order. So a float32 becomes the
-    int32 that sorts like it (for negative floats the bits below the sign run the other way), with the column
-    below it in the same int64: sorted, the low half is the order, and columns break ties.
+
+def _first(
+    ranked: NDArray[np.int64], similarity: NDArray[Any], sought: NDArray[Any], labels: _Labels, listed: int
+) -> Top:
+    """The first images of sorted keys; `sought` (B,) are the queries' identities."""
+    count, images = similarity.shape
+    rows = np.full((count, listed), -1, np.int64)
+    begin = ranked[:, :listed]
+    rows[:, :images] = np.where(begin == _IGNORED, -1, begin & 0xFFFFFFFF)
+    there = rows >= 0
+    hits, values = np.zeros(rows.shape, np.bool_), np.full(rows.shape, np.nan)
+    hits[there] = (labels.gallery_pids[rows] == sought[:, None])[there] if images else False
+    values[there] = np.take_along_axis(similarity, np.maximum(rows, 0), 1)[there] if images else np.nan
+    return Top(rows, hits, values)
+
+
+def _keys(similarity: NDArray[Any]) -> NDArray[np.int64]:
+    """Integers (B, G) that sort like decreasing similarity, ties by gallery row; the low 32 bits are the row.
+
+    numpy sorts plain integers some ten times faster than it finds a stable order. A float32 becomes the int32 that
+    sorts like it: for negative floats the bits below the sign run the other way.
     """
+    rows = np.arange(similarity.shape[1])
     if similarity.dtype != np.float32:
-        return np.argsort(-similarity.astype(np.float64), axis=1, kind="stable")
+        keys = np.empty(similarity.shape, np.int64)
+        order = np.argsort(-similarity.astype(np.float64), axis=1, kind="stable")
+        np.put_along_axis(keys, order, rows[None] << 32, axis=1)
+        return keys | rows
     distance = np.float32(0) - similarity  # not -x: 0.0 and -0.0 are a tie and must get the same bits
     bits = distance.view(np.int32)
-    bits = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
-    keys = bits.astype(np.int64) << 32 | np.arange(similarity.shape[1])
-    keys.sort(axis=1)
-    return keys & 0xFFFFFFFF
-
-
-def _hits(pairs: _Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """List all hits: query (H,) and rank from 1 (H,), both int64, sorted by query, then rank."""
-    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
-    for block in _ranked_blocks(pairs):
-        query, column = block.hit.nonzero()
-        found.append((query + block.start, block.position[query, column].astype(np.int64)))
-    query, position = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return query, position
+    bits ^= (bits >> 31) & np.int32(0x7FFFFFFF)
+    keys = bits.astype(np.int64)
+    keys <<= 32
+    keys |= rows
+    return keys

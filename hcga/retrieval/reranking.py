@@ -7,28 +7,30 @@ k-reciprocal neighbours (those that have it among their own nearest), and the Ja
 encodings is mixed into the original distance. Queries and gallery are one set of N = Q + G nodes here, the
 queries first.
 
-Only the few non-zero weights of each encoding are kept, and the N x N distances are read row by row: the
-memory needed beyond the input is about one (Q, G) array.
+Only the few non-zero weights of each encoding are kept, and the N x N distances are asked for block by block, so that
+they need never be there as a whole: the memory is about one (Q, G) array.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hcga.retrieval.ranking import Matrix
 
 Nodes = NDArray[np.int64]
 Weights = NDArray[np.float64]
 #: A sparse vector over the nodes: which (M,), ascending, and the weight of each (M,).
 Encoding = tuple[Nodes, Weights]
+_BLOCK_ENTRIES = 2**22  # distances at a time
 
 
 def rerank(
-    query_gallery: NDArray[Any],
-    query_query: NDArray[Any],
-    gallery_gallery: NDArray[Any],
+    distances: Matrix,
+    queries: int,
     k1: int = 20,
     k2: int = 6,
     lambda_value: float = 0.3,
@@ -42,12 +44,11 @@ def rerank(
 
     Parameters
     ----------
-    query_gallery : (Q, G) float
-        Plain (not squared) distances, none negative.
-    query_query : (Q, Q) float
-        Symmetric; 0 on the diagonal.
-    gallery_gallery : (G, G) float
-        Symmetric; 0 on the diagonal.
+    distances : Matrix (N, N)
+        Plain (not squared) distances of queries and gallery, the queries first; symmetric, none negative, 0 on the
+        diagonal.
+    queries : int
+        Q.
     k1 : int
         Neighbours for the reciprocal sets. Sets smaller than that use all nodes.
     k2 : int
@@ -65,43 +66,64 @@ def rerank(
         If an argument is out of its range, shapes do not fit together, or a distance is negative or not
         finite.
     """
-    _check(query_gallery, query_query, gallery_gallery, k1, k2, lambda_value)
-    distances = _Distances(query_gallery, query_query, gallery_gallery)
-    queries, images = query_gallery.shape
-    nodes = range(queries + images)
-    nearest = np.stack([_nearest(distances.row(node), max(k1 + 1, k2)) for node in nodes])
+    _check(distances.shape, queries, k1, k2, lambda_value)
+    nodes = distances.shape[0]
+    nearest = np.stack([_nearest(row, max(k1 + 1, k2)) for row in _rows(distances, nodes)])
     encodings = _encode(distances, nearest, k1)
     if k2 > 1:
-        encodings = [_average([encodings[n] for n in nearest[node, :k2]], len(nodes)) for node in nodes]
-    holders = _invert(encodings[queries:], len(nodes))
-    result = np.empty((queries, images), np.float32)
-    for query in range(queries):
-        original = distances.row(query)[queries:]
-        jaccard = _jaccard(encodings[query], holders, images)
-        result[query] = (1 - lambda_value) * jaccard + lambda_value * original
+        encodings = [_average([encodings[n] for n in nearest[node, :k2]], nodes) for node in range(nodes)]
+    holders = _invert(encodings[queries:], nodes)
+    result = np.empty((queries, nodes - queries), np.float32)
+    for query, row in enumerate(_rows(distances, queries)):
+        jaccard = _jaccard(encodings[query], holders, nodes - queries)
+        result[query] = (1 - lambda_value) * jaccard + lambda_value * row[queries:]
     return result
 
 
-class _Distances(NamedTuple):
-    """The distances among all nodes, read row by row."""
+class Distances:
+    """Distances of N images whose squares are their similarities turned round, row by row.
 
-    query_gallery: NDArray[Any]
-    query_query: NDArray[Any]
-    gallery_gallery: NDArray[Any]
+    Parameters
+    ----------
+    similarities : Matrix (N, N)
+        Larger is more alike; symmetric.
 
-    def row(self, node: int) -> NDArray[np.float32]:
-        """Return a node's squared distances to all nodes, divided by the largest: (N,) float32."""
-        queries = len(self.query_query)
-        if node < queries:
-            plain = np.concatenate([self.query_query[node], self.query_gallery[node]])
-        else:
-            image = node - queries
-            plain = np.concatenate([self.query_gallery[:, image], self.gallery_gallery[image]])
-        squared: NDArray[np.float32] = np.square(plain, dtype=np.float64).astype(np.float32)
-        largest = squared.max()
-        if largest > 0:
-            squared /= largest
-        return squared
+    Attributes
+    ----------
+    shape : (int, int)
+        N and N.
+    """
+
+    def __init__(self, similarities: Matrix) -> None:
+        self.shape = similarities.shape
+        self._similarities = similarities
+        self._highest = max(float(similarities[rows].max()) for rows in _blocks(self.shape[0], self.shape[1]))
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        """Distances of some images, (B, N) float32; an image is nearest to itself, whichever of its parts it shows."""
+        values: NDArray[np.float32] = np.sqrt(np.float32(self._highest) - self._similarities[rows])
+        own = np.arange(self.shape[0])[rows]
+        values[np.arange(len(own)), own] = 0
+        return values
+
+
+def _blocks(count: int, columns: int) -> Iterator[slice]:
+    """Slices of rows of bearable size."""
+    step = max(1, _BLOCK_ENTRIES // columns)
+    yield from (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
+def _rows(distances: Matrix, count: int) -> Iterator[NDArray[np.float32]]:
+    """Give the first rows one by one: squared distances divided by the largest, (N,) float32."""
+    for rows in _blocks(count, distances.shape[1]):
+        block = distances[rows]
+        low, high = block.min(), block.max()
+        if not (low >= 0 and high < np.inf):  # false for NaN as well
+            raise ValueError(f"distances must be finite and from 0 on, but span {low} to {high}")
+        squared: NDArray[np.float32] = np.square(block, dtype=np.float64).astype(np.float32)
+        largest = squared.max(axis=1, keepdims=True)
+        np.divide(squared, largest, out=squared, where=largest > 0)
+        yield from squared
 
 
 def _nearest(row: NDArray[np.float32], k: int) -> Nodes:
@@ -117,19 +139,19 @@ def _reciprocal(nearest: Nodes, k: int) -> list[Nodes]:
     return [row[(near[row] == node).any(axis=1)] for node, row in enumerate(near)]
 
 
-def _encode(distances: _Distances, nearest: Nodes, k1: int) -> list[Encoding]:
+def _encode(distances: Matrix, nearest: Nodes, k1: int) -> list[Encoding]:
     """Encode each node by its reciprocal neighbours, weighted by exp(-distance), weights of sum 1."""
     reciprocal = _reciprocal(nearest, k1)
     narrow = _reciprocal(nearest, round(k1 / 2))
     member = np.zeros(len(nearest), np.bool_)
     encodings: list[Encoding] = []
-    for node, neighbours in enumerate(reciprocal):
+    for neighbours, row in zip(reciprocal, _rows(distances, len(nearest)), strict=True):
         # A neighbour's own narrow set joins if more than 2/3 of it are neighbours already.
         member[neighbours] = True
         joining = [narrow[n] for n in neighbours if 3 * member[narrow[n]].sum() > 2 * len(narrow[n])]
         member[neighbours] = False
         expanded = np.unique(np.concatenate([neighbours, *joining]))
-        weights = np.exp(-distances.row(node)[expanded].astype(np.float64))
+        weights = np.exp(-row[expanded].astype(np.float64))
         encodings.append((expanded, weights / weights.sum()))
     return encodings
 
@@ -165,28 +187,14 @@ def _jaccard(encoding: Encoding, holders: list[Encoding], images: int) -> Weight
     return 1 - minima / (2 - minima)
 
 
-def _check(
-    query_gallery: NDArray[Any],
-    query_query: NDArray[Any],
-    gallery_gallery: NDArray[Any],
-    k1: int,
-    k2: int,
-    lambda_value: float,
-) -> None:
+def _check(shape: tuple[int, ...], queries: int, k1: int, k2: int, lambda_value: float) -> None:
     if k1 < 1 or k2 < 1:
         raise ValueError(f"k1 and k2 must be at least 1, not {k1} and {k2}")
     if not 0 <= lambda_value <= 1:
         raise ValueError(f"lambda_value must lie in [0, 1], not {lambda_value}")
-    if query_gallery.ndim != 2 or 0 in query_gallery.shape:
-        raise ValueError(f"query_gallery must be a matrix with rows and columns, not {query_gallery.shape}")
-    queries, images = query_gallery.shape
-    if query_query.shape != (queries, queries) or gallery_gallery.shape != (images, images):
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise ValueError(f"distances must be a square matrix, not {shape}")
+    if not 0 < queries < shape[0]:
         raise ValueError(
-            f"query_gallery {query_gallery.shape} asks for query_query ({queries}, {queries}) and "
-            f"gallery_gallery ({images}, {images}), not {query_query.shape} and {gallery_gallery.shape}"
+            f"of {shape[0]} images at least one must be a query and one in the gallery, not {queries} queries"
         )
-    named = {"query_gallery": query_gallery, "query_query": query_query, "gallery_gallery": gallery_gallery}
-    for name, matrix in named.items():
-        low, high = matrix.min(), matrix.max()
-        if not (low >= 0 and high < np.inf):  # false for NaN as well
-            raise ValueError(f"{name} must hold finite distances from 0 on, but spans {low} to {high}")

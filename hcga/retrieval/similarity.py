@@ -76,10 +76,8 @@ class Embeddings:
         return Embeddings(self.image[rows], self.foreground[rows], self.parts[rows], self.visible[rows])
 
 
-def similarity(
-    query: Embeddings, gallery: Embeddings, features: str = "F+P", variant: str = "paper"
-) -> NDArray[np.float32]:
-    """Return how alike each query and each gallery image are; larger is more alike.
+class Similarities:
+    """How alike each query and each gallery image are; larger is more alike. Rows are computed when they are asked for.
 
     With W the chosen whole vectors (of image and foreground) and S the parts visible in both images (none if
     P is not chosen):
@@ -105,33 +103,62 @@ def similarity(
     variant : one of ``VARIANTS``
         The formula.
 
-    Returns
-    -------
-    (Q, G) float32
+    Attributes
+    ----------
+    shape : (int, int)
+        Q and G.
 
     Raises
     ------
     ValueError
         If `features` or `variant` is unknown, or P or D differ between query and gallery.
     """
-    _check(query, gallery, features, variant)
-    chosen = features.split("+")
-    whole = [name for letter, name in (("I", "image"), ("F", "foreground")) if letter in chosen]
-    cosines = np.zeros((len(query), len(gallery)), np.float32)
-    for name in whole:
-        cosines += _unit(getattr(query, name)) @ _unit(getattr(gallery, name)).T
-    terms = np.full_like(cosines, len(whole))
-    if "P" in chosen:
-        part_cosines = _visible_units(query) @ _visible_units(gallery).T
-        cosines += part_cosines if variant == "authors" else np.float32(0.5) * part_cosines
-        terms += query.visible.astype(np.float32) @ gallery.visible.astype(np.float32).T
-    if variant == "authors":
-        cosines += terms
-        cosines *= np.float32(0.5)
-        return cosines
-    # Where there are no terms the sum of cosines is 0 already: dividing it by 1 keeps it.
-    cosines /= np.maximum(terms, 1, out=terms)
-    return cosines
+
+    def __init__(self, query: Embeddings, gallery: Embeddings, features: str = "F+P", variant: str = "paper") -> None:
+        _check(query, gallery, features, variant)
+        self.shape = (len(query), len(gallery))
+        self._variant = variant
+        chosen = features.split("+")
+        self._whole = [name for letter, name in (("I", "image"), ("F", "foreground")) if letter in chosen]
+        self._with_parts = "P" in chosen
+        # One matrix product does what sums over vectors would; the 1/2 of parts goes into the queries.
+        self._query = self._side_by_side(query, 1.0 if variant == "authors" else 0.5)
+        self._gallery = self._side_by_side(gallery, 1.0)
+        self._seen = [side.visible.astype(np.float32) for side in (query, gallery)]
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        """Compute the similarities of some queries, (B, G) float32."""
+        values: NDArray[np.float32] = self._query[rows] @ self._gallery.T
+        terms = np.full_like(values, len(self._whole))
+        if self._with_parts:
+            terms += self._seen[0][rows] @ self._seen[1].T
+        if self._variant == "authors":
+            values += terms
+            values *= np.float32(0.5)
+            return values
+        # Where there are no terms the sum of cosines is 0 already: dividing it by 1 keeps it.
+        values /= np.maximum(terms, 1, out=terms)
+        return values
+
+    def _side_by_side(self, embeddings: Embeddings, weight: float) -> NDArray[np.float32]:
+        """Unit vectors that are compared, (N, ...) float32; parts zero where invisible and times `weight`."""
+        images, parts, dim = embeddings.parts.shape
+        vectors = len(self._whole) + self._with_parts * parts
+        units = np.empty((images, vectors * dim), np.float32)
+        columns = units.reshape(images, vectors, dim).transpose(1, 0, 2)  # (vectors, N, D)
+        for name, column in zip(self._whole, columns, strict=False):
+            _unit(getattr(embeddings, name), column)
+        for part, column in enumerate(columns[len(self._whole) :]):
+            _unit(np.where(embeddings.visible[:, part, None], embeddings.parts[:, part], np.float32(0)), column)
+            column *= np.float32(weight)
+        return units
+
+
+def similarity(
+    query: Embeddings, gallery: Embeddings, features: str = "F+P", variant: str = "paper"
+) -> NDArray[np.float32]:
+    """Return all `Similarities` at once, (Q, G) float32."""
+    return Similarities(query, gallery, features, variant)[:]
 
 
 def _check(query: Embeddings, gallery: Embeddings, features: str, variant: str) -> None:
@@ -146,20 +173,8 @@ def _check(query: Embeddings, gallery: Embeddings, features: str, variant: str) 
         )
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale vectors (..., D) to length 1; a zero vector stays zero."""
+def _unit(vectors: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Scale vectors (N, D) to length 1; a zero vector stays zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit = np.zeros_like(vectors)
-    np.divide(vectors, length, out=unit, where=length != 0)
-    return unit
-
-
-def _visible_units(embeddings: Embeddings) -> NDArray[np.float32]:
-    """Return unit part vectors side by side, (N, P*D) float32, zero where invisible.
-
-    The dot product of two rows is the sum of the cosines of the parts visible in both: one matrix product
-    does what a (Q, G, P) array would.
-    """
-    images, parts, dim = embeddings.parts.shape
-    seen = np.where(embeddings.visible[:, :, None], embeddings.parts, np.float32(0))
-    return _unit(seen).reshape(images, parts * dim)
+    out[...] = 0
+    np.divide(vectors, length, out=out, where=length != 0)

@@ -10,7 +10,8 @@ import torch
 from hcga.coparsing import pool
 from hcga.coparsing.batches import identities_at_once, label_in_batches
 from hcga.coparsing.identity import label_together
-from hcga.coparsing.pool import available_cores, label_identities
+from hcga.coparsing.pool import label_identities
+from hcga.cores import available_cores
 from hcga.errors import InputError
 from hcga.stores import write_store
 

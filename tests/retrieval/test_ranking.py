@@ -122,9 +122,29 @@ def test_hand_made_top():
     expected = np.zeros((4, 7), bool)
     expected[0, [1, 3]] = expected[1, 3] = True
     np.testing.assert_array_equal(result.hits, expected)
+    values = np.where(result.rows < 0, np.nan, np.linspace(0.9, 0.2, 8)[result.rows])
+    np.testing.assert_allclose(result.similarity, values, atol=1e-6)
     # A shorter list is the beginning of a longer one; k may exceed the gallery.
     np.testing.assert_array_equal(top(*hand_made(), k=3).rows, result.rows[:, :3])
     np.testing.assert_array_equal(top(*hand_made(), k=20).rows[3], [0, 1, 2, 4, 5, 6, 7] + [-1] * 13)
+
+
+def test_rows_may_be_computed_when_they_are_asked_for(monkeypatch):
+    monkeypatch.setattr(ranking, "_BLOCK_ENTRIES", 3 * 61)
+    similarity, *labels = random_case(9)
+    asked = []
+
+    class Rows:
+        shape = similarity.shape
+
+        def __getitem__(self, rows):
+            asked.append(rows)
+            return similarity[rows]
+
+    found, expected = rank(Rows(), *labels), rank(similarity, *labels)
+    np.testing.assert_array_equal(scores(found), scores(expected))
+    np.testing.assert_array_equal(found.top.rows, expected.top.rows)
+    assert len(asked) == 8, "each row once, never all"
 
 
 def test_a_hit_at_the_first_place_scores_1():
@@ -184,7 +204,7 @@ def test_equals_loops_whatever_the_block_and_type(monkeypatch, dtype, block_entr
     for i in range(len(similarity)):
         rows = list_by_loops(similarity, *labels, i)
         ranks = [r for r, j in enumerate(rows, 1) if labels[1][j] == labels[0][i]]
-        assert first.rows[i].tolist() == rows[:8]
+        assert first.rows[i].tolist() == result.top.rows[i, :8].tolist() == rows[:8]
         assert first.hits[i].nonzero()[0].tolist() == [r - 1 for r in ranks if r <= 8]
         if not ranks:
             invalid += 1

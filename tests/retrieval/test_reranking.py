@@ -5,20 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hcga.retrieval.reranking import rerank
+from hcga.retrieval import reranking
+from hcga.retrieval.reranking import Distances, rerank
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def load(case):
     golden = np.load(GOLDEN / f"rerank_{case}.npz")
-    return golden, (golden["q_g_dist"], golden["q_q_dist"], golden["g_g_dist"])
+    across = golden["q_g_dist"]
+    return golden, (np.block([[golden["q_q_dist"], across], [across.T, golden["g_g_dist"]]]), len(across))
 
 
 def distances(points, queries):
     """Plain distances of points (N, D), the first of which are the queries, as `rerank` takes them."""
-    every = np.linalg.norm(points[:, None] - points, axis=-1)
-    return every[:queries, queries:], every[:queries, :queries], every[queries:, queries:]
+    return np.linalg.norm(points[:, None] - points, axis=-1), queries
 
 
 @pytest.mark.parametrize("case", ["a", "b", "c"])
@@ -70,20 +71,38 @@ def test_hand_made_query_expansion():
 def test_lambda_mixes_linearly_and_1_is_the_squared_distance_over_the_rows_largest():
     _, given = load("c")
     low, half, high = (rerank(*given, lambda_value=value) for value in (0, 0.5, 1))
-    largest = np.maximum(given[0].max(axis=1), given[1].max(axis=1))
-    np.testing.assert_allclose(high, (given[0] / largest[:, None]) ** 2, atol=1e-6)
+    every, queries = given
+    largest = every[:queries].max(axis=1, keepdims=True)
+    np.testing.assert_allclose(high, (every[:queries, queries:] / largest) ** 2, atol=1e-6)
     np.testing.assert_allclose(half, (low + high) / 2, atol=1e-6)
     assert low.min() >= -1e-6
     assert low.max() <= 1 + 1e-6
 
 
 def test_order_and_scale_do_not_matter():
-    _, (query_gallery, query_query, gallery_gallery) = load("a")
+    _, (every, queries) = load("a")
     rng = np.random.default_rng(0)
-    q, g = rng.permutation(len(query_query)), rng.permutation(len(gallery_gallery))
-    before = rerank(query_gallery, query_query, gallery_gallery)
-    after = rerank(query_gallery[np.ix_(q, g)] * 4, query_query[np.ix_(q, q)] * 4, gallery_gallery[np.ix_(g, g)] * 4)
-    np.testing.assert_allclose(after, before[np.ix_(q, g)], atol=1e-6)
+    q, g = rng.permutation(queries), rng.permutation(len(every) - queries)
+    order = np.append(q, queries + g)
+    before = rerank(every, queries)
+    np.testing.assert_allclose(rerank(every[np.ix_(order, order)] * 4, queries), before[np.ix_(q, g)], atol=1e-6)
+
+
+@pytest.mark.parametrize("entries", [1, 700])
+def test_blocks_change_nothing(entries, monkeypatch):
+    _, given = load("a")
+    before = rerank(*given)
+    monkeypatch.setattr(reranking, "_BLOCK_ENTRIES", entries)
+    np.testing.assert_array_equal(rerank(*given), before)
+
+
+def test_distances_are_similarities_turned_round():
+    values = np.float32([[0.9, 0.2, 0.5], [0.2, 1.0, 0.1], [0.5, 0.1, 0.7]])
+    turned = Distances(values)
+    assert turned.shape == (3, 3)
+    expected = np.sqrt(np.float32([[0, 0.8, 0.5], [0.8, 0, 0.9], [0.5, 0.9, 0]]))
+    np.testing.assert_allclose(turned[:], expected, atol=1e-7)
+    np.testing.assert_allclose(turned[1:], expected[1:], atol=1e-7)
 
 
 def test_clusters_come_closer():
@@ -93,7 +112,7 @@ def test_clusters_come_closer():
     own[0], other[0] = (-0.9, 0), (2.6, 0)
     points = np.concatenate([[[0.9, 0]], own, other])
     given = distances(points, 1)
-    assert given[0][0, 12] < given[0][0, 0]  # by distance the stranger wins
+    assert given[0][0, 13] < given[0][0, 1]  # by distance the stranger wins
     result = rerank(*given, k1=8, k2=3)
     assert result[0, 12] > result[0, :12].max()
 
@@ -102,7 +121,7 @@ def test_few_or_equal_images_give_finite_distances():
     points = np.array([[0.0], [1.0], [3.0], [7.0]])
     assert np.isfinite(rerank(*distances(points, 1), k1=20, k2=6)).all()  # k1 above the number of images
     assert np.isfinite(rerank(*distances(np.ones((9, 2)), 2), k1=2, k2=2)).all()  # all distances 0
-    assert rerank(np.ones((1, 1)), np.zeros((1, 1)), np.zeros((1, 1))).shape == (1, 1)
+    assert rerank(np.array([[0.0, 1.0], [1.0, 0.0]]), 1).shape == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -113,20 +132,16 @@ def test_few_or_equal_images_give_finite_distances():
         ({"lambda_value": 1.5}, r"\[0, 1\], not 1.5"),
         ({"lambda_value": -0.1}, r"\[0, 1\], not -0.1"),
         ({"lambda_value": float("nan")}, r"\[0, 1\], not nan"),
-        ({"query_query": np.zeros((3, 2))}, r"query_query \(2, 2\).*not \(3, 2\)"),
-        ({"gallery_gallery": np.zeros((2, 2))}, r"gallery_gallery \(3, 3\).*and \(2, 2\)"),
-        ({"query_gallery": np.zeros(3)}, r"matrix with rows and columns, not \(3,\)"),
-        ({"query_gallery": np.zeros((2, 0))}, r"matrix with rows and columns, not \(2, 0\)"),
-        ({"query_gallery": np.full((2, 3), -1.0)}, "query_gallery must hold finite.*spans -1.0 to -1.0"),
-        ({"query_query": np.full((2, 2), np.nan)}, "query_query must hold finite.*spans nan"),
-        ({"gallery_gallery": np.full((3, 3), np.inf)}, "gallery_gallery must hold finite.*to inf"),
+        ({"distances": np.zeros((3, 2))}, r"square matrix, not \(3, 2\)"),
+        ({"distances": np.zeros(3)}, r"square matrix, not \(3,\)"),
+        ({"queries": 0}, "of 5 images at least one must be a query and one in the gallery, not 0 queries"),
+        ({"queries": 5}, "not 5 queries"),
+        ({"distances": np.full((5, 5), -1.0)}, "finite and from 0 on, but span -1.0 to -1.0"),
+        ({"distances": np.full((5, 5), np.nan)}, "span nan"),
+        ({"distances": np.full((5, 5), np.inf)}, "to inf"),
     ],
 )
 def test_bad_arguments_are_refused(settings, message):
-    good = {
-        "query_gallery": np.ones((2, 3)),
-        "query_query": np.zeros((2, 2)),
-        "gallery_gallery": np.zeros((3, 3)),
-    }
+    good = {"distances": np.ones((5, 5)), "queries": 2}
     with pytest.raises(ValueError, match=message):
         rerank(**(good | settings))
