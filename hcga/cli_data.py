@@ -11,7 +11,7 @@ import click
 from hcga.errors import InputError
 from hcga.params import Dataset, Prepare, load_params
 from hcga.stage import PATH, clear_errors
-from hcga.workspace import Workspace
+from hcga.workspace import Workspace, refuse_common_splits
 
 
 @click.group()
@@ -36,7 +36,7 @@ def check(layout: str | None, root: Path | None, params_file: Path | None) -> No
         else:
             file = params_file or Workspace(Path()).params_file
             params = load_params(file)
-            errors = _report(params.datasets, file.parent, params.prepare)
+            errors = _report(params.datasets, _checkout_of(file), params.prepare)
     raise SystemExit(1 if errors else 0)
 
 
@@ -97,6 +97,14 @@ def cuhk03(archive: Path, protocol: Path, root: Path, boxes: str) -> None:
     click.echo(root)
 
 
+def _checkout_of(params_file: Path) -> Path:
+    """Where relative roots of a params file start: the checkout it lies in, or its folder."""
+    try:
+        return Workspace(params_file.parent).root
+    except InputError:
+        return params_file.parent
+
+
 def _known(layout: str) -> str:
     from hcga.datasets.readers import LAYOUTS
 
@@ -121,28 +129,39 @@ def _report(datasets: Mapping[str, Dataset], folder: Path, prepare: Prepare | No
     Relative roots start at `folder`. With `prepare` the sets are judged together, as the pipeline takes them; without,
     one by itself.
     """
-    import pandas as pd
-
-    from hcga.datasets.catalogue import catalogue, join_tables, truth_file
+    from hcga.datasets.catalogue import catalogue, join_tables
     from hcga.datasets.check import compare_counts, count_splits, examine_table, format_counts, settle
     from hcga.datasets.files import examine_files, examine_labels
+    from hcga.datasets.truth import truth_file
 
-    findings, tables, labelled = [], {}, []
+    refuse_common_splits(datasets, folder)
+    findings, tables = [], {}
     for name, dataset in datasets.items():
         root = folder / dataset.root
         tables[name] = table = catalogue(dataset.layout, root, dataset.splits, dataset.truth)
         click.echo(f"{name}: {dataset.layout} at {root}\n{format_counts(count_splits(table))}\n")
         findings += compare_counts(table, dataset.layout, dataset.counts)
-        if dataset.truth:
-            labelled += [(truth_file(root, dataset.truth, path), root / path) for path in table["path"]]
     joined = join_tables(tables)
-    roots: pd.Series[str] = joined["dataset"].map({name: dataset.root for name, dataset in datasets.items()})
+    samples, of_table = settle(joined, prepare.validation) if prepare else (joined, examine_table(joined))
+    findings += of_table
+    table = joined if samples is None else samples  # what would be decoded
+    images = [folder / datasets[name].root / path for name, path in zip(table["dataset"], table["path"], strict=True)]
     skip = prepare is not None and prepare.on_bad_image == "skip"
-    files = examine_files([folder / root / path for root, path in zip(roots, joined["path"], strict=True)], skip)
-    kept = joined.drop(index=files.bad) if skip else joined
-    findings += files.findings + examine_labels(labelled)
-    findings += settle(kept, prepare.validation)[1] if prepare else examine_table(kept)
+    files = examine_files(images, skip)
+    findings += files.findings
     click.echo(files.summary)
+    if skip:
+        table = table.drop(index=table.index[files.bad])
+        findings += [finding for finding in settle(table, None)[1] if finding not in findings]
+    labelled = [
+        (truth_file(folder / datasets[name].root, str(datasets[name].truth), path), folder / datasets[name].root / path)
+        for name, path in zip(table["dataset"], table["path"], strict=True)
+        if datasets[name].truth
+    ]
+    if labelled:
+        summary, of_labels = examine_labels(labelled)
+        findings += of_labels
+        click.echo(summary)
     for finding in sorted(findings, key=lambda finding: finding.severity != "error"):
         click.echo(f"{finding.severity}: {finding.text}")
     errors = sum(finding.severity == "error" for finding in findings)
@@ -153,8 +172,10 @@ def _report(datasets: Mapping[str, Dataset], folder: Path, prepare: Prepare | No
 
 def _verdict(splits: set[str]) -> str:
     """What a sound set with these splits is good for."""
-    if "train" not in splits:
+    testable = {"query", "gallery"} <= splits
+    if "train" in splits:
+        wanting = "" if testable else "; to be tested it needs query and gallery, or prepare.validation"
+        return f"nothing speaks against training{wanting}"
+    if testable:
         return "nothing speaks against testing on it; it has nothing to train on"
-    if splits == {"train"}:
-        return "nothing speaks against training; to be tested it needs a test set or prepare.validation"
-    return "nothing speaks against training"
+    return f"it has {' and '.join(splits)} only, and cannot be tested on by itself"

@@ -63,20 +63,18 @@ def describe_image(path: Path) -> tuple[str, int, int]:
         return image.mode + turned + moving, height, width
 
 
-def load_labels(path: Path, shown: Path, height: int, width: int) -> np.ndarray:
-    """Read the label image of an image and resize it to the network's size by nearest neighbour.
+def load_labels(path: Path, shown: Path) -> np.ndarray:
+    """Read the label image of an image.
 
     Parameters
     ----------
     path : Path
     shown : Path
         The image that it labels.
-    height, width : int
-        Pixels of the result.
 
     Returns
     -------
-    (height, width) uint8
+    (H, W) uint8
         The labels as they stand in the file (modes L and P).
 
     Raises
@@ -90,7 +88,12 @@ def load_labels(path: Path, shown: Path, height: int, width: int) -> np.ndarray:
         if image.size != (size := _size_shown(shown)):
             here, there = (f"{high} x {wide}" for wide, high in (image.size, size))
             raise InputError(f"{path}: {here} pixels, but {shown} has {there}; make them alike")
-        return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))
+        return np.asarray(image)
+
+
+def resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize labels (H, W) uint8 to (height, width) by nearest neighbour."""
+    return np.asarray(Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST))
 
 
 def _size_shown(path: Path) -> tuple[int, int]:

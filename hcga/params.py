@@ -7,7 +7,6 @@ field are written beside it there.
 from __future__ import annotations
 
 import difflib
-import os.path
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -79,7 +78,7 @@ class Dataset(Section):
     layout: LayoutName
     root: Annotated[str, Field(min_length=1)]
     splits: Annotated[list[Split], Field(min_length=1)]
-    truth: str | None
+    truth: Annotated[str, Field(pattern=r"^[^/\\]*[^/\\.][^/\\]*$")] | None
     counts: Literal["warn", "error", "ignore"]
 
     @field_validator("root")
@@ -230,18 +229,6 @@ class Params(Section):
                     f"where {previous} ends"
                 )
             previous, epoch = name, this.until_epoch
-        return self
-
-    @model_validator(mode="after")
-    def _splits_are_read_once(self) -> Params:
-        read: dict[tuple[str, str], str] = {}
-        for name, dataset in self.datasets.items():
-            for split in dataset.splits:
-                other = read.setdefault((os.path.normpath(dataset.root), split), name)
-                if other != name or dataset.splits.count(split) > 1:
-                    raise ValueError(
-                        f"datasets.{name}.splits: {split} of {dataset.root} is in datasets.{other} already; take it out"
-                    )
         return self
 
     @model_validator(mode="after")

@@ -13,11 +13,12 @@ import pandas as pd
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from hcga.datasets.catalogue import join_tables, read_catalogues, truth_file
+from hcga.datasets.catalogue import join_tables, read_catalogues
 from hcga.datasets.check import count_splits, format_counts, heed, settle
+from hcga.datasets.truth import PartLabels, truth_file
 from hcga.errors import InputError
 from hcga.files import code_digest, digest, fresh
-from hcga.images import load_image, load_labels
+from hcga.images import load_image, load_labels, resize_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image
 from hcga.stores import add_array, draft_store, writing
@@ -164,7 +165,7 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
     Raises
     ------
     InputError
-        A label image cannot be read, or a label is far from all others.
+        A label image cannot be read, or see `PartLabels.part_classes`.
     """
     with writing(path) as store:
         if not any(dataset.truth for dataset in datasets.values()):
@@ -174,30 +175,22 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
             for name, file in zip(samples["dataset"], samples["path"], strict=True)
         ]
         nothing = np.full((size.height, size.width), UNLABELLED, np.uint8)
-        first_with = {0: ""}  # label -> file
+        seen = PartLabels()
 
         def load(row: int) -> np.ndarray:
             file = files[row]
             if not file or not file.is_file():
                 return nothing
             shown = Path(datasets[samples["dataset"][row]].root) / samples["path"][row]
-            labels = load_labels(file, shown, size.height, size.width)
-            for label in np.unique(labels[labels != UNLABELLED]).tolist():
-                first_with.setdefault(label, str(file))
-            return labels
+            labels = load_labels(file, shown)
+            seen.add(file, labels)
+            return resize_labels(labels, size.height, size.width)
 
         writer = add_array(store, "truth", (len(files), size.height, size.width), "uint8")
         for _, block in _in_blocks(load, 0, len(files), "true masks"):
             writer.append(np.stack(block))
         writer.finish()
-        part_classes = 1 + max(first_with)
-        missing = sorted(set(range(part_classes)) - set(first_with))
-        if missing:
-            raise InputError(
-                f"{first_with[part_classes - 1]}: label {part_classes - 1}, but no image has label {missing[0]}; parts "
-                f"are numbered 1, 2, 3, ... from head to feet, {UNLABELLED} is not labelled"
-            )
-        store.attrs["part_classes"] = part_classes
+        store.attrs["part_classes"] = part_classes = seen.part_classes()
         log.info("true masks of %d part classes", part_classes)
 
 

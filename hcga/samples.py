@@ -108,7 +108,7 @@ def read_samples(path: Path) -> pd.DataFrame:
         The file is missing or lacks a column.
     """
     try:
-        samples = pd.read_csv(path)
+        samples = pd.read_csv(path, dtype={"path": str, "dataset": str}, keep_default_na=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro prepare`") from None
     missing = [column for column in COLUMNS if column not in samples]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from hcga.errors import InputError
 from hcga.files import fresh
-from hcga.params import Params, load_params
+from hcga.params import Dataset, Params, load_params
 
 NULL = "tag:yaml.org,2002:null"
 
@@ -91,6 +92,18 @@ def _differences(old: Any, new: Any, name: str) -> set[str]:
         keys = old.keys() | new.keys()
         return set().union(*(_differences(old.get(key), new.get(key), f"{name}.{key}") for key in keys))
     return set() if old == new else {name}
+
+
+def refuse_common_splits(datasets: Mapping[str, Dataset], folder: Path) -> None:
+    """Refuse data sets that read the same split of the same root; relative roots start at `folder`."""
+    read: dict[tuple[Path, str], str] = {}
+    for name, dataset in datasets.items():
+        for split in dataset.splits:
+            other = read.setdefault(((folder / dataset.root).resolve(), split), name)
+            if other != name or dataset.splits.count(split) > 1:
+                raise InputError(
+                    f"datasets.{name}.splits: {split} of {dataset.root} is in datasets.{other} already; take it out"
+                )
 
 
 def write_rounds(params_file: Path, count: int, epochs_each: int) -> None:

@@ -7,7 +7,7 @@ import click
 
 from hcga.errors import InputError
 from hcga.stage import PATH, stage
-from hcga.workspace import Workspace
+from hcga.workspace import Workspace, refuse_common_splits
 
 
 @stage("datasets", "device", "synthetic")
@@ -21,6 +21,7 @@ def main(params: SimpleNamespace, checked: Path) -> None:
             raise InputError(f"datasets.{name}.root: {root} is for synthetic people, but synthetic is null; change one")
         if root.resolve() != drawn and not root.is_dir():
             raise InputError(f"datasets.{name}.root: {root} is no folder; set it to where the data set is")
+    refuse_common_splits(params.datasets, Path())
     if params.device not in ("auto", "cpu"):
         from hcga.devices import choose_device
 

@@ -111,7 +111,7 @@ def test_check_stops_where_the_pipeline_would(workspace_folder: Path, changes: d
     ("layout", "verdict"),
     [
         ("partial_ilids", "nothing speaks against testing on it; it has nothing to train on"),
-        ("folder", "nothing speaks against training; to be tested it needs a test set or prepare.validation"),
+        ("folder", "nothing speaks against training; to be tested it needs query and gallery, or prepare.validation"),
     ],
 )
 def test_a_set_by_itself_may_be_for_training_or_testing_only(tmp_path: Path, layout: str, verdict: str) -> None:

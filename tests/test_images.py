@@ -152,8 +152,19 @@ def test_label_images_are_examined_where_they_are(tmp_path: Path) -> None:
     image = save(Image.fromarray(PIXELS), tmp_path / "a.png")
     good = save(Image.new("L", (10, 20)), tmp_path / "good.png")
     small = save(Image.new("L", (9, 18)), tmp_path / "small.png")
-    findings = examine_labels([(good, image), (tmp_path / "none.png", image), (small, image)])
+    summary, findings = examine_labels([(good, image), (tmp_path / "none.png", image), (small, image)])
+    assert summary == "true masks: 2 of 3 images have one"
     assert findings == [("error", f"{small}: 18 x 9 pixels, but {image} has 20 x 10; make them alike")]
+    two = save(Image.new("L", (10, 20), 2), tmp_path / "two.png")
+    one = save(Image.new("L", (10, 20), 1), tmp_path / "one.png")
+    assert examine_labels([(two, image), (one, image)]) == (
+        "true masks: 2 of 2 images have one, of 3 part classes",
+        [],
+    )
+    (gap,) = examine_labels([(two, image)])[1]
+    assert gap.text.startswith(f"{two}: label 2, but no image has label 1; parts are numbered")
+    (none,) = examine_labels([(good, image)])[1]
+    assert none.text.startswith("truth: no label image has a part; parts are numbered")
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -163,6 +174,6 @@ def test_a_label_image_has_the_size_of_the_image_as_shown(tmp_path: Path, orient
     image = save(Image.fromarray(PIXELS), tmp_path / "a.png", exif=exif)
     upright, lying = (save(Image.new("L", size), tmp_path / f"{size[0]}.png") for size in ((10, 20), (20, 10)))
     good, bad = (lying, upright) if orientation == 6 else (upright, lying)
-    assert load_labels(good, image, 8, 8).shape == (8, 8)
+    assert load_labels(good, image).shape == ((10, 20) if orientation == 6 else (20, 10))
     with pytest.raises(InputError, match=r"pixels, but .* has"):
-        load_labels(bad, image, 8, 8)
+        load_labels(bad, image)

@@ -58,15 +58,6 @@ def test_what_is_possible_is_accepted(write_params: WriteParams, changes: dict[s
     load_params(write_params(changes))
 
 
-SAME_SET = {
-    "layout": "synthetic",
-    "root": "data/./synthetic",
-    "splits": ["gallery"],
-    "truth": None,
-    "counts": "warn",
-}
-
-
 def test_an_empty_value_is_null(write_params: WriteParams) -> None:
     path = write_params({})
     text = DEFAULT.read_text(encoding="utf-8")
@@ -123,18 +114,9 @@ def test_an_empty_value_is_null(write_params: WriteParams) -> None:
         ({"synthetic.distractors": 20_000}, "synthetic.distractors", "20000 (int)", "less than or equal to 9999"),
         ({"prepare.on_bad_image": "stop"}, "prepare.on_bad_image", "'stop' (str)", "'skip'"),
         ({"datasets.main.root": "~/x"}, "datasets.main.root", "'~/x'", "write the path in full"),
-        (
-            {"datasets.main.splits": ["train", "train"]},
-            "datasets.main.splits",
-            "train of data/synthetic",
-            "take it out",
-        ),
-        (
-            {"datasets.other": SAME_SET},
-            "datasets.other.splits",
-            "gallery of data/./synthetic is in datasets.main already",
-            "take it out",
-        ),
+        ({"datasets.main.truth": "masks/v1"}, "datasets.main.truth", "'masks/v1'", "pattern"),
+        ({"datasets.main.truth": ".."}, "datasets.main.truth", "'..'", "pattern"),
+        ({"datasets.main.truth": ""}, "datasets.main.truth", "''", "pattern"),
         ({"datasets.main.root": ""}, "datasets.main.root", "'' (str)", "at least 1 character"),
         ({"prepare.validation": 1.0}, "prepare.validation", "1.0 (float)", "less than 1"),
         ({"device": "gpu"}, "device", "'gpu' (str)", "'auto', 'cpu', 'cuda' or 'mps'"),

@@ -15,7 +15,7 @@ from hcga.datasets.catalogue import catalogue, write_catalogue
 from hcga.datasets.examples import make_example
 from hcga.errors import InputError
 from hcga.files import resumable
-from hcga.images import load_image, load_labels
+from hcga.images import load_image, load_labels, resize_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image, load_params
 from hcga.preparation import join_samples, leave_out, preparation_key, write_images, write_truth
@@ -108,12 +108,9 @@ def test_truth_is_that_of_the_files(tiny_set: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(labels, np.asarray(expected))
 
 
-def test_labels_are_resized_without_mixing_them(tmp_path: Path) -> None:
+def test_labels_are_resized_without_mixing_them() -> None:
     labels = np.array([[0, 3], [1, 2]], np.uint8).repeat(4, 0).repeat(4, 1)
-    Pillow.fromarray(labels).save(tmp_path / "labels.png")
-    np.testing.assert_array_equal(
-        load_labels(tmp_path / "labels.png", tmp_path / "labels.png", 16, 24), labels.repeat(2, 0).repeat(3, 1)
-    )
+    np.testing.assert_array_equal(resize_labels(labels, 16, 24), labels.repeat(2, 0).repeat(3, 1))
 
 
 def test_images_without_truth_are_unlabelled(mine: Path, tmp_path: Path) -> None:
@@ -140,10 +137,28 @@ def test_without_truth_the_store_is_empty(tiny_set: Path, tmp_path: Path) -> Non
     assert list(open_store(tmp_path / "truth.zarr").array_keys()) == []
 
 
-@pytest.mark.parametrize("folder", ["none", "query"])
-def test_a_truth_folder_without_any_label_image_is_named(tiny_set: Path, folder: str) -> None:
-    with pytest.raises(InputError, match=rf"truth: .*{folder} holds no label image such as .*; set it to null"):
-        listed(dataset(tiny_set, truth=folder))
+def test_a_truth_folder_without_any_label_image_is_named(tiny_set: Path) -> None:
+    with pytest.raises(InputError, match=r"truth: .*none holds no label image such as .*; set it to null"):
+        listed(dataset(tiny_set, truth="none"))
+
+
+def test_a_label_image_of_no_image_is_named(mine: Path) -> None:
+    odd = mine / "truth" / "query" / "0001_c9.png"
+    shutil.copy(min((mine / "truth" / "query").iterdir()), odd)
+    with pytest.raises(InputError, match=rf"{odd}: label image of no image; its name is the image's, ending in \.png"):
+        listed(dataset(mine, splits=["train"]))
+    odd.rename(odd.with_suffix(".PNG"))
+    with pytest.raises(InputError, match=r"0001_c9\.PNG: label image of no image"):
+        listed(dataset(mine))
+
+
+def test_a_label_image_of_two_images_is_named(tmp_path: Path) -> None:
+    for name in ("train/1/1_a.jpg", "train/1/1_a.png", "parts/train/1/1_a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Pillow.new("L", (16, 32)).save(tmp_path / name)
+    given = dataset(tmp_path, layout="folder", splits=["train"], truth="parts")
+    with pytest.raises(InputError, match=r"is it of train/1/1_a\.jpg or of train/1/1_a\.png\? Rename one"):
+        listed(given)
 
 
 def cut(file: Path) -> None:
@@ -297,7 +312,7 @@ def test_a_label_image_that_cannot_be_read_is_named(mine: Path, tmp_path: Path, 
 def test_a_label_image_with_several_channels_is_refused(tmp_path: Path) -> None:
     Pillow.new("RGB", (8, 8)).save(tmp_path / "labels.png")
     with pytest.raises(InputError, match=r"labels\.png: mode RGB; a label image has one 8-bit channel"):
-        load_labels(tmp_path / "labels.png", tmp_path / "labels.png", 4, 4)
+        load_labels(tmp_path / "labels.png", tmp_path / "labels.png")
 
 
 def test_a_stray_label_is_named(mine: Path, tmp_path: Path) -> None:

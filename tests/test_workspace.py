@@ -5,8 +5,8 @@ from conftest import DEFAULT, ROOT
 from ruamel.yaml import YAML
 
 from hcga.errors import InputError
-from hcga.params import load_params
-from hcga.workspace import Workspace, write_rounds
+from hcga.params import Params, load_params
+from hcga.workspace import Workspace, refuse_common_splits, write_rounds
 
 FILES = sorted((ROOT / "params").glob("*.yaml"))
 
@@ -118,3 +118,18 @@ def test_a_params_file_with_a_mistake_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="seed"):
         write_rounds(path, 2, 2)
     assert path.read_text(encoding="utf-8") == "seed: x\n"
+
+
+def test_a_split_of_a_root_is_read_once(tmp_path: Path, default_params: Params) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "link").symlink_to("set")
+    one = default_params.datasets["main"].model_copy(update={"root": "set", "splits": ["train", "query"]})
+    refuse_common_splits({"one": one, "two": one.model_copy(update={"splits": ["gallery"]})}, tmp_path)
+    for root in ("set/", str(tmp_path / "set"), "link"):
+        other = one.model_copy(update={"root": root, "splits": ["query"]})
+        with pytest.raises(
+            InputError, match=rf"datasets\.two\.splits: query of {root} is in datasets\.one already; take"
+        ):
+            refuse_common_splits({"one": one, "two": other}, tmp_path)
+    with pytest.raises(InputError, match=r"datasets\.one\.splits: train of set is in datasets\.one already"):
+        refuse_common_splits({"one": one.model_copy(update={"splits": ["train", "train"]})}, tmp_path)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from hcga.datasets.check import NO_FILE
 from hcga.datasets.readers import read_data_set
+from hcga.datasets.truth import refuse_strays, truth_file
 from hcga.errors import InputError
 from hcga.files import digest
 
@@ -39,12 +40,15 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
     Raises
     ------
     InputError
-        See `read_data_set`; a wanted split is not in the data set, or the truth folder holds no label image of it.
+        See `read_data_set`; a wanted split is not in the data set, or the truth folder holds no label image of it, or
+        one of no image.
     """
     table = read_data_set(layout, root)
     lacking = [split for split in splits if split not in set(table["split"])]
     if lacking:
         raise InputError(f"{root}: the layout {layout} has no split {lacking[0]} there; look for it, or change splits")
+    if truth is not None:
+        refuse_strays(root, truth, table)
     table = table[table["split"].isin(splits)]
     table = table.sort_values(["split", "pid", "camid", "sequence", "frame", "path"], ignore_index=True)
     table["digest"] = _digests([root / path for path in table["path"]], f"reading {root.name}")
@@ -55,12 +59,6 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
     if (table["truth_digest"] == NO_FILE).all():
         raise InputError(f"truth: {root / truth} holds no label image such as {labels[0]}; set it to null")
     return table
-
-
-def truth_file(root: Path, truth: str, path: str) -> Path:
-    """Path of an image's label image: the folder `truth` mirrors the others and has a PNG of the same name."""
-    file = Path(path)
-    return root / truth / file.parent / f"{file.stem.removesuffix(file.suffix)}.png"  # .jpg, .jpg.jpg -> .png
 
 
 def _digests(files: list[Path], what: str) -> list[str]:
@@ -85,7 +83,9 @@ def read_catalogues(files: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
     tables = {}
     for name, file in files.items():
         try:
-            tables[name] = pd.read_csv(file, dtype={"digest": str, "truth_digest": str}, keep_default_na=False)
+            tables[name] = pd.read_csv(
+                file, dtype={"path": str, "digest": str, "truth_digest": str}, keep_default_na=False
+            )
         except FileNotFoundError:
             raise InputError(f"{file}: no such file; run `dvc repro catalogue@{name}`") from None
     return tables

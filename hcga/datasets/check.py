@@ -124,7 +124,8 @@ def settle(table: pd.DataFrame, validation: float | None) -> tuple[pd.DataFrame 
         samples = hold_out(table, validation, HOLD_OUT_SEED) if validation else arrange(table)
     except InputError as error:
         return None, [Finding("error", str(error)), *examine_table(table)]
-    return samples, examine_table(samples)
+    unseen = _overlap(table) if validation else []  # choices made by held-out identities must not have seen the test's
+    return samples, [*unseen, *examine_table(samples)]
 
 
 def examine_table(table: pd.DataFrame) -> list[Finding]:
@@ -154,7 +155,7 @@ def examine_table(table: pd.DataFrame) -> list[Finding]:
 
 def _misplaced(table: pd.DataFrame) -> list[Finding]:
     odd = table[(table["pid"] <= DISTRACTOR) & (table["split"] != "gallery")]
-    text = "images of junk or distractors (pid -1, 0) outside the gallery, where they belong: move or delete"
+    text = "images of junk (pid -1) or distractors (0) outside the gallery; people are numbered from 1:"
     return [Finding("error", f"{len(odd)} {text} {name_some(odd['path'])}")] if len(odd) else []
 
 
@@ -185,33 +186,34 @@ def _missing_matches(table: pd.DataFrame) -> list[Finding]:
 
 
 def _doubles(table: pd.DataFrame) -> list[Finding]:
-    known = table[~table["digest"].isin([NO_FILE, EMPTY_FILE])]
-    doubles: dict[str, list[str]] = {}
+    known = table[~table["digest"].isin([NO_FILE, EMPTY_FILE]) & (table["pid"] != JUNK)]
+    doubles: dict[Finding, list[str]] = {}
     for _, group in known[known.duplicated("digest", keep=False)].groupby("digest"):
-        if how := _what_is_double(group):
-            doubles.setdefault(how, []).append(" = ".join(group["path"]))
+        if finding := _what_is_double(group):
+            doubles.setdefault(finding, []).append(" = ".join(group["path"]))
     return [
-        Finding("warning" if how in MERE_DOUBLES else "error", f"{len(of)} files {how}: {name_some(of)}")
-        for how, of in doubles.items()
+        Finding(finding.severity, f"{len(of)} files {finding.text}: {name_some(of)}") for finding, of in doubles.items()
     ]
 
 
-MERE_DOUBLES = {"are there under several identities", "are there twice in one split"}
-
-
-def _what_is_double(group: pd.DataFrame) -> str | None:
-    """How rows of one content contradict; a query that is in the gallery at its own camera is ignored in matching."""
+def _what_is_double(group: pd.DataFrame) -> Finding | None:
+    """What is wrong with the rows of one content, the gravest first."""
     if (group["split"] == "train").nunique() > 1:
-        return "both train and are tested"
+        return Finding("error", "both train and are tested")
+    if group["dataset"].nunique() > 1:
+        return Finding("error", "are in several data sets, as different people")
+    # A query that is in the gallery too, at its own camera, is ignored there.
+    if {"query", "gallery"} <= set(group["split"]) and len(group[["pid", "camid"]].drop_duplicates()) > 1:
+        return Finding(
+            "error", "are query and gallery, not of one identity at one camera, so that a query finds itself"
+        )
     if group["pid"].nunique() > 1:
-        return "are there under several identities"
-    if set(group["split"]) == {"query", "gallery"} and group["camid"].nunique() > 1:
-        return "are query and gallery at different cameras, so that a query finds itself"
-    return "are there twice in one split" if group["split"].duplicated().any() else None
+        return Finding("warning", "are there under several identities")
+    return Finding("warning", "are there twice in one split") if group["split"].duplicated().any() else None
 
 
 def _lonely(table: pd.DataFrame) -> list[Finding]:
-    train = table[table["split"] == "train"]
+    train = table[(table["split"] == "train") & (table["pid"] > DISTRACTOR)]
     people = train.groupby("pid").agg(images=("camid", "size"), cameras=("camid", "nunique"))
     of_camera = table.groupby(["dataset", "camid"])["path"].transform("size")
     several: dict[str, list[int]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from tqdm import tqdm
 from hcga.datasets.layouts.market1501 import FOLDERS
 from hcga.errors import InputError
 from hcga.files import fresh
+
+NAME = re.compile(r"[1-9]\d*_0*[1-9]\d*_[12]_0*[1-9]\d*\.png")  # pair, person, view, column, from 1
 
 
 def extract_cuhk03(archive: Path, protocol: Path, boxes: str, root: Path) -> None:
@@ -59,10 +63,8 @@ def _read_images(archive: Path, boxes: str, names: list[str]) -> Iterator[tuple[
             pairs = [file[reference] for reference in file[boxes][0]]
             for name in names:
                 pair, person, view, column = (int(part) for part in name.removesuffix(".png").split("_"))
-                if min(pair, person, view, column) < 1:
-                    raise ValueError(f"{name} counts from 0")
                 image = file[pairs[pair - 1][column - 1, person - 1]][()]
-                if image.ndim != 3:
+                if image.ndim != 3 or image.dtype != np.uint8:
                     raise InputError(f"{archive}: no image {name} of {boxes}; is the protocol for other boxes?")
                 yield view, np.ascontiguousarray(image.T)
     except FileNotFoundError:
@@ -81,12 +83,15 @@ def _read_protocol(path: Path) -> tuple[list[str], list[int], dict[str, list[int
         names = [str(np.asarray(cell).item()) for cell in content["filelist"].ravel()]
         labels = [int(label) for label in content["labels"].ravel()]
         places = {split: [int(place) for place in content[f"{split}_idx"].ravel()] for split in FOLDERS}
+        odd = [name for name in names if not NAME.fullmatch(name)]
+        if odd:
+            raise ValueError(f"{odd[0]!r} is no name such as 1_002_2_08.png")
         listed = [place for split in places.values() for place in split]
         if min(listed) < 1 or max(listed) > min(len(names), len(labels)):
             raise ValueError(f"places {min(listed)} to {max(listed)} of {len(names)} names, {len(labels)} labels")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it comes with the code of Zhong et al., CUHK03-NP") from None
-    except (KeyError, ValueError, NotImplementedError, MatReadError) as error:
+    except (OSError, LookupError, TypeError, ValueError, NotImplementedError, MatReadError, zlib.error) as error:
         raise InputError(
             f"{path}: no protocol of CUHK03-NP ({error}); a file saved from a web page may hold the page instead"
         ) from None

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hcga.datasets.check import Finding, name_some
+from hcga.datasets.truth import PartLabels
 from hcga.errors import InputError
 from hcga.images import describe_image, load_labels
 
@@ -66,19 +67,38 @@ def examine_files(files: Sequence[Path], skip: bool) -> FileReport:
     return FileReport(_summarise([fact for _, fact in facts]), findings, list(bad))
 
 
-def examine_labels(labelled: Sequence[tuple[Path, Path]]) -> list[Finding]:
-    """Read the label images of images, (label image, image) each, where there are any; an error for each bad one."""
-    there = [pair for pair in labelled if pair[0].is_file()]
-    problems = _in_parallel(_read_label, there, "true masks")
-    return [Finding("error", problem) for problem in problems if problem]
+def examine_labels(labelled: Sequence[tuple[Path, Path]]) -> tuple[str, list[Finding]]:
+    """Read the label images of images, where there are any.
 
+    Parameters
+    ----------
+    labelled : sequence of (Path, Path)
+        Where the label image would be, and the image.
 
-def _read_label(pair: tuple[Path, Path]) -> str | None:
+    Returns
+    -------
+    summary : str
+        One line.
+    findings : list of Finding
+        An error for each bad one; else one if the labels as a whole make no sense.
+    """
+    there, seen = [pair for pair in labelled if pair[0].is_file()], PartLabels()
+
+    def read(pair: tuple[Path, Path]) -> str | None:
+        try:
+            seen.add(pair[0], load_labels(*pair))
+        except InputError as error:
+            return str(error)
+        return None
+
+    findings = [Finding("error", problem) for problem in _in_parallel(read, there, "true masks") if problem]
+    summary = f"true masks: {len(there):,} of {len(labelled):,} images have one"
+    if findings:
+        return summary, findings
     try:
-        load_labels(*pair, SMALL, SMALL)
+        return f"{summary}, of {seen.part_classes()} part classes", []
     except InputError as error:
-        return str(error)
-    return None
+        return summary, [Finding("error", str(error))]
 
 
 def _in_parallel(examine: Callable[[T], R], things: Sequence[T], what: str) -> list[R]:

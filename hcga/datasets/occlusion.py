@@ -12,11 +12,11 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from hcga.datasets.catalogue import truth_file
 from hcga.datasets.layouts.listing import is_image, visible
 from hcga.datasets.layouts.market1501 import FOLDERS
 from hcga.datasets.readers import read_data_set
 from hcga.datasets.synthetic.occluder import SOLID, occlude
+from hcga.datasets.truth import truth_file
 from hcga.errors import InputError
 from hcga.files import fresh
 from hcga.images import load_picture
@@ -89,20 +89,19 @@ def occlude_data_set(
         raise InputError(f"{root}: has no images of split {' or '.join(splits)} to occlude; name one it has")
     places = _places(layout, table[wanted], set(table["path"][~wanted]), root)
     pictures, sides = _find(occluders, table, root), ANY_SIDE if side == "any" else (side,)
-    rows = []
+    known, rows = _known_occluders(root / "occluders.csv"), []
     with fresh(target) as draft:
-        shutil.copytree(root, draft, copy_function=shutil.copyfile)
+        shutil.copytree(root, draft, copy_function=shutil.copyfile, ignore_dangling_symlinks=True)
         for path, place in tqdm(sorted(places.items()), "occluding", unit="image", disable=None):
             rng = np.random.default_rng((seed, zlib.crc32(path.encode())))
             if rng.random() < share:
                 shutil.copyfile(root / path, draft / place)
                 kind, hidden = _occlude_file(draft / place, pictures, rng, cover, sides)
                 rows.append((place, kind, *_box(hidden), round(float(hidden.mean()), 3)))
-                _correct_truth(draft, place, hidden)
+                for folder in visible(root):
+                    _correct_truth(truth_file(root, folder.name, path), truth_file(draft, folder.name, place), hidden)
         listed = pd.DataFrame(rows, columns=list(COLUMNS))
-        before = draft / "occluders.csv"
-        known = pd.concat([pd.read_csv(before), listed]) if before.is_file() else listed
-        known.to_csv(before, index=False, lineterminator="\n")
+        pd.concat([*known, listed]).to_csv(draft / "occluders.csv", index=False, lineterminator="\n")
     return listed
 
 
@@ -171,20 +170,31 @@ def _box(hidden: np.ndarray) -> tuple[int, int, int, int]:
     return (int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1) if len(down) else (0, 0, 0, 0)
 
 
-def _correct_truth(root: Path, path: str, hidden: np.ndarray) -> None:
-    """Make background of what is hidden in the label images of one image; any folder may hold such."""
-    for folder in visible(root):
-        file = truth_file(root, folder.name, path)
-        if file.is_file():
-            with Image.open(file) as image:
-                labels, palette = np.array(image), image.getpalette()
-            if labels.shape != hidden.shape:
-                raise InputError(f"{file}: {labels.shape}, but its image is {hidden.shape} (height, width); mend it")
-            labels[hidden] = 0
-            corrected = Image.fromarray(labels)
-            if palette:
-                corrected.putpalette(palette)
-            corrected.save(file)
+def _correct_truth(source: Path, target: Path, hidden: np.ndarray) -> None:
+    """Copy the label image of an image, if it has one, and make background of what is hidden."""
+    if not source.is_file():
+        return
+    with Image.open(source) as image:
+        if image.mode not in ("L", "P"):  # a picture that has the place of a label image
+            return
+        labels, palette = np.array(image), image.getpalette()
+    if labels.shape != hidden.shape:
+        raise InputError(f"{source}: {labels.shape}, but its image is {hidden.shape} (height, width); mend it")
+    labels[hidden] = 0
+    corrected = Image.fromarray(labels)
+    if palette:
+        corrected.putpalette(palette)
+    corrected.save(target)
+
+
+def _known_occluders(file: Path) -> list[pd.DataFrame]:
+    """What the source knows of its own occluders, if anything."""
+    if not file.is_file():
+        return []
+    try:
+        return [pd.read_csv(file, dtype=str)]
+    except ValueError as error:
+        raise InputError(f"{file}: no table ({error}); move or remove it") from None
 
 
 def _paste(

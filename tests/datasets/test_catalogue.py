@@ -4,7 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hcga.datasets.catalogue import catalogue, read_catalogues, truth_file, write_catalogue
+from hcga.datasets.catalogue import catalogue, read_catalogues, write_catalogue
+from hcga.datasets.truth import truth_file
 from hcga.errors import InputError
 
 SPLITS = ["train", "query", "gallery"]

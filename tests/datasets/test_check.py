@@ -83,17 +83,17 @@ def test_a_sound_table_has_no_findings() -> None:
         (
             [*SOUND, ("gallery", 3, 2)],
             (4, 6),
-            "error: 1 files are query and gallery at different cameras, so that a query finds itself: e = g",
+            "error: 1 files are query and gallery, not of one identity at one camera, so that a query finds",
         ),
         (
             [*SOUND, ("train", 0, 1)],
             (),
-            "error: 1 images of junk or distractors (pid -1, 0) outside the gallery, where",
+            "error: 1 images of junk (pid -1) or distractors (0) outside the gallery; people",
         ),
         (
             [*SOUND, ("query", -1, 1)],
             (),
-            "error: 1 images of junk or distractors (pid -1, 0) outside the gallery, where",
+            "error: 1 images of junk (pid -1) or distractors (0) outside the gallery; people",
         ),
         (SOUND[:2] + SOUND[4:], (), "error: one training identity: there is nobody to tell it from"),
     ],
@@ -122,6 +122,17 @@ def test_findings_name_the_data_set_if_there_are_several() -> None:
     ]
 
 
+def test_a_file_of_two_data_sets_is_of_two_people() -> None:
+    joined = join_tables({"one": table(), "two": table().assign(digest="x")})
+    assert "error: 1 files are in several data sets, as different people: one:h = two:h" in texts(
+        joined[joined["path"] == "h"].assign(digest="same")
+    )
+
+
+def test_a_copy_that_is_junk_is_no_double() -> None:
+    assert texts(table(SOUND, (4, 10))) == []
+
+
 def test_a_camera_of_one_set_is_none_of_the_other() -> None:
     lonely = join_tables({"one": table([*SOUND, ("train", 2, 3)]), "two": table([*SOUND, ("train", 2, 3)])})
     assert "warning: 2 cameras have one image: 3, 3" in texts(lonely.assign(digest=""))
@@ -141,14 +152,15 @@ def test_the_sample_table_is_settled_or_what_it_lacks_is_found() -> None:
     assert findings[0].text.startswith("prepare.validation: 0.9 of 2 training identities")
 
 
-def test_with_validation_the_test_images_do_not_matter() -> None:
+def test_with_validation_only_overlap_with_the_test_matters() -> None:
     people = [("train", pid, camid) for pid in (1, 2, 3, 4) for camid in (1, 1, 2, 2)]
     spoilt = [("query", 1, 1), ("gallery", 9, 2)]
     assert settle(table([*people, *spoilt]), None)[1][0].severity == "error"
     samples, findings = settle(table([*people, *spoilt]), 0.3)
     assert samples is not None
-    assert findings == []
+    assert [finding.text for finding in findings] == ["1 identities both train and are tested: 1; see a and q"]
     assert len(samples) == len(people)
+    assert settle(table([*people, ("query", 8, 1), ("gallery", 9, 2)]), 0.3)[1] == []
 
 
 def test_errors_come_first_and_long_lists_are_cut() -> None:

@@ -89,6 +89,16 @@ def test_what_does_not_fit_is_named_and_nothing_is_left(files: tuple[Path, Path]
         InputError, match=r"protocol\.mat: no protocol of CUHK03-NP \(places 1 to 7 of 5 names, 7 labels\)"
     ):
         extract_cuhk03(archive, protocol, "detected", root)
+    for odd in ("0_001_1_05.png", "1_001_3_05.png", "1_001_1.png", "x.png"):
+        write_protocol(protocol, [odd, *NAMES[1:]])
+        with pytest.raises(InputError, match=rf"protocol\.mat: no protocol of CUHK03-NP \('{odd}' is no name such as"):
+            extract_cuhk03(archive, protocol, "detected", root)
+    write_protocol(protocol, NAMES)
+    cut = tmp_path / "cut.mat"
+    for length in (0, 50, 300, protocol.stat().st_size - 40):
+        cut.write_bytes(protocol.read_bytes()[:length])
+        with pytest.raises(InputError, match=r"cut\.mat: no protocol of CUHK03-NP"):
+            extract_cuhk03(archive, cut, "detected", root)
     (tmp_path / "page.mat").write_text("<!DOCTYPE html>" * 99)
     with pytest.raises(InputError, match="a file saved from a web page may hold the page instead"):
         extract_cuhk03(archive, tmp_path / "page.mat", "detected", root)

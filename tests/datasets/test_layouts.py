@@ -216,12 +216,12 @@ def test_identities_of_p_dukemtmc_are_other_people_in_training_and_test(tmp_path
         ({"pid": "seven"}, "row 1: pid 'seven' is not a whole number from -1 to 1000000000"),
         ({"pid": -2}, "row 1: pid '-2' is not"),
         ({"pid": "9" * 20}, "row 1: pid '9{20}' is not"),
-        ({"pid": float("nan")}, "row 1: pid 'nan' is not"),
+        ({"pid": float("nan")}, "row 1: pid '' is not"),
         ({"camid": 1.5}, r"row 1: camid '1\.5' is not a whole number"),
         ({"camid": -1}, "row 1: camid '-1' is not"),
         ({"split": "Train"}, "row 1: split 'Train' is not one of train, query, gallery"),
-        ({"split": ""}, "row 1: split 'nan' is not one of"),
-        ({"path": ""}, "row 1: path 'nan' must lead from"),
+        ({"split": ""}, "row 1: split '' is not one of"),
+        ({"path": ""}, "row 1: path '' must lead from"),
         ({"path": "/etc/passwd"}, "row 1: path '/etc/passwd' must lead from the table's folder to a file below it"),
         ({"path": "../a.jpg"}, r"row 1: path '\.\./a\.jpg' must lead from"),
         ({"path": "b.jpg"}, r"row 1: path 'b\.jpg' is no file below .*; write / between folders"),
@@ -248,6 +248,13 @@ def test_a_table_may_leave_out_sequence_and_frame(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("path,split,pid,camid\n", "has no rows; write one an image"),
+        ("path,split,pid,camid,frames\na.jpg,train,1,1,9\n", r"column 'frames': did you mean 'frame'\?"),
+        (
+            "path,split,pid,camid\na.jpg,train,1,1,9\n",
+            r"cannot be read as a table \(row 1 has 5 values below 4 columns\)",
+        ),
+        ("path,split,pid,camid\na.jpg,train,1\n", r"cannot be read as a table \(row 1 has 3 values below 4 columns\)"),
+        ("path,split,pid,pid,camid\na.jpg,train,1,1,9\n", r"cannot be read as a table \(two columns have one name"),
         ("path;split;pid;camid\na.jpg;train;1;1\n", r"column 'path' is missing; it has path;split;pid;camid \(commas"),
         ("path,split,pid,camid\na.jpg,train,1,1\na.jpg,train,1,1\n", r"row 2: path 'a\.jpg' stands in a row above"),
         ("\xff\xfe", r"cannot be read as a table \(.*\); write CSV with commas, in UTF-8"),
@@ -304,13 +311,38 @@ def test_folders_of_identities_say_who_and_file_names_which_camera(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "stray", ["1_loose.jpg", "train/1_loose.jpg", "Train/3/1_a.jpg", "val/3/1_a.jpg", "test/-1/1_a.png"]
+    "stray",
+    [
+        "1_loose.jpg",
+        "train/1_loose.jpg",
+        "Train/3/1_a.jpg",
+        "val/3/1_a.jpg",
+        "test/-1/1_a.png",
+        "old/a.jpg",
+        "train/x.txt",
+    ],
 )
 def test_images_that_would_not_be_read_are_named(tmp_path: Path, stray: str) -> None:
     root = files(tmp_path, "train/12/3_b.jpg", stray)
-    first = stray if stray.endswith("loose.jpg") else stray.split("/")[0]
-    with pytest.raises(InputError, match=rf"{first}: (would not be read|lies beside the folders)"):
+    first = stray if stray.endswith(("loose.jpg", ".txt")) else stray.split("/")[0]
+    with pytest.raises(InputError, match=rf"{first}: (would not be read|no folder; the layout folder)"):
         read_data_set("folder", root)
+
+
+def test_numbers_in_names_order_images_as_numbers(tmp_path: Path) -> None:
+    table = read_data_set("folder", files(tmp_path, *(f"train/3/1_{number}.jpg" for number in (10, 9, 11, 2))))
+    assert table["path"].tolist() == [f"train/3/1_{number}.jpg" for number in (2, 9, 10, 11)]
+
+
+def test_two_folders_of_one_identity_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"folder train/012 is identity 12, but folder train/12 is identity 12"):
+        read_data_set("folder", files(tmp_path, "train/12/3_b.jpg", "train/012/3_b.jpg"))
+    assert len(read_data_set("folder", files(tmp_path / "b", "query/12/3_b.jpg", "gallery/012/4_b.jpg"))) == 2
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a name that is no plain text; rename it"):
+        read_data_set("folder", files(tmp_path, "train/12/3_a\x1b.jpg"))
 
 
 def test_what_else_may_lie_beside_the_images(tmp_path: Path) -> None:
@@ -327,6 +359,7 @@ def test_what_else_may_lie_beside_the_images(tmp_path: Path) -> None:
     [
         ("occluded_reid:half", ["{0}_body_images/001/001_01.tif", "{0}_body_images/002/001_02.tif"]),
         ("p_dukemtmc", ["train/{0}_body_images/0001/0002_c1.jpg", "train/{0}_body_images/0003/0002_c2.jpg"]),
+        ("occluded_reid:half", ["{0}_body_images/001/002_01.tif", "{0}_body_images/002/001_02.tif"]),
         ("p_dukemtmc", ["train/{0}_body_images/0001/0001_c1.jpg", "train/{0}_body_images/0001/0002_c2.jpg"]),
     ],
 )
@@ -335,7 +368,8 @@ def test_folders_and_file_names_must_not_contradict(tmp_path: Path, layout: str,
     tests = [f"test/{kind}_body_images/0001/0001_c1.jpg" for kind in ("occluded", "whole")]
     root = files(tmp_path, *given, *(tests if layout == "p_dukemtmc" else []))
     with pytest.raises(
-        InputError, match=r"occluded_body_images: folder \d+ is identity \d, but folder \d+ is identity \d"
+        InputError,
+        match=r"folder \d+ is identity \d, but folder \d+ is identity \d; they contradict|in another's folder; move it",
     ):
         read_data_set(layout, root)
 
@@ -344,7 +378,21 @@ def test_names_and_lists_of_msmt17_must_not_contradict(tmp_path: Path) -> None:
     root = msmt17(tmp_path, "train", "test")
     with (root / "list_train.txt").open("a") as file:
         file.write("0001/0001_001_02_0303noon_0008_0_ex.jpg 0\n")
-    with pytest.raises(InputError, match=r"list_train\.txt: name 0000 is identity 0, but name 0001 is identity 0"):
+    with pytest.raises(
+        InputError, match=r"name train/0001 is identity 1, but name train/0001 is identity 2; they contradict"
+    ):
+        read_data_set("msmt17:with_val", root)
+
+
+@pytest.mark.parametrize("changed", ["list_val.txt", "list_query.txt"])
+def test_lists_of_msmt17_must_not_contradict_each_other(tmp_path: Path, changed: str) -> None:
+    root = msmt17(tmp_path, "train", "test")
+    if changed == "list_val.txt":
+        with (root / changed).open("a") as file:
+            file.write("0000/0000_000_15_0303morning_0008_0.jpg 5\n")
+    else:
+        (root / changed).write_text((root / changed).read_text().replace(" 0\n", " 5\n"))
+    with pytest.raises(InputError, match=r"name \w+/0000 is identity \d+, but name \w+/0000 is identity \d+"):
         read_data_set("msmt17:with_val", root)
 
 

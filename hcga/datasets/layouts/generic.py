@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import difflib
 import re
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from hcga.datasets.layouts.listing import LARGEST, image_files, is_image, parse, row, subfolders, visible
+from hcga.datasets.layouts.listing import (
+    LARGEST,
+    image_files,
+    is_image,
+    parse,
+    require_one_identity_a_name,
+    row,
+    subfolders,
+    visible,
+)
 from hcga.errors import InputError
 from hcga.samples import SPLITS
 
@@ -62,7 +73,7 @@ def read_table(root: Path) -> pd.DataFrame:
 def _load(file: Path) -> pd.DataFrame:
     """The table, rows numbered from 0, with the required columns and at least one row."""
     try:
-        table = pd.read_csv(file, index_col=False) if file.suffix == ".csv" else pd.read_parquet(file)
+        table = _read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
     except (ValueError, OSError, ImportError) as error:
         raise InputError(f"{file}: cannot be read as a table ({error}); write CSV with commas, in UTF-8") from None
     missing = [column for column in REQUIRED if column not in table]
@@ -71,9 +82,25 @@ def _load(file: Path) -> pd.DataFrame:
             f"{file}: column {missing[0]!r} is missing; it has {', '.join(map(str, table.columns))} (commas separate "
             "columns)"
         )
+    for column in map(str, table.columns):
+        near = difflib.get_close_matches(column, OPTIONAL, n=1)
+        if near and near[0] not in table:
+            raise InputError(f"{file}: column {column!r}: did you mean {near[0]!r}?")
     if table.empty:
         raise InputError(f"{file}: has no rows; write one an image")
     return table.reset_index(drop=True)  # whatever a Parquet file calls its rows
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    """Values as they stand: 'NA' is a name, not a gap. A comma at the end of each row is let pass."""
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        header, *values = [line for line in csv.reader(text) if line] or [[]]
+    for number, line in enumerate(values, 1):
+        if len(line) < len(header) or any(line[len(header) :]):
+            raise ValueError(f"row {number} has {len(line)} values below {len(header)} columns")
+    if len(set(header)) < len(header):
+        raise ValueError(f"two columns have one name: {', '.join(header)}")
+    return pd.DataFrame([line[: len(header)] for line in values], columns=header, dtype=str)
 
 
 def _refuse(file: Path, table: pd.DataFrame, column: str, wrong: pd.Series[bool], problem: str) -> None:
@@ -85,34 +112,46 @@ def _refuse(file: Path, table: pd.DataFrame, column: str, wrong: pd.Series[bool]
 
 
 def _leads_below(path: object) -> bool:
-    return isinstance(path, str) and not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+    if not isinstance(path, str) or not path:
+        return False
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
 
 
 def read_folder(root: Path) -> pd.DataFrame:
     """List `split/pid/camid_anything.jpg`: folders train, query and gallery with a folder an identity.
 
     See `read_market1501`. Folders of identities are named by numbers; -1 is junk, 0 a distractor. A split may be
-    missing. Images of a camera are taken to follow each other in the order of their names. Images that would not be
+    missing. Images of a camera are taken to follow each other in the order of their names, numbers in them
+    as numbers. Images that would not be
     read, in the root, in a split or in a folder that looks like a split, are refused.
     """
     for path in visible(root):
-        if is_image(path) or (path.is_dir() and path.name not in SPLITS and _looks_like_a_split(path)):
+        if is_image(path) or (path.is_dir() and path.name not in SPLITS and _has_images_of_its_own(path)):
             raise InputError(f"{path}: would not be read; the layout folder has {', '.join(SPLITS)}: rename or move it")
-    rows = []
+    rows, people = [], []
     for split in (name for name in SPLITS if (root / name).is_dir()):
         for folder in subfolders(root / split, "folder"):
             pid = parse(folder, IDENTITY, "folder", "train/0012/")
-            files = image_files(folder, "folder", "3_0815.jpg")
+            people.append((f"{split}/{folder.name}", pid["pid"]))
+            files = sorted(image_files(folder, "folder", "3_0815.jpg"), key=_by_number)
             rows += [
                 row(split, path, root, {**parse(path, NAME, "folder", "3_0815.jpg"), **pid, "frame": number})
                 for number, path in enumerate(files)
             ]
+    for split in SPLITS:
+        of_split = (pair for pair in people if pair[0].startswith(f"{split}/"))
+        require_one_identity_a_name(of_split, root, "folder")
     if not rows:
         raise InputError(f"{root}: no folders {', '.join(SPLITS)}; the layout is split/identity/camera_name.jpg")
     return pd.DataFrame(rows)
 
 
-def _looks_like_a_split(folder: Path) -> bool:
-    """Tell whether a folder has identities with images in it, as no folder of true masks has."""
-    people = (path for path in visible(folder) if path.is_dir() and IDENTITY.fullmatch(path.name))
-    return any(is_image(path) for person in people for path in visible(person))
+def _has_images_of_its_own(folder: Path) -> bool:
+    """Tell whether a folder holds images, and not label images that mirror the splits."""
+    mirrors = any((folder / split).is_dir() for split in SPLITS)
+    return not mirrors and any(is_image(path) for path in folder.rglob("*"))
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Key by which 1_9.jpg comes before 1_10.jpg."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)]

@@ -60,12 +60,11 @@ def is_image(path: Path) -> bool:
 
 
 def subfolders(folder: Path, layout: str) -> list[Path]:
-    """List the folders below a folder, sorted by name; `InputError` if there are none, or an image is among them."""
-    found = visible(folder) if folder.is_dir() else []
-    for path in found:
-        if is_image(path):
-            raise InputError(f"{path}: lies beside the folders; the layout {layout} has one an identity: move it there")
-    folders = [path for path in found if path.is_dir()]
+    """List the folders below a folder, sorted by name; `InputError` if there are none, or something else."""
+    folders = visible(folder) if folder.is_dir() else []
+    for path in folders:
+        if not path.is_dir():
+            raise InputError(f"{path}: no folder; the layout {layout} has one an identity here: move or remove it")
     if not folders:
         raise InputError(f"{folder}: no folders; the layout {layout} has one an identity here")
     return folders
@@ -102,13 +101,16 @@ def parse(path: Path, pattern: re.Pattern[str], layout: str, example: str) -> di
 
 def row(split: str, path: Path, root: Path, fields: Mapping[str, int]) -> Row:
     """One row of a sample table; sequence and frame are 0 where the layout has none."""
+    place = path.relative_to(root).as_posix()
+    if not place.isprintable():
+        raise InputError(f"{place.encode(errors='backslashreplace').decode()}: a name that is no plain text; rename it")
     return {
         "split": split,
         "pid": fields["pid"],
         "camid": fields["camid"],
         "sequence": fields.get("sequence", 0),
         "frame": fields.get("frame", 0),
-        "path": path.relative_to(root).as_posix(),
+        "path": place,
     }
 
 
@@ -147,7 +149,7 @@ def require_one_identity_a_name(names: Iterable[tuple[str, int]], where: Path, w
             first = known.setdefault(pair[place], pair)
             if first != pair:
                 one, other = (f"{what} {name} is identity {pid}" for name, pid in (first, pair))
-                raise InputError(f"{where}: {one}, but {other}; one of them is in the wrong place: move it")
+                raise InputError(f"{where}: {one}, but {other}; they contradict each other: mend one of them")
 
 
 def read_lines(path: Path, what: str) -> list[str]:

@@ -40,7 +40,11 @@ def read_msmt17(root: Path, protocol: str) -> pd.DataFrame:
     rows = [line for split, (part, offset) in lists.items() for line in _read_list(root, split, split, part, offset)]
     if protocol == "with_val":
         rows += _read_list(root, "val", "train", "train", 1)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    # 'mask_train_v2/0000/0000_013_...jpg' -> 'mask_train_v2/0000': training and test number different people alike.
+    names = table["path"].str.replace(r"^([^/]+)/.*?([^/_]+)_[^/]*$", r"\1/\2", regex=True)
+    require_one_identity_a_name(zip(names, table["pid"], strict=True), root, "name")
+    return table
 
 
 def _read_list(root: Path, name: str, split: str, part: str, offset: int) -> list[Row]:
@@ -55,9 +59,6 @@ def _read_list(root: Path, name: str, split: str, part: str, offset: int) -> lis
         raise InputError(f"{file}: line {bad} is not a path, a space and an identity, such as `0000/{EXAMPLE} 0`")
     paths = [folders[0] / path for path, _ in lines]
     require_files(paths, file)
-    require_one_identity_a_name(
-        ((path.name.split("_")[0], int(pid)) for path, (_, pid) in zip(paths, lines, strict=True)), file, "name"
-    )
     return [
         row(split, path, root, {**parse(path, NAME, "msmt17", EXAMPLE), "pid": int(pid) + offset})
         for path, (_, pid) in zip(paths, lines, strict=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from hcga.datasets.layouts.listing import Row, image_files, parse, require_one_identity_a_name, row, subfolders
+from hcga.errors import InputError
 
 CAMERAS = {"occluded_body_images": 1, "whole_body_images": 2}
 EXAMPLE = "001/001_01.tif"
@@ -37,6 +38,9 @@ def read_occluded_reid(root: Path, protocol: str) -> pd.DataFrame:
         As `read_market1501`.
     """
     table = pd.DataFrame(_read_both(root, "occluded_reid", NAME))
+    for path, pid in zip(table["path"], table["pid"], strict=True):
+        if int(PurePosixPath(path).parent.name) != pid:
+            raise InputError(f"{root / path}: of identity {pid} by its name, but in another's folder; move it")
     table["split"] = table["camid"].map({1: "query", 2: "gallery"})
     if protocol == "half":
         drawn = sorted(table["pid"].unique(), key=_lot)
@@ -65,14 +69,13 @@ def read_p_dukemtmc(root: Path) -> pd.DataFrame:
 
 def _read_both(root: Path, layout: str, pattern: re.Pattern[str]) -> list[Row]:
     """Rows of both kinds of images. File names say who is on an image, and folders must agree."""
-    rows = []
+    rows, people = [], []
     for kind, camid in CAMERAS.items():
-        people = []
         for folder in subfolders(root / kind, layout):
             parse(folder, FOLDER, layout, EXAMPLE)
             for number, path in enumerate(image_files(folder, layout, EXAMPLE), 1):
                 fields = {"frame": number, "camid": camid, **parse(path, pattern, layout, EXAMPLE)}
                 rows.append(row("test", path, root, fields))
                 people.append((folder.name, fields["pid"]))
-        require_one_identity_a_name(people, root / kind, "folder")
+    require_one_identity_a_name(people, root, "folder")
     return rows
