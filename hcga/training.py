@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -24,6 +28,8 @@ from hcga.sampling import pk_batches
 from hcga.stores import read_rows
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+HELD_BYTES = 2 * 2**30  # of images: over 20,000 of 256 x 128 pixels
 COLUMNS = ["epoch", "learning_rate", "loss", *Losses._fields, "accuracy"]
 
 
@@ -31,7 +37,7 @@ COLUMNS = ["epoch", "learning_rate", "loss", *Losses._fields, "accuracy"]
 class TrainingSet:
     """What PRNet is trained on; rows as in the sample table."""
 
-    images: zarr.Array[Any]  # (N, H, W, 3) uint8
+    images: zarr.Array[Any] | np.ndarray  # (N, H, W, 3) uint8; from `hold_images`
     masks: np.ndarray  # (n, h, w) uint8, pseudo-masks of the n training rows
     samples: pd.DataFrame
     parsing: bool  # False: the baseline without parsing, on the image loss alone
@@ -85,20 +91,47 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate
         batches = list(pk_batches(rows_of, params.identities, params.images, rng))
-        steps = []
-        for rows in tqdm(batches, f"epoch {epoch + 1}", unit="batch", leave=False, disable=None):
-            images, masks = load_batch(data, rows, params, network.mean, rng)
-            steps.append(_step(network, optimiser, images, masks, targets[rows], data.parsing, params, t))
-            if not math.isfinite(steps[-1][0]):
-                raise FloatingPointError(
-                    f"epoch {epoch + 1}, batch {len(steps)} of {len(batches)}: the loss is {steps[-1][0]}; lower "
-                    "train.learning_rate"
-                )
-        history.append([epoch + 1, rate, *np.mean(steps, 0).round(5).tolist()])
-        log.info(
-            "epoch %d: loss %.4f, accuracy %.1f %%, learning rate %.2e", epoch + 1, *np.mean(steps, 0)[[0, -1]], rate
-        )
+        load = partial(load_batch, data, params=params, mean=network.mean, rng=rng)
+        loaded = _load_ahead(batches, load)
+        steps = [
+            _step(network, optimiser, images, masks, targets[rows], data.parsing, params, t)
+            for rows, (images, masks) in tqdm(
+                loaded, f"epoch {epoch + 1}", len(batches), unit="batch", leave=False, disable=None
+            )
+        ]
+        terms = torch.stack(steps).cpu().numpy()  # a GPU is not waited for before
+        if not np.isfinite(terms[:, 0]).all():
+            worst = int(np.flatnonzero(~np.isfinite(terms[:, 0]))[0])
+            raise FloatingPointError(
+                f"epoch {epoch + 1}, batch {worst + 1} of {len(batches)}: the loss is {terms[worst, 0]}; lower "
+                "train.learning_rate"
+            )
+        means = terms.astype(np.float64).mean(0)
+        history.append([epoch + 1, rate, *means.round(5).tolist()])
+        log.info("epoch %d: loss %.4f, accuracy %.1f %%, learning rate %.2e", epoch + 1, *means[[0, -1]], rate)
     return pd.DataFrame(history, columns=COLUMNS)
+
+
+def _load_ahead(batches: Sequence[np.ndarray], load: Callable[[np.ndarray], T]) -> Iterator[tuple[np.ndarray, T]]:
+    """Give each batch of rows with what `load` makes of it; the next is loaded in the meantime, in the same order."""
+    with ThreadPoolExecutor(1) as loader:
+        coming = [loader.submit(load, rows) for rows in batches[:1]]
+        for rows, following in zip_longest(batches, batches[1:]):
+            ready = coming.pop().result()
+            if following is not None:
+                coming.append(loader.submit(load, following))
+            yield rows, ready
+
+
+def hold_images(images: zarr.Array[Any], count: int) -> zarr.Array[Any] | np.ndarray:
+    """Read the first images into memory if they take at most `HELD_BYTES` there; else leave them on disk.
+
+    A random image costs over a millisecond from a store, a hundred times less from memory.
+    """
+    wanted = count * math.prod(images.shape[1:])
+    held = wanted <= HELD_BYTES
+    log.info("%d images, %.2f GB, read %s", count, wanted / 1e9, "into memory" if held else "from disk batch by batch")
+    return np.asarray(images[:count]) if held else images
 
 
 def _torch_seed(seed: int, epoch: int) -> int:
@@ -140,8 +173,8 @@ def _step(
     parsing: bool,
     params: Train,
     t: float | None,
-) -> list[float]:
-    """One optimisation step; returns the loss, its terms and the accuracy."""
+) -> torch.Tensor:
+    """One optimisation step; returns the loss, its terms and the accuracy, (6,) float32."""
     targets = targets.to(images.device)
     with precision(images.device):
         output = network(images, t)
@@ -153,5 +186,4 @@ def _step(
     loss.backward()
     optimiser.step()
     accuracy = 100 * (output.image_logits.argmax(1) == targets).float().mean()
-    values: list[float] = torch.stack([loss, *terms, accuracy]).tolist()
-    return values
+    return torch.stack([loss.detach(), *(term.detach() for term in terms), accuracy]).float()

@@ -13,7 +13,7 @@ from hcga.optimisation import build_optimiser
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
 from hcga.stores import array, open_store
-from hcga.training import TrainingSet, train
+from hcga.training import TrainingSet, hold_images, train
 
 
 @stage("device", "gam", "seed", "train")
@@ -33,9 +33,10 @@ def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
     optimiser = build_optimiser(network.to(device), params.train)
     load_optimiser(optimiser, paths["from_optimiser"])
     store = open_store(paths["masks"])
+    masks = np.asarray(array(store, "masks")[:])
     data = TrainingSet(
-        images=array(open_store(paths["images"]), "images"),
-        masks=np.asarray(array(store, "masks")[:]),
+        images=hold_images(array(open_store(paths["images"]), "images"), len(masks)),
+        masks=masks,
         samples=read_samples(paths["samples"]),
         parsing=store.attrs["source"] != "none",
     )

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
+from hcga import training
 from hcga.checkpoints import load_model, load_optimiser, save_model, save_optimiser
 from hcga.masks import UNLABELLED
 from hcga.optimisation import build_optimiser, learning_rate
 from hcga.prnet import PRNet, new_card
 from hcga.stores import array, open_store, write_store
-from hcga.training import TrainingSet, load_batch, train
+from hcga.training import TrainingSet, hold_images, load_batch, train
 
 SEED, T = 3, 4.0
 HEIGHT, WIDTH = 64, 32
@@ -238,6 +239,26 @@ def test_with_parsing_every_branch_learns(start, data, params):
 
 
 # -- errors
+
+
+@pytest.mark.parametrize("budget", [0, 10**9])
+def test_images_are_held_in_memory_if_they_fit(start, data, params, budget, monkeypatch):
+    """They come from memory or from the store: the training is the same."""
+    monkeypatch.setattr(training, "HELD_BYTES", budget)
+    held = hold_images(data.images, 16)
+    assert isinstance(held, np.ndarray) == (budget > 0)
+    assert held.shape[0] == (16 if budget else 17)
+    network, _ = load_model(start / "model")
+    expected = train(network, build_optimiser(network, params), data, params, T, range(1), SEED)
+    network, _ = load_model(start / "model")
+    found = train(network, build_optimiser(network, params), replace(data, images=held), params, T, range(1), SEED)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_an_error_of_the_loader_surfaces(start, data, params):
+    network, _ = load_model(start / "model")
+    with pytest.raises(IndexError):
+        train(network, build_optimiser(network, params), replace(data, masks=data.masks[:3]), params, T, range(1), SEED)
 
 
 def test_loss_that_is_not_finite_names_epoch_and_batch(start, data, params):
