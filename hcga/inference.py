@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import zarr
 from tqdm import tqdm
 
+from hcga.ahead import load_ahead
 from hcga.devices import precision
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
@@ -74,17 +76,27 @@ def _stream(
     network: PRNet,
     **attributes: Any,
 ) -> None:
-    """Read, compute and write batch after batch; memory does not grow with the number of images."""
+    """Read, compute and write batch after batch, all three at once; memory does not grow with the number of images."""
     device = network.mean.device
-    with writing(path, **attributes) as store:
+    with writing(path, **attributes) as store, ThreadPoolExecutor(1) as disk:
         writers = [add_array(store, name, (count, *shape), dtype) for name, (shape, dtype) in shapes.items()]
-        starts = range(0, count, BATCH)
-        for start in tqdm(starts, path.stem, unit="batch", disable=None):
-            batch = torch.from_numpy(np.asarray(images[start : min(start + BATCH, count)])).to(device)
+
+        def read(rows: slice) -> torch.Tensor:
+            return torch.from_numpy(np.asarray(images[rows])).to(device)
+
+        def write(results: Sequence[torch.Tensor]) -> None:
+            for writer, values in zip(writers, results, strict=True):
+                writer.append((values.float() if values.is_floating_point() else values).cpu().numpy())
+
+        batches = [slice(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
+        written: Future[None] | None = None
+        for _, batch in tqdm(load_ahead(batches, read), path.stem, len(batches), unit="batch", disable=None):
             with torch.inference_mode(), precision(device):
                 results = compute(batch)
-            for writer, result in zip(writers, results, strict=True):
-                values = result.float() if result.is_floating_point() else result
-                writer.append(values.cpu().numpy())
+            if written:
+                written.result()  # one batch waits to be written, no more
+            written = disk.submit(write, results)
+        if written:
+            written.result()
         for writer in writers:
             writer.finish()

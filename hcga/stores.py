@@ -1,8 +1,8 @@
 """Zarr stores: written once by one process beside their final place, renamed at the end, read-only afterwards.
 
-One chunk holds one image's worth of data and one shard up to 64 MB of them, so that an image is one small read
-and a store is tens of files. Attributes say what a store holds; they never carry times or paths, so equal
-content is equal bytes.
+A chunk, which is what is read at least, holds one image's worth of data, or several where that is small; a shard, which
+is a file, up to 64 MB of chunks: a store is tens of files. Attributes say what a store holds; they never carry times or
+paths, so equal content is equal bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hcga.errors import InputError
 from hcga.files import fresh
 
 SHARD_BYTES = 64 * 2**20
+CHUNK_BYTES = 128 * 2**10  # each costs a third of a millisecond, however small it is
 
 
 @contextmanager
@@ -64,7 +65,8 @@ def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, 
         Rows that an earlier run has written, whole shards; with any the array is there already.
     """
     row_bytes = max(1, int(np.prod(shape[1:])) * np.dtype(dtype).itemsize)
-    rows = int(np.clip(SHARD_BYTES // row_bytes, 1, max(1, shape[0])))
+    chunk = int(np.clip(min(CHUNK_BYTES, SHARD_BYTES) // row_bytes, 1, max(1, shape[0])))
+    rows = chunk * max(1, min(SHARD_BYTES // row_bytes, shape[0]) // chunk)
     if written:
         _drop_shards(store, name, written // rows)
         return RowWriter(array(store, name), rows, written)
@@ -72,7 +74,7 @@ def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, 
         name,
         shape=shape,
         dtype=dtype,
-        chunks=(1, *shape[1:]),
+        chunks=(chunk, *shape[1:]),
         shards=(rows, *shape[1:]),
         compressors=ZstdCodec(level=1),
     )

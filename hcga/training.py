@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +14,7 @@ import torch
 import zarr
 from tqdm import tqdm
 
+from hcga.ahead import load_ahead
 from hcga.augmentation import augment
 from hcga.devices import precision
 from hcga.losses import Losses, prnet_losses
@@ -28,7 +26,6 @@ from hcga.sampling import pk_batches
 from hcga.stores import read_rows
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 HELD_BYTES = 2 * 2**30  # of images: over 20,000 of 256 x 128 pixels
 COLUMNS = ["epoch", "learning_rate", "loss", *Losses._fields, "accuracy"]
 
@@ -92,9 +89,9 @@ def train(
             group["lr"] = rate
         batches = list(pk_batches(rows_of, params.identities, params.images, rng))
         load = partial(load_batch, data, params=params, mean=network.mean, rng=rng)
-        loaded = _load_ahead(batches, load)
+        loaded = load_ahead(batches, load)
         steps = [
-            _step(network, optimiser, images, masks, targets[rows], data.parsing, params, t)
+            training_step(network, optimiser, images, masks, targets[rows], data.parsing, params, t)
             for rows, (images, masks) in tqdm(
                 loaded, f"epoch {epoch + 1}", len(batches), unit="batch", leave=False, disable=None
             )
@@ -110,17 +107,6 @@ def train(
         history.append([epoch + 1, rate, *means.round(5).tolist()])
         log.info("epoch %d: loss %.4f, accuracy %.1f %%, learning rate %.2e", epoch + 1, *means[[0, -1]], rate)
     return pd.DataFrame(history, columns=COLUMNS)
-
-
-def _load_ahead(batches: Sequence[np.ndarray], load: Callable[[np.ndarray], T]) -> Iterator[tuple[np.ndarray, T]]:
-    """Give each batch of rows with what `load` makes of it; the next is loaded in the meantime, in the same order."""
-    with ThreadPoolExecutor(1) as loader:
-        coming = [loader.submit(load, rows) for rows in batches[:1]]
-        for rows, following in zip_longest(batches, batches[1:]):
-            ready = coming.pop().result()
-            if following is not None:
-                coming.append(loader.submit(load, following))
-            yield rows, ready
 
 
 def hold_images(images: zarr.Array[Any], count: int) -> zarr.Array[Any] | np.ndarray:
@@ -164,7 +150,7 @@ def load_batch(
     return images, masks.long()
 
 
-def _step(
+def training_step(
     network: PRNet,
     optimiser: torch.optim.Adam,
     images: torch.Tensor,

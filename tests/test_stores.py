@@ -71,14 +71,19 @@ def test_rows_may_come_in_pieces_of_any_size(tmp_path: Path, store: Path, monkey
         assert content(path) == content(whole)
 
 
-def test_a_chunk_is_a_row_and_a_shard_is_up_to_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("chunk", "shard", "files"), [(1, 3, 3), (2, 2, 4), (3, 3, 3), (7, 7, 1)])
+def test_chunks_and_shards_are_whole_rows_up_to_their_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, shard: int, files: int
+) -> None:
+    """Seven rows; a shard holds whole chunks."""
     expected = values()["features"]
-    monkeypatch.setattr(stores, "SHARD_BYTES", 3 * expected[0].nbytes + 1)
+    monkeypatch.setattr(stores, "CHUNK_BYTES", chunk * expected[0].nbytes + 1)
+    monkeypatch.setattr(stores, "SHARD_BYTES", max(3, chunk) * expected[0].nbytes + 1)
     write_store(tmp_path / "a.zarr", {"features": expected})
     found = array(open_store(tmp_path / "a.zarr"), "features")
-    assert found.chunks == (1, 3, 4, 2)
-    assert found.shards == (3, 3, 4, 2)
-    assert len([name for name in content(tmp_path / "a.zarr") if "/c/" in name]) == 3  # of 7 rows
+    assert found.chunks == (chunk, 3, 4, 2)
+    assert found.shards == (shard, 3, 4, 2)
+    assert len([name for name in content(tmp_path / "a.zarr") if "/c/" in name]) == files
     np.testing.assert_array_equal(np.asarray(found[:]), expected)
 
 
