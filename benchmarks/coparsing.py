@@ -12,7 +12,6 @@ alike, each in a process of its own; only ours keeps freed memory (`hcga.devices
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ import click
 import numpy as np
 import torch
 from ruamel.yaml import YAML
-from runs import REPOSITORY
+from runs import REPOSITORY, peak_memory
 from torch import nn
 
 from hcga.backbone import load_weights
@@ -161,9 +160,7 @@ def label_large(store: Path, params: Coparse) -> tuple[float, float]:
     stored = array(open_store(store), "features")
     features = np.asarray(stored[stored.shape[0] - LARGE :])
     label_together(features[None], np.zeros((1, LARGE), np.int64), params, [(0, 1)])
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    private = int(status.partition("RssAnon:")[2].split()[0])  # nothing is handed back, so it stays at its peak
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, private / 1024
+    return peak_memory(), peak_memory("RssAnon")  # nothing is handed back, so the second is at its peak too
 
 
 def in_own_process(work: Callable[..., T], *arguments: object) -> T:

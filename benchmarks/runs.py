@@ -76,3 +76,9 @@ def spread(values: pd.Series) -> str:
     if values.isna().all():
         return "-"
     return f"{values.mean():.1f} [{values.min():.1f}, {values.max():.1f}]"
+
+
+def peak_memory(kind: str = "VmHWM") -> float:
+    """Memory of this process in MB, by Linux: VmHWM is the largest resident set, RssAnon what is not from files now."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition(f"{kind}:")[2].split()[0]) / 1024

@@ -1,0 +1,102 @@
+"""Matching and ranking at the size of Market-1501, from embeddings on disk to figures, beside the plain formulation.
+
+    python benchmarks/evaluating.py --work /somewhere
+    python benchmarks/evaluating.py --work /somewhere --queries 336 --gallery 159130      ten times the gallery
+
+Embeddings are random vectors of 256 numbers around a centre of each identity: foreground and three parts, matched by
+Eq. 10. Plain is what toolboxes do: the whole matrix of similarities, a stable sort of each row, a loop over queries.
+Each way is a process of its own; times include reading, but not the start of Python. They must agree in mAP.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+from runs import peak_memory
+
+from hcga.evaluation import evaluate_retrieval, read_embeddings
+from hcga.params import Evaluate
+from hcga.retrieval.similarity import similarity
+from hcga.stage import PATH
+from hcga.stores import open_store, write_store
+
+IDENTITIES, CAMERAS, DISTRACTORS = 750, 6, 0.17
+PARAMS = {"features": "F+P", "visibility": "any", "rerank": False}
+
+
+@click.command()
+@click.option("--work", type=PATH, required=True, help="Folder for the embeddings.")
+@click.option("--queries", default=3368, show_default=True)
+@click.option("--gallery", default=15913, show_default=True)
+@click.option("--plain/--no-plain", default=True, show_default=True)
+def main(work: Path, queries: int, gallery: int, plain: bool) -> None:
+    """Print seconds, peak memory and mAP of each way."""
+    store = work / f"embeddings-{queries}-{gallery}.zarr"
+    if not store.exists():
+        make_embeddings(store, queries, gallery)
+    ways: dict[str, Callable[[Path, Evaluate], float]] = {"ours": match, **({"plain": match_plainly} if plain else {})}
+    for variant in ("paper", "authors"):
+        for name, way in ways.items():
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                seconds, before, peak, mean_ap = pool.apply(measure, (way, store, variant))
+            click.echo(
+                f"{queries:,} x {gallery:,}, {variant}, {name}: {seconds:.2f} s, {peak:.0f} MB ({before:.0f} before), "
+                f"mAP {mean_ap:.4f}"
+            )
+
+
+def measure(way: Callable[[Path, Evaluate], float], store: Path, variant: str) -> tuple[float, float, float, float]:
+    """Seconds, memory in MB before and at the peak, and what the way gives."""
+    before = peak_memory()
+    began = time.perf_counter()
+    mean_ap = way(store, Evaluate.model_validate({"similarity": variant, **PARAMS}))
+    seconds = time.perf_counter() - began
+    return seconds, before, peak_memory(), mean_ap
+
+
+def match(store: Path, params: Evaluate) -> float:
+    """As stage evaluate does, all figures and rankings."""
+    return evaluate_retrieval(open_store(store), pd.read_csv(store.with_suffix(".csv")), params).figures["mAP"]
+
+
+def match_plainly(store: Path, params: Evaluate) -> float:
+    """The mean average precision alone, query by query."""
+    samples, everyone = pd.read_csv(store.with_suffix(".csv")), read_embeddings(open_store(store), params.visibility)
+    query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
+    pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
+    values = similarity(everyone.take(query), everyone.take(gallery), params.features, params.similarity)
+    order = np.argsort(-values, axis=1, kind="stable")
+    hits = pids[gallery][order] == pids[query][:, None]
+    found = []
+    for row, (pid, camid) in enumerate(zip(pids[query], camids[query], strict=True)):
+        kept = ~((pids[gallery][order[row]] == pid) & (camids[gallery][order[row]] == camid))
+        ranked = hits[row][kept]
+        if ranked.any():
+            precision = ranked.cumsum() / (np.arange(len(ranked)) + 1)
+            found.append((precision * ranked).sum() / ranked.sum())
+    return 100 * float(np.mean(found))
+
+
+def make_embeddings(store: Path, queries: int, gallery: int) -> None:
+    """Write embeddings and the sample table beside them."""
+    rng = np.random.default_rng(0)
+    pids = np.concatenate([rng.integers(1, IDENTITIES + 1, queries), rng.integers(1, IDENTITIES + 1, gallery)])
+    pids[queries:][rng.random(gallery) < DISTRACTORS] = 0
+    centres = rng.normal(size=(IDENTITIES + 1, 4, 256)).astype(np.float32)
+    vectors = centres[pids] + 3 * rng.normal(size=(len(pids), 4, 256)).astype(np.float32)
+    visible = (rng.random((len(pids), 3)) < 0.8).astype(np.float32)
+    arrays = {"image": vectors[:, 0], "foreground": vectors[:, 0], "parts": vectors[:, 1:]}
+    write_store(store, {**arrays, "likely": visible, "guided": visible}, parsing=True)
+    splits = ["query"] * queries + ["gallery"] * gallery
+    table = {"split": splits, "pid": pids, "camid": rng.integers(1, CAMERAS + 1, len(pids)), "path": range(len(pids))}
+    pd.DataFrame(table).to_csv(store.with_suffix(".csv"), index=False)
+
+
+if __name__ == "__main__":
+    main()
