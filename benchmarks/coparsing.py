@@ -6,12 +6,14 @@ Identities are synthetic people of 22 images (one of 64, for memory), 256 x 128 
 with ImageNet weights: features of 256 channels, 64 x 32 cells. The plain formulation is what the authors compute:
 convolutions with biases in PyTorch's default layout, each term of the loss a criterion of its own, gradients by
 automatic differentiation, a backward pass after the last forward pass too. Both start from the same weights and stop
-alike, each in a process of its own; only ours keeps freed memory (`hcga.devices.keep_memory`).
+alike, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,16 +23,15 @@ import click
 import numpy as np
 import torch
 from ruamel.yaml import YAML
-from runs import REPOSITORY, peak_memory
+from runs import REPOSITORY
 from torch import nn
 
 from hcga.backbone import load_weights
 from hcga.coparsing.decoder import build_decoder
-from hcga.coparsing.identity import Labelling, label_together, train_decoders
+from hcga.coparsing.identity import Labelling, train_decoders
 from hcga.coparsing.pool import label_identities
 from hcga.datasets.layouts.market1501 import read_market1501
 from hcga.datasets.synthetic import synthesise
-from hcga.devices import keep_memory
 from hcga.images import load_image
 from hcga.params import Coparse, load_params
 from hcga.prnet import PRNet, new_card
@@ -40,6 +41,19 @@ from hcga.stores import array, open_store, write_store
 T = TypeVar("T")
 IDENTITIES, IMAGES, LARGE = 8, 22, 64
 SIZE = (256, 128)
+WORKER = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from hcga.coparsing.pool import label_identities
+from hcga.params import load_params
+from hcga.stores import array, open_store
+store, images = Path(sys.argv[1]), int(sys.argv[2])
+count = array(open_store(store), "features").shape[0]
+params = load_params("params.yaml").coparse.model_copy(update={"workers": 1})
+list(label_identities(store, {1: np.arange(count - images, count)}, np.zeros(count, int), params, (0,)))
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""  # a program of its own, since a worker loads again what its parent's script loads
 
 
 @click.command()
@@ -55,8 +69,14 @@ def main(work: Path, repeats: int) -> None:
     plain, ours = (in_own_process(label_all, name, store, camids, params, repeats) for name in ("plain", "ours"))
     report(plain, ours)
     with_workers(store, camids, params, repeats)
-    peak, private = in_own_process(label_large, store, params)
-    click.echo(f"memory of a worker, {LARGE} images: {peak:.0f} MB, of which {private:.0f} MB are not shared libraries")
+    peak = subprocess.run(
+        [sys.executable, "-c", WORKER, str(store.resolve()), str(LARGE)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    click.echo(f"memory of a worker, {LARGE} images: {peak.stdout.strip()} MB, shared libraries included")
 
 
 def label_all(
@@ -64,8 +84,6 @@ def label_all(
 ) -> list[tuple[float, Labelling]]:
     """Median time and labels of each identity, on one core."""
     torch.set_num_threads(1)
-    if name == "ours":
-        keep_memory()
     run = {"plain": train_plainly, "ours": train_ours}[name]
     features = np.asarray(array(open_store(store), "features")[: IDENTITIES * IMAGES])
     found = []
@@ -151,16 +169,6 @@ def with_workers(store: Path, camids: np.ndarray, params: Coparse, repeats: int)
             taken.append(time.perf_counter() - 2 * started + began)
         times[workers] = float(np.median(taken)) / len(many)
     click.echo(f"an identity, by 1 worker {times[1]:.2f} s, by 2 {times[2]:.2f} s: {times[1] / times[2]:.2f} times")
-
-
-def label_large(store: Path, params: Coparse) -> tuple[float, float]:
-    """Label the large identity; the peak memory of this process in MB, and what of it is its own (Linux)."""
-    torch.set_num_threads(1)
-    keep_memory()
-    stored = array(open_store(store), "features")
-    features = np.asarray(stored[stored.shape[0] - LARGE :])
-    label_together(features[None], np.zeros((1, LARGE), np.int64), params, [(0, 1)])
-    return peak_memory(), peak_memory("RssAnon")  # nothing is handed back, so the second is at its peak too
 
 
 def in_own_process(work: Callable[..., T], *arguments: object) -> T:

@@ -78,7 +78,7 @@ def spread(values: pd.Series) -> str:
     return f"{values.mean():.1f} [{values.min():.1f}, {values.max():.1f}]"
 
 
-def peak_memory(kind: str = "VmHWM") -> float:
-    """Memory of this process in MB, by Linux: VmHWM is the largest resident set, RssAnon what is not from files now."""
+def peak_memory() -> float:
+    """Largest resident set of this process in MB, by Linux (what getrusage says begins with the parent's)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.partition(f"{kind}:")[2].split()[0]) / 1024
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024

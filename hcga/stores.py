@@ -188,6 +188,8 @@ def read_rows(source: zarr.Array[Any] | np.ndarray, rows: np.ndarray) -> np.ndar
     """
     if isinstance(source, np.ndarray):
         return source[rows]
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):  # as of an identity: no copy
+        return np.asarray(source[rows[0] : rows[0] + len(rows)])
     wanted, inverse = np.unique(rows, return_inverse=True)
     if len(wanted) and len(wanted) == wanted[-1] - wanted[0] + 1:
         return np.asarray(source[wanted[0] : wanted[-1] + 1])[inverse]

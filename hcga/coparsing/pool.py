@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from hcga.coparsing.identity import Labelling, label_together
 from hcga.cores import available_cores
-from hcga.devices import keep_memory
 from hcga.errors import InputError
 from hcga.params import Coparse
 from hcga.stores import array, open_store, read_rows
@@ -89,7 +88,6 @@ _features: zarr.Array[Any]  # of a worker
 
 def _start_worker(features: Path) -> None:
     torch.set_num_threads(1)
-    keep_memory()
     global _features
     _features = array(open_store(features), "features")
 

@@ -1,13 +1,16 @@
 """HCNet on one identity: the authors' runs, where it stops, identities with little in them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import DEFAULT
 
 from hcga.coparsing.decoder import build_decoder, decode
-from hcga.coparsing.identity import hcnet_loss, label_together, train_decoders
+from hcga.coparsing.identity import _descend, hcnet_loss, label_together, train_decoders
 from hcga.coparsing.labels import reassign_labels
 from hcga.coparsing.losses import background_loss, local_loss, semantic_loss
 from hcga.coparsing.winograd import to_tiles
@@ -214,6 +217,33 @@ def test_labels_are_those_before_the_last_iterations_step(params):
     assert found.iterations == 1
     assert found.labels_left == len(np.unique(expected))
     assert torch.equal(decoder[0].weight, weight)
+
+
+def test_a_step_is_that_of_pytorchs_sgd(params):
+    rng = np.random.default_rng(3)
+    start, steps = (torch.from_numpy(rng.normal(size=shape)) for shape in ((2, 5), (4, 2, 5)))
+    weights, expected = list(start.clone()), torch.nn.Parameter(start.clone())
+    optimiser = torch.optim.SGD([expected], lr=params.learning_rate, momentum=params.momentum)
+    velocities = [torch.zeros_like(weight) for weight in weights]
+    for gradients in steps:
+        _descend(weights, velocities, list(gradients), params)
+        expected.grad = gradients
+        optimiser.step()
+    torch.testing.assert_close(torch.stack(weights), expected.detach())
+
+
+def test_a_worker_does_without_pytorchs_compiler():
+    """It takes a second and 100 MB to load, in every worker of every round."""
+    code = (
+        "import sys, numpy as np, hcga.coparsing.pool as pool\n"
+        "from hcga.coparsing.identity import label_together\n"
+        "from hcga.params import load_params\n"
+        "params = load_params(sys.argv[1]).coparse\n"
+        "label_together(np.ones((1, 1, 3, 4, 4), np.float32), np.ones((1, 1), int), params, [(0, 1)])\n"
+        "sys.exit(' '.join({'torch._dynamo', 'timm', 'torchvision'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(DEFAULT)], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
 
 
 def test_pairs_follow_the_cameras(params):

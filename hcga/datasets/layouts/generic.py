@@ -121,9 +121,8 @@ def read_folder(root: Path) -> pd.DataFrame:
     """List `split/pid/camid_anything.jpg`: folders train, query and gallery with a folder an identity.
 
     See `read_market1501`. Folders of identities are named by numbers; -1 is junk, 0 a distractor. A split may be
-    missing. Images of a camera are taken to follow each other in the order of their names, numbers in them
-    as numbers. Images that would not be
-    read, in the root, in a split or in a folder that looks like a split, are refused.
+    missing. Images of a camera are taken to follow each other in the order of their names, numbers in them as numbers.
+    Images that would not be read, in the root, in a split or in a folder that is none, are refused.
     """
     for path in visible(root):
         if is_image(path) or (path.is_dir() and path.name not in SPLITS and _has_images_of_its_own(path)):
