@@ -143,16 +143,17 @@ def _report(datasets: Mapping[str, Dataset], folder: Path, prepare: Prepare | No
         findings += compare_counts(table, dataset.layout, dataset.counts)
     joined = join_tables(tables)
     samples, of_table = settle(joined, prepare.validation) if prepare else (joined, examine_table(joined))
-    findings += of_table
     table = joined if samples is None else samples  # what would be decoded
     images = [folder / datasets[name].root / path for name, path in zip(table["dataset"], table["path"], strict=True)]
     skip = prepare is not None and prepare.on_bad_image == "skip"
     files = examine_files(images, skip)
     findings += files.findings
     click.echo(files.summary)
-    if skip:
+    if skip and files.bad:  # errors stop prepare before it decodes; the rest is judged again without the bad images
         table = table.drop(index=table.index[files.bad])
-        findings += [finding for finding in settle(table, None)[1] if finding not in findings]
+        errors_before = [finding for finding in of_table if finding.severity == "error"]
+        of_table = list(dict.fromkeys([*errors_before, *settle(table, None)[1]]))
+    findings += of_table
     labelled = [
         (truth_file(folder / datasets[name].root, str(datasets[name].truth), path), folder / datasets[name].root / path)
         for name, path in zip(table["dataset"], table["path"], strict=True)

@@ -160,7 +160,7 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
         As in `write_images`.
     path : Path
         Store to write: `truth` (N, H, W) uint8, and as attribute part_classes one more than the highest label there is;
-        without arrays if no data set has truth.
+        without arrays if no image has truth.
 
     Raises
     ------
@@ -174,6 +174,8 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
             truth_file(Path(datasets[name].root), str(datasets[name].truth), file) if datasets[name].truth else None
             for name, file in zip(samples["dataset"], samples["path"], strict=True)
         ]
+        if not any(file and file.is_file() for file in files):
+            return
         nothing = np.full((size.height, size.width), UNLABELLED, np.uint8)
         seen = PartLabels()
 

@@ -71,6 +71,12 @@ def test_check_of_the_data_sets_of_params_yaml(workspace_folder: Path, monkeypat
     result = run("check", "--params", file)
     assert f"warning: left out: {bad}: not an image" in result.stdout
     assert result.exit_code == 0
+    gone, spoilt = sorted((workspace_folder / "mine" / "gallery").glob("[1-9]*"))[:2]
+    shutil.rmtree(gone)
+    for image in spoilt.iterdir():
+        image.write_bytes(b"")
+    result = run("check", "--params", file)
+    assert result.stdout.count("queries have no gallery image of their identity") == 1
     change_params(file, {"prepare.validation": 0.9})
     result = run("check", "--params", file)
     assert result.exit_code == 1

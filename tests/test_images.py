@@ -163,6 +163,7 @@ def test_label_images_are_examined_where_they_are(tmp_path: Path) -> None:
     )
     (gap,) = examine_labels([(two, image)])[1]
     assert gap.text.startswith(f"{two}: label 2, but no image has label 1; parts are numbered")
+    assert examine_labels([(tmp_path / "none.png", image)]) == ("true masks: 0 of 1 images have one", [])
     (none,) = examine_labels([(good, image)])[1]
     assert none.text.startswith("truth: no label image has a part; parts are numbered")
 

@@ -152,6 +152,16 @@ def test_a_label_image_of_no_image_is_named(mine: Path) -> None:
         listed(dataset(mine))
 
 
+def test_truth_of_images_that_take_no_part_is_no_matter(mine: Path, tmp_path: Path) -> None:
+    """Only test images have true masks, but held-out identities are tested."""
+    shutil.rmtree(mine / "truth" / "bounding_box_train")
+    (mine / "truth" / "@eaDir").mkdir()
+    shutil.copy(min((mine / "truth" / "query").iterdir()), mine / "truth" / "@eaDir")
+    given = dataset(mine)
+    write_truth(listed(given, validation=0.5), {"set0": given}, SIZE, tmp_path / "truth.zarr")
+    assert list(open_store(tmp_path / "truth.zarr").array_keys()) == []
+
+
 def test_a_label_image_of_two_images_is_named(tmp_path: Path) -> None:
     for name in ("train/1/1_a.jpg", "train/1/1_a.png", "parts/train/1/1_a.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -93,7 +93,7 @@ def examine_labels(labelled: Sequence[tuple[Path, Path]]) -> tuple[str, list[Fin
 
     findings = [Finding("error", problem) for problem in _in_parallel(read, there, "true masks") if problem]
     summary = f"true masks: {len(there):,} of {len(labelled):,} images have one"
-    if findings:
+    if findings or not there:
         return summary, findings
     try:
         return f"{summary}, of {seen.part_classes()} part classes", []

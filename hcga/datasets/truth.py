@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hcga.datasets.layouts.listing import is_image
+from hcga.datasets.layouts.listing import HIDDEN, is_image
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
 
@@ -35,7 +35,8 @@ def refuse_strays(root: Path, truth: str, table: pd.DataFrame) -> None:
         if owner.setdefault(file, path) != path and file.is_file():
             raise InputError(f"{file}: is it of {owner[file]} or of {path}? Rename one of the two")
     for file in sorted((root / truth).rglob("*")):
-        if is_image(file) and file not in owner:
+        hidden = any(part.startswith(HIDDEN) for part in file.relative_to(root / truth).parts)
+        if is_image(file) and file not in owner and not hidden:
             raise InputError(f"{file}: label image of no image; its name is the image's, ending in .png: rename it")
 
 
