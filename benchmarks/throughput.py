@@ -62,7 +62,7 @@ def with_extraction(workspace: Workspace, device: torch.device, repeats: int) ->
 def extract_once(network: PRNet, card: Card, images: object, count: int) -> None:
     """As stage extract does, into a folder that is then removed."""
     with tempfile.TemporaryDirectory() as folder:
-        extract(network, card, images, count, Path(folder) / "features.zarr")  # type: ignore[arg-type]
+        extract(network, card, images, count, None, Path(folder) / "features.zarr")  # type: ignore[arg-type]
 
 
 def with_training(workspace: Workspace, device: torch.device, repeats: int) -> None:
