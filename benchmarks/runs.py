@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import pandas as pd
 from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+DVC = str(Path(sys.executable).parent / "dvc")
 # On photographs: the paper's schedule (120 epochs, 10 of warm-up, milestones 40 and 70) at a quarter of its length.
 QUARTER_SCHEDULE = {"train.learning_rate": 0.00035, "train.warmup_epochs": 3, "train.milestones": [10, 18]}
 
@@ -30,8 +33,8 @@ class Checkout:
         if not self.root.exists():
             subprocess.run(["git", "clone", "-q", str(REPOSITORY), str(self.root)], check=True)
 
-    def repro(self, changes: Mapping[str, Any]) -> None:
-        """Run `dvc repro` on the committed params.yaml with some of its values changed.
+    def set_params(self, changes: Mapping[str, Any]) -> None:
+        """Write the committed params.yaml with some of its values changed.
 
         Parameters
         ----------
@@ -51,13 +54,44 @@ class Checkout:
             section[last] = value
         with (self.root / "params.yaml").open("w", encoding="utf-8") as file:
             yaml.dump(params, file)
-        programs = Path(sys.executable).parent
-        environment = {
-            **os.environ,
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",  # the stages' python is this one
-            "PYTHONPATH": str(self.root),  # and their hcga the clone's, whatever is installed
-        }
-        subprocess.run([str(programs / "dvc"), "repro"], cwd=self.root, env=environment, check=True)
+
+    def repro(self, changes: Mapping[str, Any]) -> None:
+        """Run `dvc repro` with `set_params`."""
+        self.set_params(changes)
+        subprocess.run([DVC, "repro"], cwd=self.root, env=environment(self.root), check=True)
+
+
+def environment(root: Path) -> dict[str, str]:
+    """Variables under which the stages of a checkout run with this Python and their own `hcga`."""
+    programs = Path(sys.executable).parent
+    return {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(root)}
+
+
+def time_stages(root: Path) -> pd.DataFrame:
+    """Run every stage of a checkout anew, one after another.
+
+    Returns
+    -------
+    DataFrame
+        A row a kind of stage, its rounds taken together: `seconds`, DVC's start included, and `peak MB`, the largest
+        resident set of any one process.
+    """
+    settings: Any = {"cwd": root, "env": environment(root)}
+    dry = subprocess.run([DVC, "repro", "--dry", "--force"], check=True, capture_output=True, text=True, **settings)
+    stages = [line.split("'")[1] for line in dry.stdout.splitlines() if line.startswith("Running stage")]
+    rows = []
+    for stage in stages:
+        began = time.perf_counter()
+        child = subprocess.Popen(
+            [DVC, "repro", "--force", "--single-item", stage], stdout=subprocess.DEVNULL, **settings
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        if status:
+            raise click.ClickException(f"stage {stage} failed")
+        seconds = time.perf_counter() - began
+        rows.append({"stage": stage.partition("@")[0], "seconds": seconds, "peak MB": usage.ru_maxrss / 1024})
+        click.echo(f"{stage}: {seconds:.1f} s", err=True)
+    return pd.DataFrame(rows).groupby("stage", sort=False).agg({"seconds": "sum", "peak MB": "max"})
 
 
 def data_set(root: Path, truth: str | None) -> dict[str, Any]:

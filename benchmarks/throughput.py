@@ -1,6 +1,7 @@
 """How near extraction and training come to the bare network: run it in a folder where `dvc repro` has run.
 
     python benchmarks/throughput.py
+    python benchmarks/throughput.py --backbone hrnet_w32 --size 256x128    extraction with another network
 
 Bare is the network on batches that lie in memory: forward pass (extract), or forward pass, loss, backward pass and
 step of the optimisation (train). Whole is what the stage does: reading, augmenting, writing and logging with it, but
@@ -14,41 +15,58 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import torch
+import zarr
+from torch.nn import functional
 
 from hcga.checkpoints import load_model, load_optimiser
 from hcga.devices import choose_device, precision
 from hcga.inference import BATCH, extract
 from hcga.optimisation import build_optimiser
-from hcga.prnet import Card, PRNet
+from hcga.prnet import Card, PRNet, new_card
 from hcga.samples import identities, read_samples
 from hcga.sampling import pk_batches
-from hcga.stores import array, open_store
+from hcga.stores import array, open_store, write_store
 from hcga.training import TrainingSet, hold_images, load_batch, train, training_step
 from hcga.workspace import Workspace
 
 
 @click.command()
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
-def main(repeats: int) -> None:
+@click.option("--backbone", help="Extract with this timm network and random weights instead.")
+@click.option("--size", default="256x128", show_default=True, help="Its input: height x width, pixels.")
+@click.option("--images", "count", type=click.IntRange(1), default=128, show_default=True, help="Its images.")
+def main(repeats: int, backbone: str | None, size: str, count: int) -> None:
     """Print images a second, whole and bare, and their ratio."""
     logging.disable()
     workspace = Workspace(Path())
     device = choose_device(workspace.params.device)
-    with_extraction(workspace, device, repeats)
+    images = array(open_store(workspace.path("prepare", "images")), "images")
+    if backbone:
+        height, width = (int(text) for text in size.split("x"))
+        card = new_card(backbone, 256, True, 4, 2, (height, width))
+        network = PRNet(card).eval()
+        with tempfile.TemporaryDirectory() as folder:
+            larger = torch.from_numpy(np.asarray(images[:count])).permute(0, 3, 1, 2)
+            larger = functional.interpolate(larger, (height, width), mode="bilinear").permute(0, 2, 3, 1)
+            write_store(Path(folder) / "images.zarr", {"images": larger.numpy()})
+            images = array(open_store(Path(folder) / "images.zarr"), "images")
+            with_extraction(network.to(device), card, images, min(count, images.shape[0]), repeats)
+        return
+    network, card = load_model(workspace.path("initialise", "model"))
+    count = int((read_samples(workspace.path("prepare", "samples"))["split"] == "train").sum())
+    with_extraction(network.to(device), card, images, count, repeats)
     with_training(workspace, device, repeats)
 
 
-def with_extraction(workspace: Workspace, device: torch.device, repeats: int) -> None:
-    """Stage extract of the first round against the forward pass alone."""
-    network, card = load_model(workspace.path("initialise", "model"))
-    images = array(open_store(workspace.path("prepare", "images")), "images")
-    count = int((read_samples(workspace.path("prepare", "samples"))["split"] == "train").sum())
+def with_extraction(network: PRNet, card: Card, images: zarr.Array[Any], count: int, repeats: int) -> None:
+    """Extraction against the forward pass alone."""
+    device = network.mean.device
     batches = torch.from_numpy(np.asarray(images[:count])).to(device).split(BATCH)
-    network = network.to(device)
 
     def bare() -> None:
         for batch in batches:
@@ -56,13 +74,13 @@ def with_extraction(workspace: Workspace, device: torch.device, repeats: int) ->
                 network.maps(batch)
         synchronise(device)
 
-    compare("extract", count, repeats, lambda: extract_once(network, card, images, count), bare)
+    compare(f"extract, {card.backbone}", count, repeats, lambda: extract_once(network, card, images, count), bare)
 
 
-def extract_once(network: PRNet, card: Card, images: object, count: int) -> None:
+def extract_once(network: PRNet, card: Card, images: zarr.Array[Any], count: int) -> None:
     """As stage extract does, into a folder that is then removed."""
     with tempfile.TemporaryDirectory() as folder:
-        extract(network, card, images, count, None, Path(folder) / "features.zarr")  # type: ignore[arg-type]
+        extract(network, card, images, count, None, Path(folder) / "features.zarr")
 
 
 def with_training(workspace: Workspace, device: torch.device, repeats: int) -> None:

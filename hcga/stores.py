@@ -23,6 +23,7 @@ from hcga.files import fresh
 
 SHARD_BYTES = 64 * 2**20
 CHUNK_BYTES = 128 * 2**10  # each costs a third of a millisecond, however small it is
+COMPRESSOR = ZstdCodec(level=1)  # of those compared in benchmarks/storing.py the smallest files for the time
 
 
 @contextmanager
@@ -76,7 +77,7 @@ def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, 
         dtype=dtype,
         chunks=(chunk, *shape[1:]),
         shards=(rows, *shape[1:]),
-        compressors=ZstdCodec(level=1),
+        compressors=COMPRESSOR,
     )
     return RowWriter(created, rows)
 
