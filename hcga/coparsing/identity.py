@@ -60,8 +60,10 @@ def label_together(
                 f"features of identity {seed[-1]} are not finite; the training before has diverged"
             )
     decoder = build_decoder(features.shape[2], params.labels, [_generator(seed) for seed in seeds])
-    on_device = torch.from_numpy(features).to(device)
-    return train_decoders(decoder.to(device), on_device, torch.from_numpy(camids).to(device), params)
+    tiles = to_tiles(torch.from_numpy(features).to(device))
+    height, width = features.shape[3:]
+    del features, of_identity  # a tenth of a worker's memory
+    return train_decoders(decoder.to(device), tiles, height, width, torch.from_numpy(camids).to(device), params)
 
 
 def _generator(seed: tuple[int, ...]) -> torch.Generator:
@@ -70,11 +72,23 @@ def _generator(seed: tuple[int, ...]) -> torch.Generator:
 
 
 def train_decoders(
-    decoder: torch.nn.Sequential, features: torch.Tensor, camids: torch.Tensor, params: Coparse
+    decoder: torch.nn.Sequential, tiles: torch.Tensor, height: int, width: int, camids: torch.Tensor, params: Coparse
 ) -> list[Labelling]:
-    """Train given decoders, B side by side; see `label_together`. They are changed in place."""
-    count, images, _, height, width = features.shape
-    tiles, paired = to_tiles(features), adjacent_pairs(camids, params.pairs)
+    """Train given decoders, B side by side, on features brought to tiles; see `label_together`.
+
+    Parameters
+    ----------
+    decoder : nn.Sequential
+        Changed in place.
+    tiles : (N, B, 36, T, q) float32
+        From `to_tiles`.
+    height, width : int
+        h and w of the features.
+    camids : (B, N) int64
+    params : Coparse
+    """
+    images, count = tiles.shape[:2]
+    paired = adjacent_pairs(camids, params.pairs)
     weights = list(decoder.parameters())
     velocities = [torch.zeros_like(weight) for weight in weights]
     found: dict[int, Labelling] = {}

@@ -62,6 +62,13 @@ def label_identity(features, camids, params, seed):
     return found
 
 
+def train(decoder, features, camids, params):
+    """One given decoder."""
+    height, width = features.shape[2:]
+    (found,) = train_decoders(decoder, to_tiles(features[None]), height, width, camids[None], params)
+    return found
+
+
 def fresh_decoder(channels, seed=0, labels=32):
     return build_decoder(channels, labels, [torch.Generator().manual_seed(seed)])
 
@@ -146,7 +153,7 @@ def test_run_equals_the_authors_code(case, params):
     """
     golden, decoder, settings = load(case, params)
     features = torch.from_numpy(golden["features"])
-    (found,) = train_decoders(decoder, features[None], torch.arange(len(features))[None], settings)
+    found = train(decoder, features, torch.arange(len(features)), settings)
     expected = golden["raw_labels_per_iteration"][-1]
     assert found.iterations == int(golden["iterations"])
     assert found.labels.dtype == np.uint8
@@ -165,7 +172,7 @@ def test_every_iteration_is_near_the_authors(case, params):
     for number, expected in enumerate(golden["raw_labels_per_iteration"], 1):
         _, decoder, _ = load(case, params)
         settings = settings.model_copy(update={"iterations": number})
-        (found,) = train_decoders(decoder, features[None], torch.arange(len(features))[None], settings)
+        found = train(decoder, features, torch.arange(len(features)), settings)
         assert found.iterations == number
         assert np.mean(found.labels == expected) >= 0.99
 
@@ -212,7 +219,7 @@ def test_labels_are_those_before_the_last_iterations_step(params):
     expected = decoder(features).argmax(1).numpy()
     weight = decoder[0].weight.detach().clone()
     settings = params.model_copy(update={"iterations": 1, "min_labels": 1})
-    (found,) = train_decoders(decoder, features[None], camids[None], settings)
+    found = train(decoder, features, camids, settings)
     np.testing.assert_array_equal(found.labels, expected)
     assert found.iterations == 1
     assert found.labels_left == len(np.unique(expected))
@@ -329,7 +336,7 @@ def test_no_parameter_becomes_nan(params):
     decoder = fresh_decoder(6, 2)
     features = torch.full((2, 6, 12, 8), 0.7)
     settings = params.model_copy(update={"min_labels": 1, "iterations": 12, "norm": 2})
-    train_decoders(decoder, features[None], torch.tensor([[1, 2]]), settings)
+    train(decoder, features, torch.tensor([1, 2]), settings)
     assert all(parameter.isfinite().all() for parameter in decoder.parameters())
 
 
