@@ -60,7 +60,8 @@ def main(repeats: int, backbone: str | None, size: str, count: int) -> None:
     network, card = load_model(workspace.path("initialise", "model"))
     count = int((read_samples(workspace.path("prepare", "samples"))["split"] == "train").sum())
     with_extraction(network.to(device), card, images, count, repeats)
-    with_training(workspace, device, repeats)
+    training = Training(workspace, device)
+    compare("train", training.images, repeats, training.epoch, training.bare)
 
 
 def with_extraction(network: PRNet, card: Card, images: zarr.Array[Any], count: int, repeats: int) -> None:
@@ -83,33 +84,46 @@ def extract_once(network: PRNet, card: Card, images: zarr.Array[Any], count: int
         extract(network, card, images, count, None, Path(folder) / "features.zarr")
 
 
-def with_training(workspace: Workspace, device: torch.device, repeats: int) -> None:
-    """An epoch of stage train of the first round against its steps alone."""
-    params = workspace.params
-    network, _ = load_model(workspace.path("initialise", "model"))
-    optimiser = build_optimiser(network.to(device), params.train)
-    load_optimiser(optimiser, workspace.path("initialise", "optimiser"))
-    masks = np.asarray(array(open_store(workspace.path("coparse", "masks", "r1")), "masks")[:])
-    samples = read_samples(workspace.path("prepare", "samples"))
-    images = hold_images(array(open_store(workspace.path("prepare", "images")), "images"), len(masks))
-    data = TrainingSet(images, masks, samples, parsing=True)
-    rng = np.random.default_rng(0)
-    rows_of = identities(samples)
-    batches = list(pk_batches(rows_of, params.train.identities, params.train.images, rng))
-    classes = {pid: number for number, pid in enumerate(rows_of)}
-    targets = [torch.tensor([classes[int(samples["pid"][row])] for row in rows]).to(device) for rows in batches]
-    loaded = [load_batch(data, rows, params.train, network.mean, rng) for rows in batches]
-    network.train()
+class Training:
+    """An epoch of stage train of the first round, whole and by its steps alone."""
 
-    def bare() -> None:
-        for (pixels, labels), target in zip(loaded, targets, strict=True):
-            training_step(network, optimiser, pixels, labels, target, True, params.train, params.gam.t)
-        synchronise(device)
+    def __init__(self, workspace: Workspace, device: torch.device) -> None:
+        self.params = workspace.params
+        network, _ = load_model(workspace.path("initialise", "model"))
+        self.network = network.to(device)
+        self.optimiser = build_optimiser(self.network, self.params.train)
+        load_optimiser(self.optimiser, workspace.path("initialise", "optimiser"))
+        masks = np.asarray(array(open_store(workspace.path("coparse", "masks", "r1")), "masks")[:])
+        samples = read_samples(workspace.path("prepare", "samples"))
+        images = hold_images(array(open_store(workspace.path("prepare", "images")), "images"), len(masks))
+        self.data = TrainingSet(images, masks, samples, parsing=True)
+        rng = np.random.default_rng(0)
+        rows_of = identities(samples)
+        batches = list(pk_batches(rows_of, self.params.train.identities, self.params.train.images, rng))
+        classes = {pid: number for number, pid in enumerate(rows_of)}
+        self.images = sum(len(rows) for rows in batches)
+        self.loaded = []
+        for rows in batches:
+            targets = torch.tensor([classes[int(samples["pid"][row])] for row in rows]).to(device)
+            self.loaded.append((*load_batch(self.data, rows, self.params.train, network.mean, rng), targets))
+        self.network.train()
 
-    def whole() -> None:
-        train(network, optimiser, data, params.train, params.gam.t, range(1), params.seed)
+    def step(self, number: int = 0) -> None:
+        """One step on a batch in memory."""
+        pixels, masks, targets = self.loaded[number]
+        params = self.params
+        training_step(self.network, self.optimiser, pixels, masks, targets, True, params.train, params.gam.t)
 
-    compare("train", sum(len(rows) for rows in batches), repeats, whole, bare)
+    def bare(self) -> None:
+        """All steps of an epoch."""
+        for number in range(len(self.loaded)):
+            self.step(number)
+        synchronise(self.network.mean.device)
+
+    def epoch(self) -> None:
+        """All that the stage does in an epoch."""
+        params = self.params
+        train(self.network, self.optimiser, self.data, params.train, params.gam.t, range(1), params.seed)
 
 
 def compare(name: str, images: int, repeats: int, whole: Callable[[], None], bare: Callable[[], None]) -> None:
