@@ -58,6 +58,24 @@ def figures(as_csv: bool) -> None:
 
 
 @main.command()
+def status() -> None:
+    """Say which stage runs, how far it is, how long it and the rest will take, and the figures so far."""
+    from hcga.figures import collect_figures, format_figures, read_metrics
+    from hcga.runlog import RunLog
+    from hcga.status import describe_runs
+
+    with clear_errors():
+        workspace = Workspace(Path())
+        log = RunLog(workspace.root)
+        for line in describe_runs(log.runs(), log.finished(), workspace.stage_names(), workspace.params):
+            click.echo(line)
+        paths = {name: workspace.path("evaluate", "metrics", name) for name in workspace.params.rounds}
+        done = {name: read_metrics(path) for name, path in paths.items() if path.is_file()}
+        if done:
+            click.echo(f"\n{format_figures(collect_figures(done))}")
+
+
+@main.command()
 @click.option("--round", "round_name", required=True, help="Name of the round in params.yaml, such as r2.")
 @click.option("--pid", type=int, required=True, help="A training identity; the CSV beside the masks lists them.")
 @click.option("--output", "-o", type=PATH, help="PNG to write.  [default: masks-ROUND-PID.png]")

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 import zarr
-from tqdm import tqdm
 
 from hcga.ahead import load_ahead
 from hcga.components import fit_components
 from hcga.devices import precision
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
+from hcga.progress import track
 from hcga.stores import add_array, writing
 
 BATCH = 64
@@ -104,7 +104,7 @@ def _stream(
 
         batches = [slice(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
         written: Future[None] | None = None
-        for _, batch in tqdm(load_ahead(batches, read), path.stem, len(batches), unit="batch", disable=None):
+        for _, batch in track(load_ahead(batches, read), path.parent.name, len(batches), "batch"):
             with torch.inference_mode(), precision(device):
                 results = compute(batch)
             if written:

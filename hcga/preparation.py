@@ -11,7 +11,6 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel
-from tqdm import tqdm
 
 from hcga.datasets.catalogue import join_tables, read_catalogues
 from hcga.datasets.check import count_splits, format_counts, heed, settle
@@ -21,6 +20,7 @@ from hcga.files import code_digest, digest, fresh
 from hcga.images import load_image, load_labels, resize_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image
+from hcga.progress import Progress
 from hcga.stores import add_array, draft_store, writing
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def preparation_key(samples: pd.DataFrame, catalogues: Mapping[str, Path], size:
     return digest(code_digest().encode(), size.model_dump_json().encode(), str(skip).encode(), *listed)
 
 
-class Progress(BaseModel):
+class Reached(BaseModel):
     """How far the writing of a store has come; stands in its draft until all is written."""
 
     done: int = 0  # rows of the sample table that are in whole shards, or were left out
@@ -109,7 +109,7 @@ def write_images(
     """
     files = [Path(datasets[name].root) / file for name, file in zip(samples["dataset"], samples["path"], strict=True)]
     note = draft / PROGRESS
-    progress = Progress.model_validate_json(note.read_text(encoding="utf-8")) if note.is_file() else Progress()
+    progress = Reached.model_validate_json(note.read_text(encoding="utf-8")) if note.is_file() else Reached()
     if progress.done:
         log.info("going on after %d of %d images", progress.done, len(files))
     problems = dict(progress.problems)
@@ -138,7 +138,7 @@ def write_images(
             del waiting[: writer.written - before]
             known = {row: problem for row, problem in sorted(problems.items()) if row < done}
             with fresh(note) as text:
-                reached = Progress(done=done, written=writer.written, problems=known)
+                reached = Reached(done=done, written=writer.written, problems=known)
                 text.write_text(reached.model_dump_json(), encoding="utf-8")
     writer.finish(missing=len(problems))
     note.unlink(missing_ok=True)
@@ -200,7 +200,7 @@ def _in_blocks(load: Callable[[int], T], first: int, count: int, what: str) -> I
     """Load rows in parallel, a block at a time, in order."""
     with (
         ThreadPoolExecutor() as pool,
-        tqdm(total=count, initial=first, desc=what, unit="image", disable=None) as progress,
+        Progress(what, count, "image", first) as progress,
     ):
         for start in range(first, count, BLOCK):
             rows = range(start, min(start + BLOCK, count))

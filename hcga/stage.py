@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import click
 
 from hcga.errors import InputError
 from hcga.params import load_params
+from hcga.runlog import RunLog
 
 PATH: Any = click.Path(path_type=Path)
 
@@ -38,11 +40,18 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
             logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
             with clear_errors():
                 params = load_params(params_file)
-                function(SimpleNamespace(**{name: getattr(params, name) for name in sections}), **options)
+                with _recording():
+                    function(SimpleNamespace(**{name: getattr(params, name) for name in sections}), **options)
 
         return click.command(help=function.__doc__)(run)
 
     return decorate
+
+
+def _recording() -> AbstractContextManager[None]:
+    """Keep times and progress of a stage that DVC has started; nothing of a script started by hand."""
+    root, name = os.environ.get("DVC_ROOT"), os.environ.get("DVC_STAGE")
+    return RunLog(Path(root)).recording(name) if root and name else nullcontext()
 
 
 @contextmanager

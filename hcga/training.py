@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 import zarr
-from tqdm import tqdm
 
 from hcga.ahead import load_ahead
 from hcga.augmentation import augment
@@ -21,6 +20,7 @@ from hcga.losses import Losses, prnet_losses
 from hcga.optimisation import learning_rate
 from hcga.params import Train
 from hcga.prnet import PRNet
+from hcga.progress import track
 from hcga.samples import identities
 from hcga.sampling import pk_batches
 from hcga.stores import read_rows
@@ -81,7 +81,7 @@ def train(
     targets = torch.from_numpy(data.samples["pid"].map(classes).fillna(-1).to_numpy(np.int64))
     network.train()
     history = []
-    for epoch in epochs:
+    for epoch in track(epochs, "training", len(epochs), "epoch", shown=False):
         rng = np.random.default_rng((seed, epoch))
         torch.manual_seed(_torch_seed(seed, epoch))  # for backbones with dropout or stochastic depth
         rate = learning_rate(epoch, params)
@@ -92,9 +92,7 @@ def train(
         loaded = load_ahead(batches, load)
         steps = [
             training_step(network, optimiser, images, masks, targets[rows], data.parsing, params, t)
-            for rows, (images, masks) in tqdm(
-                loaded, f"epoch {epoch + 1}", len(batches), unit="batch", leave=False, disable=None
-            )
+            for rows, (images, masks) in track(loaded, f"epoch {epoch + 1}", len(batches), "batch")
         ]
         terms = torch.stack(steps).cpu().numpy()  # a GPU is not waited for before
         if not np.isfinite(terms[:, 0]).all():

@@ -5,7 +5,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # They carry values, messages and files, and decide no result: a change of theirs must not rerun every stage.
-NEUTRAL = {"hcga/__init__.py", "hcga/cores.py", "hcga/errors.py", "hcga/files.py", "hcga/params.py", "hcga/stage.py"}
+NEUTRAL = {
+    "hcga/__init__.py",
+    "hcga/cores.py",
+    "hcga/errors.py",
+    "hcga/files.py",
+    "hcga/params.py",
+    "hcga/progress.py",
+    "hcga/runlog.py",
+    "hcga/stage.py",
+}
 
 
 def modules_used(script: Path) -> set[str]:

@@ -3,6 +3,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from hcga.cli import main
 from hcga.masks import UNLABELLED
 from hcga.params import load_params
 from hcga.pictures import colour_labels, overlay
+from hcga.runlog import RunLog
 from hcga.samples import write_samples
+from hcga.stage import stage
 from hcga.stores import array, open_store, write_store
 
 Run = Callable[..., Result]
@@ -220,3 +223,32 @@ def test_identities_are_read_from_the_table(run: Run) -> None:
     samples = read_samples(Path("data/samples.csv"))
     write_samples(samples.replace({"pid": {8: 80}}), Path("data/samples.csv"))
     assert run("masks", "--round", "r1", "--pid", "80").exit_code == 0
+
+
+def test_status_shows_what_ran_and_the_figures_so_far(run: Run, workspace_folder: Path) -> None:
+    result = run("status")
+    assert result.exit_code == 0
+    first, empty, *table = result.output.splitlines()
+    assert first == "idle       no stage has run here yet; `dvc repro` runs them"
+    assert not empty
+    assert table[0].split()[:2] == ["round", "epoch"]
+    with RunLog(workspace_folder).recording("embed@r2"):
+        lines = run("status").output.splitlines()
+    assert lines[0] == "running    embed@r2, 0 s so far"
+    assert lines[1] == "then       evaluate@r2, extract@r3, coparse@r3, ..., report (8 stages)"
+    assert run("status").output.startswith("idle       embed@r2 was the last stage to run, 0 s ago; it took 0 s\n")
+
+
+def test_a_stage_that_dvc_starts_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @stage("seed")
+    def main(params: SimpleNamespace) -> None:
+        seen.append([run.stage for run in RunLog(tmp_path).runs()])
+
+    seen: list[list[str]] = []
+    arguments = ["--params", str(DEFAULT)]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("DVC_STAGE", "check")
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert seen == [[], ["check"]]
+    assert list(RunLog(tmp_path).finished()) == ["check"]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from hcga.coparsing.identity import Labelling, label_together
 from hcga.params import Coparse
+from hcga.progress import Progress
 from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def label_in_batches(
         alike, most = list(group), identities_at_once(images, store.shape[1:], memory)
         batches += [alike[start : start + most] for start in range(0, len(alike), most)]
     log.info("%d identities in %d batches", len(identities), len(batches))
-    with tqdm(total=len(identities), desc="co-parsing", unit="identity", disable=None) as progress:
+    with Progress("co-parsing", len(identities), "identity") as progress:
         for pids in batches:
             rows = np.stack([identities[pid] for pid in pids])
             values = np.stack([read_rows(store, of_identity) for of_identity in rows])

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 import zarr
-from tqdm import tqdm
 
 from hcga.coparsing.identity import Labelling, label_together
 from hcga.cores import available_cores
 from hcga.errors import InputError
 from hcga.params import Coparse
+from hcga.progress import track
 from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def label_identities(
             for pid in largest_first
         }
         try:
-            for task in tqdm(as_completed(tasks), "co-parsing", len(tasks), unit="identity", disable=None):
+            for task in track(as_completed(tasks), "co-parsing", len(tasks), "identity"):
                 yield tasks[task], task.result()
         except BrokenProcessPool:
             raise InputError(

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from hcga.datasets.check import NO_FILE
 from hcga.datasets.readers import read_data_set
 from hcga.datasets.truth import refuse_strays, truth_file
 from hcga.errors import InputError
 from hcga.files import digest
+from hcga.progress import track
 
 
 def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
 
 def _digests(files: list[Path], what: str) -> list[str]:
     with ThreadPoolExecutor() as pool:
-        return list(tqdm(pool.map(_digest, files), what, len(files), unit="file", disable=None))
+        return list(track(pool.map(_digest, files), what, len(files), "file"))
 
 
 def _digest(file: Path) -> str:

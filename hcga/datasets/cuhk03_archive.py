@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from hcga.datasets.layouts.market1501 import FOLDERS
 from hcga.errors import InputError
 from hcga.files import fresh
+from hcga.progress import track
 
 NAME = re.compile(r"[1-9]\d*_0*[1-9]\d*_[12]_0*[1-9]\d*\.png")  # pair, person, view, column, from 1
 
@@ -50,7 +50,7 @@ def extract_cuhk03(archive: Path, protocol: Path, boxes: str, root: Path) -> Non
     with fresh(root) as draft:
         for folder in FOLDERS.values():
             (draft / folder).mkdir(parents=True)
-        for (folder, place), (view, image) in zip(tqdm(wanted, unit="image", disable=None), images, strict=True):
+        for (folder, place), (view, image) in zip(track(wanted, "images", len(wanted), "image"), images, strict=True):
             Image.fromarray(image).save(draft / folder / f"{labels[place - 1]:04d}_c{view}_{place}.png")
 
 

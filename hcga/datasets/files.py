@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from hcga.datasets.check import Finding, name_some
 from hcga.datasets.truth import PartLabels
 from hcga.errors import InputError
 from hcga.images import describe_image, load_labels
+from hcga.progress import track
 
 USUAL = "RGB"
 SMALL = 32  # pixels of height below which a person is hard to make out
@@ -103,7 +103,7 @@ def examine_labels(labelled: Sequence[tuple[Path, Path]]) -> tuple[str, list[Fin
 
 def _in_parallel(examine: Callable[[T], R], things: Sequence[T], what: str) -> list[R]:
     with ThreadPoolExecutor() as pool:
-        return list(tqdm(pool.map(examine, things), what, len(things), unit="image", disable=None))
+        return list(track(pool.map(examine, things), what, len(things), "image"))
 
 
 def _describe(file: Path) -> Facts | str:

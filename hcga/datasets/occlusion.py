@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm import tqdm
 
 from hcga.datasets.layouts.listing import is_image, visible
 from hcga.datasets.layouts.market1501 import FOLDERS
@@ -20,6 +19,7 @@ from hcga.datasets.truth import truth_file
 from hcga.errors import InputError
 from hcga.files import fresh
 from hcga.images import load_picture
+from hcga.progress import track
 from hcga.samples import DISTRACTOR
 
 ANY_SIDE = ("below", "left", "right")
@@ -92,7 +92,7 @@ def occlude_data_set(
     known, rows = _known_occluders(root / "occluders.csv"), []
     with fresh(target) as draft:
         shutil.copytree(root, draft, copy_function=shutil.copyfile, ignore_dangling_symlinks=True)
-        for path, place in tqdm(sorted(places.items()), "occluding", unit="image", disable=None):
+        for path, place in track(sorted(places.items()), "occluding", len(places), "image"):
             rng = np.random.default_rng((seed, zlib.crc32(path.encode())))
             if rng.random() < share:
                 shutil.copyfile(root / path, draft / place)

@@ -1,0 +1,57 @@
+"""Progress of loops: what listeners hear, what stands in a log."""
+
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from hcga import progress
+from hcga.progress import Level, Progress, listening, track
+
+
+def test_listeners_hear_every_step_of_nested_loops() -> None:
+    heard: list[list[tuple[str, int, int]]] = []
+
+    def note(levels: Sequence[Level]) -> None:
+        heard.append([(level.what, level.done, level.total) for level in levels])
+
+    with listening(note):
+        for number in track(range(2), "training", 2, "epoch", shown=False):
+            assert list(track("ab", f"epoch {number}", 2, "batch")) == ["a", "b"]
+    assert heard == [
+        [("training", 0, 2)],
+        *([("training", 0, 2), ("epoch 0", done, 2)] for done in (0, 1, 2)),
+        [("training", 1, 2)],
+        *([("training", 1, 2), ("epoch 1", done, 2)] for done in (0, 1, 2)),
+        [("training", 2, 2)],
+    ]
+    list(track(range(1), "unheard", 1, "thing"))
+    assert len(heard) == 9
+
+
+def test_a_loop_that_fails_is_forgotten() -> None:
+    heard: list[Sequence[Level]] = []
+    with pytest.raises(ValueError, match="broken"), Progress("first", 1, "thing"):
+        raise ValueError("broken")
+    with listening(heard.append):
+        list(track(range(1), "second", 1, "thing"))
+    assert [[level.what for level in levels] for levels in heard] == [["second"], ["second"]]
+
+
+def test_a_log_gets_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 0.0, 20.0, 40.0, 60.0, 80.0])  # the start, no step yet, four steps
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with caplog.at_level(logging.INFO):
+        list(track(range(4), "co-parsing", 4, "identity"))
+    assert caplog.messages == ["co-parsing: 2 of 4, 40 s left", "co-parsing: 4 of 4, 0 s left"]
+    assert capsys.readouterr() == ("", "")  # no bar where there is no terminal
+
+
+def test_what_is_not_shown_says_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    clock = iter(range(0, 1000, 100))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    with caplog.at_level(logging.INFO):
+        list(track(range(4), "training", 4, "epoch", shown=False))
+    assert not caplog.messages
