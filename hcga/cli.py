@@ -86,11 +86,54 @@ def masks(round_name: str, pid: int, output: Path | None) -> None:
     from hcga.inspection import draw_identity
 
     with clear_errors():
-        target = output or Path(f"masks-{round_name}-{pid}.png")
-        if not target.parent.is_dir() or target.suffix != ".png":
-            raise InputError(f"--output {target}: give a name that ends in .png in a folder that exists")
+        target = _picture(output, f"masks-{round_name}-{pid}.png")
         Image.fromarray(draw_identity(Workspace(Path()), round_name, pid)).save(target)
     click.echo(target)
+
+
+@main.group()
+def coparse() -> None:
+    """Watch co-parsing itself."""
+
+
+@coparse.command()
+@click.option("--round", "round_name", required=True, help="Name of the round in params.yaml, such as r2.")
+@click.option("--pid", type=int, required=True, help="A training identity; the CSV beside the masks lists them.")
+@click.option("--rgb", is_flag=True, help="Train on the images themselves instead of the round's features.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Another value of section coparse.")
+@click.option("--output", "-o", type=PATH, help="PNG to write; a GIF beside it.  [default: trace-ROUND-PID.png]")
+def trace(round_name: str, pid: int, rgb: bool, settings: tuple[str, ...], output: Path | None) -> None:
+    """Train HCNet on one identity again and draw its labels after each iteration, as a PNG strip and a GIF.
+
+    Prints the labels left and the terms of the loss: semantic (Eq. 3), local (Eq. 2) and back (Eq. 4), each without
+    its weight, and their weighted sum. With --rgb the weights that suit features may not suit: try --set
+    local_weight=1, as the paper has other weights there too, but does not say which.
+    """
+    import torch
+    from PIL import Image
+    from ruamel.yaml import YAML
+
+    from hcga.tracing import draw_frames, draw_strip, tabulate, trace_round
+
+    with clear_errors():
+        target = _picture(output, f"trace-{round_name}-{pid}.png")
+        changes = {}
+        for setting in settings:
+            field, equals, value = setting.partition("=")
+            if not equals:
+                raise InputError(f"--set {setting}: write FIELD=VALUE, such as local_weight=1")
+            changes[field] = YAML(typ="safe").load(value)
+        torch.set_num_threads(1)  # as the stage's workers, so that rounding is the same
+        traced = trace_round(Workspace(Path()), round_name, pid, changes, rgb)
+    title = f"round {round_name}, identity {pid}{', RGB' if rgb else ''}"
+    Image.fromarray(draw_strip(traced, title)).save(target)
+    first, *others = [Image.fromarray(frame).quantize() for frame in draw_frames(traced, title)]
+    animation = target.with_suffix(".gif")
+    first.save(animation, save_all=True, append_images=others, duration=[400] * len(others) + [2000], loop=0)
+    click.echo(tabulate(traced.steps).to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    if traced.repeats is False:
+        click.echo("note: the round's own labels are others: made on another kind of processor, or params have changed")
+    click.echo(f"{target}\n{animation}")
 
 
 @main.command()
@@ -108,3 +151,11 @@ def rounds(count: int, epochs_each: int) -> None:
         "adapt them to the new length (the paper's 120 epochs have 10 and [40, 70])",
         err=True,
     )
+
+
+def _picture(output: Path | None, default: str) -> Path:
+    """Where to write a picture; `InputError` if it cannot stand there."""
+    target = output or Path(default)
+    if not target.parent.is_dir() or target.suffix != ".png":
+        raise InputError(f"--output {target}: give a name that ends in .png in a folder that exists")
+    return target

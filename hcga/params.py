@@ -7,8 +7,9 @@ field are written beside it there.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -28,6 +29,9 @@ class Section(BaseModel):
     """What all sections share: unknown keys, loose types and later changes are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+S = TypeVar("S", bound=Section)
 
 
 class Synthetic(Section):
@@ -291,6 +295,21 @@ def load_params(path: str | Path) -> Params:
     except ValidationError as error:
         lines = [_explain(detail) for detail in error.errors()]
         raise InputError("\n".join([f"{path}: {len(lines)} problem(s)", *lines])) from None
+
+
+def change_section(section: S, name: str, changes: Mapping[str, Any]) -> S:
+    """Give a section with other values in some of its fields, checked again.
+
+    Raises
+    ------
+    InputError
+        A field is unknown or its value impossible.
+    """
+    try:
+        return section.model_validate(section.model_dump() | dict(changes))
+    except ValidationError as error:
+        details = [{**detail, "loc": (name, *detail["loc"])} for detail in error.errors()]
+        raise InputError("\n".join(_explain(detail).strip() for detail in details)) from None  # type: ignore[arg-type]
 
 
 def _explain(error: ErrorDetails) -> str:

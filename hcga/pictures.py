@@ -39,7 +39,7 @@ def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.5) -> np.n
 
 
 def colour_labels(labels: np.ndarray) -> np.ndarray:
-    """Give each decoder label a colour of its own, (N, h, w) uint8 -> (N, H, W, 3) uint8.
+    """Give each decoder label a colour of its own, (N, h, w) uint8 -> (N, h, w, 3) uint8.
 
     Neighbouring numbers get distant hues; brightness alternates, so that they can be told apart without colour.
     """
@@ -48,7 +48,7 @@ def colour_labels(labels: np.ndarray) -> np.ndarray:
     value = np.array([1.0, 0.7, 0.45])[numbers % 3]
     channels = [np.clip(np.abs((hue * 6 + shift) % 6 - 3) - 1, 0, 1) for shift in (0, 4, 2)]
     palette = (255 * value[:, None] * (0.25 + 0.75 * np.stack(channels, -1))).astype(np.uint8)
-    return palette[upsample(labels)]
+    return palette[labels]
 
 
 def contact_sheet(

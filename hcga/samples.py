@@ -127,3 +127,18 @@ def identities(samples: pd.DataFrame) -> dict[int, np.ndarray]:
     """
     train = samples[samples["split"] == "train"]
     return {int(pid): rows.to_numpy() for pid, rows in train.index.to_series().groupby(train["pid"])}
+
+
+def rows_of_identity(samples: pd.DataFrame, pid: int) -> np.ndarray:
+    """Rows of one training identity, (N,) int64.
+
+    Raises
+    ------
+    InputError
+        There is no such identity; the message names the nearest.
+    """
+    rows_of = identities(samples)
+    if pid not in rows_of:
+        near = ", ".join(str(known) for known in sorted(rows_of, key=lambda known: abs(known - pid))[:3])
+        raise InputError(f"identity {pid} is not among the {len(rows_of)} training identities; nearest: {near}")
+    return rows_of[pid]

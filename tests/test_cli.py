@@ -13,7 +13,7 @@ from PIL import Image
 
 import hcga
 from hcga.cli import main
-from hcga.masks import UNLABELLED
+from hcga.masks import UNLABELLED, upsample
 from hcga.params import load_params
 from hcga.pictures import colour_labels, overlay
 from hcga.runlog import RunLog
@@ -122,7 +122,7 @@ def test_masks_draws_images_labels_and_masks(run: Run, pid: int, rows: list[int]
     masks = np.asarray(array(open_store(Path("data/masks/r1.zarr")), "masks")[:])[rows]
     windows = np.lib.stride_tricks.sliding_window_view(picture, (16, 8, 3))[:, :, 0]
     places = []
-    for row in (images, colour_labels(masks + 20), overlay(images, masks)):
+    for row in (images, colour_labels(upsample(masks + 20)), overlay(images, masks)):
         found = [np.argwhere((windows == tile).all((2, 3, 4))).tolist() for tile in row]
         assert [len(tiles) for tiles in found] == [1] * len(rows)
         places += [tuple(tile[0]) for tile in found]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,16 +59,17 @@ def label_together(
             raise FloatingPointError(
                 f"features of identity {seed[-1]} are not finite; the training before has diverged"
             )
-    decoder = build_decoder(features.shape[2], params.labels, [_generator(seed) for seed in seeds])
+    decoder = seeded_decoder(features.shape[2], params.labels, seeds)
     tiles = to_tiles(torch.from_numpy(features).to(device))
     height, width = features.shape[3:]
     del features, of_identity  # a tenth of a worker's memory
     return train_decoders(decoder.to(device), tiles, height, width, torch.from_numpy(camids).to(device), params)
 
 
-def _generator(seed: tuple[int, ...]) -> torch.Generator:
-    number = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
-    return torch.Generator().manual_seed(number)
+def seeded_decoder(channels: int, labels: int, seeds: Sequence[tuple[int, ...]]) -> torch.nn.Sequential:
+    """Build fresh decoders side by side, each with weights that its seed decides."""
+    numbers = [int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1) for seed in seeds]
+    return build_decoder(channels, labels, [torch.Generator().manual_seed(number) for number in numbers])
 
 
 def train_decoders(
@@ -87,25 +88,44 @@ def train_decoders(
     camids : (B, N) int64
     params : Coparse
     """
-    images, count = tiles.shape[:2]
-    paired = adjacent_pairs(camids, params.pairs)
-    weights = list(decoder.parameters())
-    velocities = [torch.zeros_like(weight) for weight in weights]
     found: dict[int, Labelling] = {}
-    for iteration in range(1, params.iterations + 1):
-        output = decode(decoder, tiles, height, width)
-        scores = output.detach().permute(0, 2, 3, 1).view(images, height, width, count, -1)
-        labels = scores.argmax(-1)
-        left = _count_labels(labels, params.labels)
+    count = tiles.shape[1]
+    for iteration, (_, labels) in enumerate(iterate(decoder, tiles, height, width, camids, params), 1):
+        left = count_labels(labels, params.labels)
         for number in set(range(count)) - set(found):
             if left[number] <= params.min_labels or iteration == params.iterations:
                 found[number] = Labelling(labels[..., number].to("cpu", torch.uint8).numpy(), iteration, left[number])
         if len(found) == count:
             break
+    return [found[number] for number in range(count)]
+
+
+def iterate(
+    decoder: torch.nn.Sequential, tiles: torch.Tensor, height: int, width: int, camids: torch.Tensor, params: Coparse
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Give what one forward pass after another makes of the features; arguments as of `train_decoders`.
+
+    The step of the optimisation is made when the next pass is asked for, so that none is made in vain.
+
+    Yields
+    ------
+    scores : (N, h, w, B, C') float32
+        The decoders' output.
+    labels : (N, h, w, B) int64
+        Its argmax.
+    """
+    images, count = tiles.shape[:2]
+    paired = adjacent_pairs(camids, params.pairs)
+    weights = list(decoder.parameters())
+    velocities = [torch.zeros_like(weight) for weight in weights]
+    for _ in range(params.iterations):
+        output = decode(decoder, tiles, height, width)
+        scores = output.detach().permute(0, 2, 3, 1).view(images, height, width, count, -1)
+        labels = scores.argmax(-1)
+        yield scores, labels
         gradient = hcnet_gradient(scores, labels, paired, params).view(images, height, width, -1).permute(0, 3, 1, 2)
         gradients = torch.autograd.grad(output, weights, gradient)
         _descend(weights, velocities, gradients, params)
-    return [found[number] for number in range(count)]
 
 
 @torch.no_grad()
@@ -121,8 +141,8 @@ def _descend(
         weight.sub_(velocity, alpha=params.learning_rate)
 
 
-def _count_labels(labels: torch.Tensor, most: int) -> list[int]:
-    """Distinct labels of each decoder; `labels` (N, h, w, B) int64 below `most`."""
+def count_labels(labels: torch.Tensor, most: int) -> list[int]:
+    """Count the distinct labels of each decoder; `labels` (N, h, w, B) int64 below `most`."""
     count = labels.shape[-1]
     seen = labels.new_zeros(count * most)
     seen.index_fill_(0, (labels + most * torch.arange(count, device=labels.device)).flatten(), 1)
