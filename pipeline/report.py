@@ -1,34 +1,42 @@
-"""Stage report: all rounds side by side."""
+"""Stage report: all rounds on one page, and their figures and curves as tables."""
 
 from pathlib import Path
 from types import SimpleNamespace
 
 import click
 
-from hcga.figures import collect_curves, collect_figures, format_figures, read_metrics, strays
+from hcga.figures import format_figures, strays
 from hcga.files import fresh
+from hcga.report.build import build_page
+from hcga.report.inputs import read_run
+from hcga.runlog import RunLog
 from hcga.stage import PATH, stage
 
 
-@stage("rounds")
+@stage("evaluate", "rounds")
+@click.option("--samples", type=PATH, required=True)
+@click.option("--images", type=PATH, required=True)
+@click.option("--truth", type=PATH, required=True)
+@click.option("--masks", type=PATH, required=True, help="Folder of <round>.zarr and <round>.csv.")
+@click.option("--embeddings", type=PATH, required=True, help="Folder of <round>.zarr.")
 @click.option("--metrics", type=PATH, required=True, help="Folder of <round>.json.")
+@click.option("--cmc", type=PATH, required=True, help="Folder of <round>.csv.")
+@click.option("--rankings", type=PATH, required=True, help="Folder of <round>.csv.")
 @click.option("--history", type=PATH, required=True, help="Folder of <round>.csv.")
+@click.option("--written", type=PATH, required=True, help="The file of params, to be shown as it is.")
 @click.option("--report", type=PATH, required=True, help="Folder to write.")
-def main(params: SimpleNamespace, metrics: Path, history: Path, report: Path) -> None:
-    """Collect the figures and training curves of the rounds of params.yaml."""
-    rounds = list(params.rounds)
-    for path in [*strays(metrics, rounds), *strays(history, rounds)]:
+def main(params: SimpleNamespace, report: Path, **paths: Path) -> None:
+    """Collect what the rounds of params.yaml have made."""
+    names = list(params.rounds)
+    for path in [stray for folder in ("metrics", "history") for stray in strays(paths[folder], names)]:
         click.echo(f"warning: {path} belongs to no round of params.yaml; remove it, or dvc.lock will name it", err=True)
-    figures = collect_figures({name: read_metrics(metrics / f"{name}.json") for name in rounds})
-    tables = {
-        "rounds": figures,
-        "history": collect_curves({name: history / f"{name}.csv" for name in rounds}),
-    }
+    run = read_run(names, paths, params.evaluate.visibility, RunLog(Path()).finished())
     with fresh(report) as draft:
         draft.mkdir()
-        for name, table in tables.items():
-            table.to_csv(draft / f"{name}.csv", index=False, lineterminator="\n")
-    click.echo(format_figures(figures))
+        (draft / "index.html").write_text(build_page(run), "utf-8")
+        run.figures.to_csv(draft / "rounds.csv", index=False, lineterminator="\n")
+        run.history.to_csv(draft / "history.csv", index=False, lineterminator="\n")
+    click.echo(format_figures(run.figures))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from hcga.params import Params
 ONCE = ["check", "synthesise", "prepare", "initialise", "report"]
 EACH = ["extract", "coparse", "draw", "train", "embed", "evaluate"]
 VERBS = [*ONCE, "catalogue", *EACH]
+FOLDERS = {f"data/{name}" for name in ("catalogues", "cmc", "embeddings", "history", "masks", "metrics", "rankings")}
 ORDER_ONLY = {"data/checked.txt", "params.yaml", "${item.root}"}  # deps that no option of the command names
 
 
@@ -119,7 +120,7 @@ def test_each_dependency_below_data_is_an_output(rounds: dict[str, dict[str, Any
     made = {out for stage in stages.values() for out in stage.outs}
     for name, stage in stages.items():
         for dep in stage.deps:
-            if dep in ("data/catalogues", "data/metrics", "data/history"):  # a folder of one file a data set or round
+            if dep in FOLDERS:  # a folder of one file a data set or round
                 keys = PARAMS["datasets"] if name == "prepare" else rounds
                 assert {f"{dep}/{key}" for key in keys} <= {str(Path(out).with_suffix("")) for out in made}, dep
             elif dep.startswith("data/"):
@@ -205,7 +206,7 @@ def test_options_of_the_command_are_those_of_the_script(verb: str) -> None:
     assert given.keys() == declared.keys()
     assert all(option.required for option in declared.values())
     for name, option in declared.items():
-        assert isinstance(option.type, click.Path) == given[name].startswith("data/")
+        assert isinstance(option.type, click.Path) == (given[name].startswith("data/") or given[name] == "params.yaml")
 
 
 def test_what_is_plotted_of_all_rounds_is_in_the_report() -> None:

@@ -1,0 +1,203 @@
+"""What stands on the page, in the order in which one reads it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata, resources
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+import zarr
+
+from hcga.figures import SHOWN
+from hcga.masks import part_colour, part_names
+from hcga.pictures import overlay
+from hcga.report.charts import draw_curves
+from hcga.report.inputs import Run
+from hcga.report.quality import rate_identities
+from hcga.report.thumbnails import embed_picture, embed_row
+from hcga.retrieval.visibility import visible_parts
+from hcga.runlog import Finished
+from hcga.samples import identities
+from hcga.stores import array, read_rows
+
+IDENTITIES, IMAGES = 6, 8  # in the sample, and as many of the worst; of each of them
+QUERIES = 6  # in the sample, and as many of the worst
+PACKAGES = ["hcga", "torch", "timm", "numpy", "scikit-image", "zarr", "dvc"]
+
+
+def build_page(run: Run) -> str:
+    """Write the report as one HTML page that needs no other file.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    str
+    """
+    loader = jinja2.FunctionLoader(lambda name: resources.files("hcga.report").joinpath(name).read_text("utf-8"))
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    last = list(run.rounds)[-1]
+    parsing = bool(run.rounds[last].embeddings.attrs["parsing"])
+    return environment.get_template("page.html").render(
+        sizes=describe_set(run.samples),
+        last=last,
+        figures=tabulate_figures(run.figures),
+        charts=draw_charts(run),
+        parts=legend(run.rounds[last].masks) if parsing else [],
+        strips=draw_strips(run, last) if parsing else {},
+        rated=rate(run, last) if parsing else None,
+        retrieval=list_retrieval(run, last),
+        times=tabulate_times(run.times),
+        params=run.params,
+        versions={"Python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+    )
+
+
+def describe_set(samples: pd.DataFrame) -> list[str]:
+    """Images and identities of each split, in words."""
+    lines = []
+    for split, rows in samples.groupby("split", sort=False):
+        known = rows["pid"][rows["pid"] > 0].nunique()
+        cameras = rows["camid"].nunique()
+        places = f"{cameras} camera{'s' if cameras > 1 else ''}"
+        lines.append(f"{split}: {len(rows):,} images of {known:,} identities at {places}")
+    return lines
+
+
+def tabulate_figures(figures: pd.DataFrame) -> pd.DataFrame:
+    """The most telling figures, one row a round."""
+    known = {key: title for title, key in SHOWN.items() if figures[key].notna().any()}
+    return figures[["round", *known]].rename(columns=known)
+
+
+def draw_charts(run: Run) -> dict[str, str]:
+    """Titles and diagrams: losses, accuracy, matching, CMC, masks."""
+    history = run.history.set_index("epoch")
+    figures = run.figures.set_index("epoch")
+    charts = {}
+    if len(history):
+        terms = [name for name in ("loss", "image", "foreground", "parts", "parsing") if name in history]
+        losses = {name: history[name] for name in terms}
+        charts["Loss and its terms"] = draw_curves(losses, "epoch", "mean of the epoch")
+        accuracy = {"accuracy": history["accuracy"]}
+        charts["Accuracy of the image classifier"] = draw_curves(accuracy, "epoch", "per cent")
+    matching = {title: figures[SHOWN[title]] for title in ("Rank-1", "mAP")}
+    charts["Matching by round"] = draw_curves(matching, "epoch", "per cent")
+    cmc = {name: of.cmc.set_index("rank")["cmc"] for name, of in run.rounds.items()}
+    charts["Cumulative matching characteristic"] = draw_curves(cmc, "rank", "per cent")
+    titles = ("mask fg IoU", "guess", "mask part IoU", "foreground", "agree prev", "agree head")
+    masks = {title: figures[SHOWN[title]] for title in titles if figures[SHOWN[title]].notna().any()}
+    if masks:
+        charts["Masks by round"] = draw_curves(masks, "epoch", "per cent")
+    return charts
+
+
+def legend(masks: zarr.Group) -> list[tuple[str, str]]:
+    """Name and colour of each part."""
+    names = part_names(int(str(masks.attrs["part_classes"])))
+    return [
+        (name.replace("_", " "), "#{:02x}{:02x}{:02x}".format(*part_colour(part)))
+        for part, name in enumerate(names)
+        if part
+    ]
+
+
+def rate(run: Run, name: str) -> pd.DataFrame:
+    """The per-identity table of a round, the worst first."""
+    of = run.rounds[name]
+    masks = np.asarray(array(of.masks, "masks")[:])
+    return rate_identities(of.identities, run.samples, masks, array(of.embeddings, "parsed"), run.truth)
+
+
+def draw_strips(run: Run, last: str) -> dict[str, list[dict[str, Any]]]:
+    """Masks of a fixed sample of the identities and of the worst, by round."""
+    rows_of, rated = identities(run.samples), rate(run, last)
+    sample = spread(list(rows_of), IDENTITIES)
+    worst = rated["pid"].tolist()[:IDENTITIES]
+    described = dict(zip(rated["pid"], rated.to_dict("records"), strict=True))
+    return {
+        "A sample": [draw_identity(run, pid, rows_of[pid], described[pid]) for pid in sample],
+        "The worst": [draw_identity(run, pid, rows_of[pid], described[pid]) for pid in worst],
+    }
+
+
+def draw_identity(run: Run, pid: int, rows: np.ndarray, described: Mapping[Any, Any]) -> dict[str, Any]:
+    """Images, masks by round and truth of an identity: a row of pictures each."""
+    chosen = np.array(spread(rows.tolist(), IMAGES))
+    images = read_rows(run.images, chosen)
+    pictures = {"images": images}
+    for name, of in run.rounds.items():
+        pictures[name] = overlay(images, read_rows(array(of.masks, "masks"), chosen))
+    if "truth" in run.truth:
+        pictures["truth"] = overlay(images, read_rows(array(run.truth, "truth"), chosen))
+    shown = ("labels_left", "foreground_share", "agreement_previous", "agreement_head", "iou_foreground")
+    figures = {name.replace("_", " "): round(described[name]) for name in shown if pd.notna(described.get(name))}
+    warning = described.get("warnings")
+    return {
+        "pid": pid,
+        "figures": figures,
+        "warnings": warning if isinstance(warning, str) else "",
+        "rows": {name: embed_row(row) for name, row in pictures.items()},
+    }
+
+
+def spread(values: Sequence[int], most: int) -> list[int]:
+    """At most so many of the values, spread evenly."""
+    places = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
+    return [values[place] for place in places]
+
+
+def list_retrieval(run: Run, name: str) -> dict[str, list[dict[str, Any]]]:
+    """Ranked lists of a sample of the queries, and of those that were most surely wrong."""
+    rankings, embeddings = run.rounds[name].rankings, run.rounds[name].embeddings
+    found = rankings.groupby("query", sort=False)
+    summary = found.agg(hits=("hit", "sum"), best=("similarity", "first"))
+    missed = summary[summary["hits"] == 0].sort_values("best", ascending=False, kind="stable")
+    queries = list(summary.index)
+    sample = [queries[place] for place in spread(range(len(queries)), QUERIES)]
+    likely, guided = (np.asarray(array(embeddings, key)[:]) for key in ("likely", "guided"))
+    visible = visible_parts(likely, guided, run.visibility)
+    parts = part_names(visible.shape[1] + 1)[1:] if embeddings.attrs["parsing"] else []
+    row_of = {path: row for row, path in enumerate(run.samples["path"])}
+
+    def describe(path: str, **more: Any) -> dict[str, Any]:
+        row = row_of[path]
+        seen = [name.replace("_", " ") for name, flag in zip(parts, visible[row], strict=False) if flag]
+        sample = run.samples.iloc[row]
+        picture = embed_picture(np.asarray(run.images[row]))
+        return {"pid": int(sample["pid"]), "camid": int(sample["camid"]), "seen": seen, "picture": picture, **more}
+
+    def describe_query(path: str) -> dict[str, Any]:
+        entries = found.get_group(path).itertuples()
+        gallery = [
+            describe(str(entry.gallery), rank=entry.rank, similarity=entry.similarity, hit=bool(entry.hit))
+            for entry in entries
+        ]
+        return {**describe(path), "path": path, "gallery": gallery}
+
+    return {
+        "A sample of the queries": [describe_query(path) for path in sample],
+        "The surest mistakes: no hit among the first, the most similar first": [
+            describe_query(path) for path in missed.index[:QUERIES]
+        ],
+    }
+
+
+def tabulate_times(times: Mapping[str, Finished]) -> pd.DataFrame | None:
+    """Seconds of each kind of stage by round, their sum, and the largest process; None where none is known."""
+    if not times:
+        return None
+    rows = [(*run.stage.partition("@")[::2], run.seconds, run.peak_mb) for run in times.values()]
+    table = pd.DataFrame(rows, columns=["stage", "round", "seconds", "peak MB"])
+    seconds = table.pivot_table(index="stage", columns="round", values="seconds", sort=False, aggfunc="sum")
+    seconds = seconds.rename(columns={"": "once"})
+    summed = table.groupby("stage", sort=False).agg({"seconds": "sum", "peak MB": "max"})
+    return seconds.assign(all=summed["seconds"], **{"largest process, MB": summed["peak MB"]}).reset_index()

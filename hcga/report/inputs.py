@@ -1,0 +1,83 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import zarr
+
+from hcga.figures import collect_curves, collect_figures, read_metrics
+from hcga.runlog import Finished
+from hcga.samples import read_samples
+from hcga.stores import array, open_store
+
+
+class Round(NamedTuple):
+    """What the stages made of one round."""
+
+    figures: dict[str, Any]  # metrics.json
+    cmc: pd.DataFrame
+    rankings: pd.DataFrame
+    masks: zarr.Group
+    identities: pd.DataFrame  # the per-identity table of co-parsing
+    embeddings: zarr.Group
+
+
+class Run(NamedTuple):
+    """What is reported."""
+
+    samples: pd.DataFrame
+    images: zarr.Array[Any]
+    truth: zarr.Group
+    history: pd.DataFrame  # all epochs
+    figures: pd.DataFrame  # all rounds
+    rounds: Mapping[str, Round]
+    params: str  # params.yaml as it is written
+    visibility: str  # the rule of section evaluate
+    times: Mapping[str, Finished]  # of the stages, where they are known
+
+
+def read_run(names: list[str], paths: Mapping[str, Path], visibility: str, times: Mapping[str, Finished]) -> Run:
+    """Read what the stages have written.
+
+    Parameters
+    ----------
+    names : list of str
+        The rounds, in their order.
+    paths : mapping of str to Path
+        Files `samples`, `images`, `truth`, `written` (params.yaml); folders with one file a round: `metrics`,
+        `history`, `cmc`, `rankings`, `masks` (store and table) and `embeddings`.
+    visibility : str
+        The rule of section evaluate.
+    times : mapping of str to Finished
+
+    Raises
+    ------
+    InputError
+        Something of a round is missing.
+    """
+    rounds = {
+        name: Round(
+            read_metrics(paths["metrics"] / f"{name}.json"),
+            pd.read_csv(paths["cmc"] / f"{name}.csv"),
+            pd.read_csv(paths["rankings"] / f"{name}.csv"),
+            open_store(paths["masks"] / f"{name}.zarr"),
+            pd.read_csv(paths["masks"] / f"{name}.csv"),
+            open_store(paths["embeddings"] / f"{name}.zarr"),
+        )
+        for name in names
+    }
+    return Run(
+        samples=read_samples(paths["samples"]),
+        images=array(open_store(paths["images"]), "images"),
+        truth=open_store(paths["truth"]),
+        history=collect_curves({name: paths["history"] / f"{name}.csv" for name in names}),
+        figures=collect_figures({name: this.figures for name, this in rounds.items()}),
+        rounds=rounds,
+        params=paths["written"].read_text("utf-8"),
+        visibility=visibility,
+        times=times,
+    )

@@ -1,0 +1,247 @@
+"""The report: what stands on the page, the worst first, nothing from elsewhere, nothing that a name can inject."""
+
+import html.parser
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hcga.masks import UNLABELLED
+from hcga.report.build import build_page, describe_set, list_retrieval, spread, tabulate_times
+from hcga.report.charts import draw_curves
+from hcga.report.inputs import Round, Run
+from hcga.report.quality import foreground_iou, rate_identities
+from hcga.report.thumbnails import embed_picture, embed_row
+from hcga.runlog import Finished
+from hcga.samples import COLUMNS
+from hcga.stores import array, open_store, write_store
+
+HOSTILE = "<script>alert('x')</script>&\"'.jpg"
+MASKS = np.zeros((5, 4, 2), np.uint8)
+MASKS[0:2, :2], MASKS[2, 0], MASKS[3:5, 1:] = 1, 2, 3
+
+
+def samples() -> pd.DataFrame:
+    rows = [("train", pid, camid, 1, 1, f"train/{pid}_{camid}.jpg", "main") for pid, camid in PEOPLE]
+    rows += [("query", 5, 1, 1, 1, HOSTILE, "main"), ("query", 6, 1, 1, 1, "query/6.jpg", "main")]
+    rows += [("gallery", pid, 2, 1, 1, f"gallery/{pid}.jpg", "main") for pid in (0, 5, 6)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+PEOPLE = [(3, 1), (3, 2), (8, 1), (9, 1), (9, 2)]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Two rounds of a run with truth and parsing."""
+    rng = np.random.default_rng(0)
+    write_store(tmp_path / "images.zarr", {"images": rng.integers(0, 256, (10, 16, 8, 3), np.uint8)})
+    truth = np.zeros((10, 16, 8), np.uint8)
+    truth[:3, :8] = 1
+    truth[3:5, 4:] = 3
+    write_store(tmp_path / "truth.zarr", {"truth": truth}, part_classes=4)
+    rounds = {}
+    for number, name in enumerate(["r1", "r2"], 1):
+        write_store(
+            tmp_path / f"{name}.zarr", {"masks": MASKS, "labels": MASKS + 9}, source="hcnet", epoch=0, part_classes=4
+        )
+        likely = np.tile(np.array([0.2, 0, 0.1], np.float32), (10, 1))
+        parsed = np.zeros((10, 4, 2), np.uint8)
+        parsed[:5] = MASKS
+        parsed[0, 3] = 2
+        embeddings = {"likely": likely, "guided": 0 * likely, "parsed": parsed}
+        write_store(tmp_path / f"e{name}.zarr", embeddings, parsing=True, epoch=number)
+        table = pd.DataFrame(
+            {"pid": [3, 8, 9], "images": [2, 1, 2], "labels_left": [18, 17, 16], "foreground_share": [50.0, 25.0, 75.0]}
+        ).assign(agreement_previous=[np.nan, 80.0, 90.0], warnings=[np.nan, np.nan, "no head"])
+        rankings = pd.DataFrame(
+            {
+                "query": [HOSTILE] * 2 + ["query/6.jpg"] * 2,
+                "rank": [1, 2] * 2,
+                "gallery": ["gallery/5.jpg", "gallery/0.jpg", "gallery/0.jpg", "gallery/5.jpg"],
+                "similarity": [0.9, 0.5, 0.8, 0.4],
+                "hit": [True, False, False, False],
+            }
+        )
+        stores = open_store(tmp_path / f"{name}.zarr"), open_store(tmp_path / f"e{name}.zarr")
+        cmc = pd.DataFrame({"rank": [1, 2], "cmc": [50.0, 50.0]})
+        rounds[name] = Round({"epoch": number}, cmc, rankings, stores[0], table, stores[1])
+    figures = pd.DataFrame({"round": ["r1", "r2"], **{key: [1.0, 2.0] for key in KEYS}, "epoch": [1, 2]})
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [3.0, 2.0], "image": [2.0, 1.0], "accuracy": [10.0, 20.0]})
+    times = {"train@r1": Finished("train@r1", 1.0, 61.5, 2000.0), "prepare": Finished("prepare", 0.0, 3.0, 300.0)}
+    images, true = array(open_store(tmp_path / "images.zarr"), "images"), open_store(tmp_path / "truth.zarr")
+    return Run(samples(), images, true, history, figures, rounds, f"seed: 1  # {HOSTILE}", "any", times)
+
+
+KEYS = [
+    "masks_iou_foreground",
+    "masks_iou_guess",
+    "masks_iou_parts",
+    "masks_foreground_share",
+    "masks_agreement_previous",
+    "parsing_head_agreement",
+    "parsing_head_test_iou_foreground",
+    "visibility_query_empty",
+    "retrieval_rank1",
+    "retrieval_rank5",
+    "retrieval_mAP",
+    "retrieval_mINP",
+]
+
+
+class Page(html.parser.HTMLParser):
+    """Collects tags with their attributes, and checks that they close."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "img", "br", "path", "use", "link"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, self.getpos()
+
+
+def test_the_page_is_whole_and_needs_nothing_from_elsewhere(run: Run) -> None:
+    text = build_page(run)
+    page = Page(text)
+    assert page.open == []
+    addresses = [value or "" for tag, given in page.tags for key, value in given.items() if key in {"src", "href"}]
+    assert len(addresses) > 20
+    assert all(address.startswith(("data:image/webp;base64,", "#")) for address in addresses)
+    inside = {given["id"] for tag, given in page.tags if tag == "section"}
+    assert {address[1:] for address in addresses if address.startswith("#")} & inside == inside
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert "http-equiv" not in text
+    assert "@import" not in text
+    assert text == build_page(run)
+
+
+def test_names_and_params_are_shown_and_never_run(run: Run) -> None:
+    text = build_page(run)
+    assert "<script>alert" not in text
+    assert "seed: 1  # &lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;" in text
+
+
+def test_identities_the_worst_first(run: Run) -> None:
+    text = build_page(run)
+    section = text[text.index("Identities in r2, the worst first") : text.index("Retrieval in r2")]
+    rows = re.findall(r"<tr><td>(\d+)</td>", section)
+    assert rows == ["9", "8", "3"]  # 9 lacks a part; 8 and 3 by their IoU
+    masks = text[text.index("The worst") : text.index("Identities in r2, the worst first")]
+    assert re.findall(r"<h4>Identity (\d+)", masks) == ["9", "8", "3"]
+    sample = text[text.index("A sample") : text.index("The worst")]
+    assert re.findall(r"<h4>Identity (\d+)", sample) == ["3", "8", "9"]
+    assert "<strong>no head</strong>" in masks
+    assert re.findall(r"<span>(\w+)</span><img", masks)[:4] == ["images", "r1", "r2", "truth"]
+
+
+def test_without_parsing_there_are_no_masks(run: Run, tmp_path: Path) -> None:
+    arrays = {"likely": np.zeros((10, 3), np.float32), "guided": np.zeros((10, 3), np.float32)}
+    write_store(tmp_path / "none.zarr", arrays, parsing=False)
+    rounds = {name: of._replace(embeddings=open_store(tmp_path / "none.zarr")) for name, of in run.rounds.items()}
+    figures = run.figures.assign(**{key: np.nan for key in KEYS if not key.startswith("retrieval")})
+    text = build_page(run._replace(rounds=rounds, figures=figures, history=run.history.iloc[:0], times={}))
+    assert Page(text).open == []
+    for absent in ("Masks by round", "the worst first", "Run times", "Loss and its terms"):
+        assert absent not in text
+    assert "Retrieval in r2" in text
+
+
+def test_rating_by_the_network_where_there_is_no_truth(run: Run, tmp_path: Path) -> None:
+    write_store(tmp_path / "empty.zarr", {})
+    of = run.rounds["r1"]
+    table = of.identities.assign(warnings=np.nan)
+    parsed = array(of.embeddings, "parsed")
+    rated = rate_identities(table, run.samples, MASKS, parsed, open_store(tmp_path / "empty.zarr"))
+    assert "iou_foreground" not in rated
+    assert rated["pid"].tolist() == [3, 8, 9]
+    assert rated["agreement_head"].tolist() == [87.5, 100.0, 100.0]
+    assert list(rated)[-2:] == ["agreement_head", "warnings"]
+    with_truth = rate_identities(table, run.samples, MASKS, parsed, run.truth)
+    assert with_truth["pid"].tolist() == [8, 3, 9]
+    assert with_truth["iou_foreground"].tolist() == [50.0, 100.0, 100.0]
+
+
+def test_warnings_that_say_nothing_of_parts_do_not_come_first(run: Run) -> None:
+    table = run.rounds["r1"].identities.assign(warnings=["no pair of images for the background loss", "one image", ""])
+    rated = rate_identities(table, run.samples, MASKS, array(run.rounds["r1"].embeddings, "parsed"), run.truth)
+    assert rated["pid"].tolist() == [8, 3, 9]
+
+
+def test_foreground_iou_counts_known_pixels_only() -> None:
+    masks = np.array([[[1, 0], [UNLABELLED, 2]]], np.uint8)
+    truth = np.zeros((1, 8, 8), np.uint8)
+    truth[0, :4] = 1
+    assert foreground_iou(masks, truth) == pytest.approx(100 * 16 / 48)
+    truth[0, 4:] = UNLABELLED
+    assert foreground_iou(masks, truth) == 50.0
+    assert np.isnan(foreground_iou(np.zeros_like(masks), np.zeros_like(truth)))
+
+
+def test_ranked_lists_of_a_sample_and_of_the_surest_mistakes(run: Run) -> None:
+    lists = list_retrieval(run, "r2")
+    sample, mistakes = lists.values()
+    assert [query["pid"] for query in sample] == [5, 6]
+    assert [query["pid"] for query in mistakes] == [6]
+    first = sample[0]["gallery"][0]
+    assert (first["pid"], first["hit"], first["rank"], first["similarity"]) == (5, True, 1, 0.9)
+    assert first["seen"] == ["head", "lower body"]
+    guided = list_retrieval(run._replace(visibility="guided"), "r2")
+    assert next(iter(guided.values()))[0]["seen"] == []
+
+
+def test_times_by_stage_and_round(run: Run) -> None:
+    table = tabulate_times(run.times)
+    assert table is not None
+    assert table.columns.tolist() == ["stage", "r1", "once", "all", "largest process, MB"]
+    assert table.iloc[0].tolist()[:2] == ["train", 61.5]
+    assert table.set_index("stage")["all"].to_dict() == {"train": 61.5, "prepare": 3.0}
+    assert tabulate_times({}) is None
+
+
+def test_the_set_in_words() -> None:
+    assert describe_set(samples())[2] == "gallery: 3 images of 2 identities at 1 camera"
+
+
+def test_charts_take_the_colour_of_the_page() -> None:
+    values = {"Rank-1": pd.Series([1.0, 2.0], [1, 2]), "a <b> & c": pd.Series([2.0, np.nan], [1, 2])}
+    element = draw_curves(values, "epoch", "per cent")
+    assert element.startswith("<svg ")
+    assert not re.search(r"<svg[^>]* (width|height)=", element)
+    assert "currentColor" in element
+    assert "#010203" not in element
+    assert "a &lt;b&gt; &amp; c" in element
+    assert element == draw_curves(values, "epoch", "per cent")
+    assert Page(element).open == []
+
+
+def test_pictures_are_webp_and_keep_their_size() -> None:
+    import base64
+    import io
+
+    from PIL import Image
+
+    def decode(address: str) -> Any:
+        return Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/webp;base64,"))))
+
+    pixels = np.full((3, 16, 8, 3), 200, np.uint8)
+    assert decode(embed_picture(pixels[0])).size == (8, 16)
+    row = decode(embed_row(pixels))
+    assert (row.format, row.size) == ("WEBP", (3 * 8 + 2, 16))
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [0]), (3, [0, 1, 2]), (10, [0, 3, 6, 9])])
+def test_a_sample_is_spread_evenly(count: int, expected: list[int]) -> None:
+    assert spread(list(range(count)), 4) == expected
