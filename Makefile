@@ -11,7 +11,7 @@ demo: .venv/installed
 	@echo
 	@echo "Per cent; 'hcga figures --help' explains the columns. Where to look next, after  . .venv/bin/activate"
 	@echo "  data/masks/r1.png r2.png r3.png    what co-parsing made of each round"
-	@echo "  hcga masks --round r3 --pid 12     one identity: images, labels, masks, truth (training pids are even here)"
+	@echo "  hcga masks draw --round r3 --pid 12   one identity: images, labels, masks, truth (training pids are even here)"
 	@echo "  dvc plots show                     curves, CMC and contact sheets on one page"
 	@echo "  params.yaml                        change a line, run dvc repro again"
 

@@ -47,10 +47,14 @@ def test_help_says_what_each_command_does() -> None:
         assert all(f"\n  {name} " in text for name in ("figures", "masks", "rounds"))
     for name, fragments in {
         "figures": ["--csv", "agree prev same label as in the round before"],
-        "masks": ["--round", "--pid", "-o, --output", "masks-ROUND-PID.png"],
+        "masks": ["draw", "diff"],
+        "masks draw": ["--round", "--pid", "-o, --output", "masks-ROUND-PID.png"],
+        "masks diff": ["[OPTIONS] FIRST [SECOND]", "foreground in one alone"],
+        "coparse trace": ["--rgb", "Eq. 3"],
+        "status": ["how far it is"],
         "rounds": ["--count", "--epochs-each", "keeping everything else and the comments"],
     }.items():
-        result = CliRunner().invoke(main, [name, "--help"])
+        result = CliRunner().invoke(main, [*name.split(), "--help"])
         assert result.exit_code == 0
         assert not [fragment for fragment in fragments if fragment not in " ".join(result.output.split())]
 
@@ -98,7 +102,9 @@ def test_figures_work_from_a_folder_below(run: Run, monkeypatch: pytest.MonkeyPa
     ],
     ids=["missing", "no YAML", "bad value"],
 )
-@pytest.mark.parametrize("command", [("figures",), ("masks", "--round", "r1", "--pid", "3")], ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    "command", [("figures",), ("masks", "draw", "--round", "r1", "--pid", "3")], ids=lambda c: c[0]
+)
 def test_a_bad_params_file_is_named(run: Run, command: tuple[str, ...], text: str | None, message: str) -> None:
     Path("dvc.lock").write_text("stages: {}", encoding="utf-8")
     Path("params.yaml").unlink()
@@ -114,7 +120,7 @@ def test_figures_before_the_first_run(run: Run) -> None:
 
 @pytest.mark.parametrize(("pid", "rows"), [(3, [0, 1]), (8, [2])])
 def test_masks_draws_images_labels_and_masks(run: Run, pid: int, rows: list[int]) -> None:
-    result = run("masks", "--round", "r1", "--pid", str(pid))
+    result = run("masks", "draw", "--round", "r1", "--pid", str(pid))
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == f"masks-r1-{pid}.png"
     picture = np.asarray(Image.open(f"masks-r1-{pid}.png"))
@@ -131,11 +137,11 @@ def test_masks_draws_images_labels_and_masks(run: Run, pid: int, rows: list[int]
 
 
 def test_masks_draws_the_truth_where_there_is_one(run: Run) -> None:
-    assert run("masks", "--round", "r1", "--pid", "8", "-o", "without.png").exit_code == 0
+    assert run("masks", "draw", "--round", "r1", "--pid", "8", "-o", "without.png").exit_code == 0
     truth = np.full((5, 16, 8), UNLABELLED, np.uint8)
     truth[2] = 2
     write_store(Path("data/truth.zarr"), {"truth": truth})
-    result = run("masks", "--round", "r1", "--pid", "8", "--output", "with.png")
+    result = run("masks", "draw", "--round", "r1", "--pid", "8", "--output", "with.png")
     assert result.stdout.strip() == "with.png"
     without, drawn = (np.asarray(Image.open(name)) for name in ("without.png", "with.png"))
     assert drawn.shape[0] == without.shape[0] + 20
@@ -147,7 +153,7 @@ def test_masks_draws_the_truth_where_there_is_one(run: Run) -> None:
 def test_masks_of_a_round_without_labels_shows_the_images(run: Run) -> None:
     nothing = np.full((3, 4, 2), UNLABELLED, np.uint8)
     write_store(Path("data/masks/r2.zarr"), {"masks": nothing, "labels": nothing})
-    assert run("masks", "--round", "r2", "--pid", "8").exit_code == 0
+    assert run("masks", "draw", "--round", "r2", "--pid", "8").exit_code == 0
     picture = np.asarray(Image.open("masks-r2-8.png"))
     image = np.asarray(array(open_store(Path("data/images.zarr")), "images")[2])
     windows = np.lib.stride_tricks.sliding_window_view(picture, (16, 8, 3))[:, :, 0]
@@ -155,12 +161,13 @@ def test_masks_of_a_round_without_labels_shows_the_images(run: Run) -> None:
 
 
 def test_masks_names_what_does_not_exist(run: Run) -> None:
-    fails(run("masks", "--round", "r9", "--pid", "3"), "no round 'r9' in params.yaml; known: r1, r2, r3")
-    fails(run("masks", "--round", "r2", "--pid", "3"), "data/masks/r2.zarr: no readable store", "`dvc repro`")
+    fails(run("masks", "draw", "--round", "r9", "--pid", "3"), "no round 'r9' in params.yaml; known: r1, r2, r3")
+    fails(run("masks", "draw", "--round", "r2", "--pid", "3"), "data/masks/r2.zarr: no readable store", "`dvc repro`")
     fails(
-        run("masks", "--round", "r1", "--pid", "7"), "identity 7 is not among the 2 training identities; nearest: 8, 3"
+        run("masks", "draw", "--round", "r1", "--pid", "7"),
+        "identity 7 is not among the 2 training identities; nearest: 8, 3",
     )
-    fails(run("masks", "--round", "r1", "--pid", "4"), "identity 4 is not among")  # tested, not trained
+    fails(run("masks", "draw", "--round", "r1", "--pid", "4"), "identity 4 is not among")  # tested, not trained
     assert not list(Path().glob("*.png"))
 
 
@@ -183,7 +190,7 @@ def test_rounds_reminds_of_the_schedule(run: Run) -> None:
 
 def test_a_picture_that_cannot_be_written_is_refused_before_drawing(run: Run) -> None:
     for target in ("nowhere/x.png", "x.txt"):
-        result = run("masks", "--round", "r1", "--pid", "1", "--output", target)
+        result = run("masks", "draw", "--round", "r1", "--pid", "1", "--output", target)
         assert result.exit_code == 1
         assert f"--output {target}: give a name that ends in .png" in result.stderr
 
@@ -198,7 +205,7 @@ def test_rounds_of_no_length_are_refused(run: Run, arguments: tuple[str, ...]) -
 
 @pytest.mark.parametrize(
     "arguments",
-    [("figures",), ("masks", "--round", "r1", "--pid", "3"), ("rounds", "--count", "2", "--epochs-each", "2")],
+    [("figures",), ("masks", "draw", "--round", "r1", "--pid", "3"), ("rounds", "--count", "2", "--epochs-each", "2")],
     ids=lambda arguments: arguments[0],
 )
 def test_mistakes_in_params_and_strange_folders_are_one_message(
@@ -214,7 +221,10 @@ def test_mistakes_in_params_and_strange_folders_are_one_message(
 
 def test_a_missing_samples_table_is_named(run: Run) -> None:
     Path("data/samples.csv").unlink()
-    fails(run("masks", "--round", "r1", "--pid", "3"), "samples.csv: no such file; run `dvc repro prepare`")
+    fails(
+        run("masks", "draw", "--round", "r1", "--pid", "3"),
+        "samples.csv: no such file; run `dvc repro prepare`",
+    )
 
 
 def test_identities_are_read_from_the_table(run: Run) -> None:
@@ -222,7 +232,7 @@ def test_identities_are_read_from_the_table(run: Run) -> None:
 
     samples = read_samples(Path("data/samples.csv"))
     write_samples(samples.replace({"pid": {8: 80}}), Path("data/samples.csv"))
-    assert run("masks", "--round", "r1", "--pid", "80").exit_code == 0
+    assert run("masks", "draw", "--round", "r1", "--pid", "80").exit_code == 0
 
 
 def test_status_shows_what_ran_and_the_figures_so_far(run: Run, workspace_folder: Path) -> None:

@@ -1,0 +1,87 @@
+"""How the masks of two states of the pipeline differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from hcga.errors import InputError
+from hcga.masks import UNLABELLED
+from hcga.samples import identities, read_samples
+from hcga.stores import array, open_store
+from hcga.workspace import Workspace
+
+
+def compare_masks(first: Workspace, second: Workspace, round_name: str, other_round: str | None = None) -> pd.DataFrame:
+    """Compare the masks of a round identity by identity.
+
+    Parameters
+    ----------
+    first, second : Workspace
+        Or revisions; they may be the same.
+    round_name : str
+        Of the first.
+    other_round : str, optional
+        Of the second; the same name if not given.
+
+    Returns
+    -------
+    DataFrame
+        A row an identity of either, those that differ most first: pid, images (in both), changed (share of the cells
+        with another label), foreground_changed (share of the cells that are foreground in one alone),
+        foreground_before, foreground_after (shares), only_in (`first`, `second` or empty); per cent of the cells that
+        both label.
+
+    Raises
+    ------
+    InputError
+        One of them has no such round or no masks of it, or their masks are not of the same size.
+    """
+    sides = [(first, round_name), (second, other_round or round_name)]
+    masks = [np.asarray(array(open_store(side.path("coparse", "masks", name)), "masks")[:]) for side, name in sides]
+    if masks[0].shape[1:] != masks[1].shape[1:]:
+        sizes = [f"{height} x {width}" for height, width in (of.shape[1:] for of in masks)]
+        raise InputError(f"masks of {sizes[0]} and of {sizes[1]} cells; compare runs with images of one size")
+    rows_of = [_rows_by_image(read_samples(side.path("prepare", "samples"))) for side, _ in sides]
+    rows = []
+    for pid in sorted(rows_of[0].keys() | rows_of[1].keys()):
+        before, after = (of.get(pid, {}) for of in rows_of)
+        common = sorted(before.keys() & after.keys())
+        parts = [of[[place[key] for key in common]] for of, place in zip(masks, (before, after), strict=True)]
+        only_in = "" if before and after else "first" if before else "second"
+        rows.append({"pid": pid, "images": len(common), **_shares(*parts), "only_in": only_in})
+    table = pd.DataFrame(rows).round(3)
+    return table.sort_values(["changed", "pid"], ascending=[False, True], na_position="first", ignore_index=True)
+
+
+def _rows_by_image(samples: pd.DataFrame) -> dict[int, dict[tuple[str, str], int]]:
+    """Rows of the images of each training identity, by data set and path."""
+    keys = list(zip(samples["dataset"], samples["path"], strict=True))
+    return {pid: {keys[row]: int(row) for row in rows} for pid, rows in identities(samples).items()}
+
+
+def _shares(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+    """Shares of the cells that both label, per cent; nan where there is none."""
+    known = (before != UNLABELLED) & (after != UNLABELLED)
+    cells = {
+        "changed": before != after,
+        "foreground_changed": (before > 0) != (after > 0),
+        "foreground_before": before > 0,
+        "foreground_after": after > 0,
+    }
+    return {name: 100 * float(values[known].mean()) if known.any() else float("nan") for name, values in cells.items()}
+
+
+def describe_difference(round_name: str, table: pd.DataFrame, top: int) -> str:
+    """Sum up a table of `compare_masks` in a line and list its first rows."""
+    both = table[table["only_in"] == ""]
+    differ = both[both["changed"] > 0]
+    if differ.empty and len(both) == len(table):
+        return f"{round_name}: the masks of all {len(table)} identities are the same"
+    share = (both["changed"] * both["images"]).sum() / max(1, both["images"].sum())
+    line = f"{round_name}: {len(differ)} of {len(both)} identities differ, in {share:.1f} % of the cells"
+    for side in ("first", "second"):
+        alone = int((table["only_in"] == side).sum())
+        line += f"; {alone} only in the {side}" if alone else ""
+    shown = differ.head(top).drop(columns="only_in")
+    return line if shown.empty else f"{line}\n{shown.to_string(index=False, float_format=lambda value: f'{value:.1f}')}"

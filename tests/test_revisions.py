@@ -1,0 +1,213 @@
+"""Other revisions of a pipeline, and how their masks differ: a small repository with DVC's cache and a remote."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from conftest import DEFAULT
+
+from hcga.cli import main
+from hcga.comparison import compare_masks, describe_difference
+from hcga.errors import InputError
+from hcga.masks import UNLABELLED
+from hcga.revisions import open_revision
+from hcga.samples import COLUMNS, write_samples
+from hcga.stores import array, open_store, write_store
+from hcga.workspace import Workspace
+
+STAGES = """stages:
+  prepare:
+    cmd: python pipeline/prepare.py --samples data/samples.csv --images data/images.zarr --truth data/truth.zarr
+    outs: [data/samples.csv, data/images.zarr, data/truth.zarr]
+  coparse:
+    foreach: ${rounds}
+    do:
+      cmd: python pipeline/coparse.py --masks data/masks/${key}.zarr
+      outs:
+        - data/masks/${key}.zarr
+"""
+FIRST = np.arange(5 * 8, dtype=np.uint8).reshape(5, 4, 2) % 4
+PEOPLE = [(3, 1), (3, 2), (8, 1), (9, 1), (9, 2)]
+
+
+def write_people(root: Path, people: list[tuple[int, int]]) -> None:
+    rows = [("train", pid, camid, 1, 1, f"{pid}_{camid}.jpg", "main") for pid, camid in people]
+    write_samples(pd.DataFrame(rows, columns=list(COLUMNS)), root / "data/samples.csv")
+
+
+def write_masks(root: Path, masks: np.ndarray) -> None:
+    shutil.rmtree(root / "data/masks/r1.zarr", ignore_errors=True)
+    write_store(root / "data/masks/r1.zarr", {"masks": masks, "labels": masks + 20}, source="hcnet", part_classes=4)
+
+
+def call(root: Path, *command: str) -> None:
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def commit(root: Path, message: str) -> None:
+    call(root, sys.executable, "-m", "dvc", "commit", "--force", "--quiet")
+    call(root, "git", "add", "-A")
+    call(root, "git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", message)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a repository with two commits; the tag `first` has other masks of identities 3 and 9."""
+    root = tmp_path_factory.mktemp("revisions") / "checkout"
+    (root / "data" / "masks").mkdir(parents=True)
+    (root / "dvc.yaml").write_text(STAGES)
+    (root / ".gitignore").write_text("/data/\n/.hcga/\n")
+    params = DEFAULT.read_text().replace("  r2: {prev: r1, until_epoch: 12}\n  r3: {prev: r2, until_epoch: 18}\n", "")
+    (root / "params.yaml").write_text(params)
+    write_people(root, PEOPLE)
+    write_store(root / "data/images.zarr", {"images": np.full((5, 16, 8, 3), 99, np.uint8)})
+    write_store(root / "data/truth.zarr", {})
+    write_masks(root, FIRST)
+    call(root, "git", "init", "-q")
+    call(root, sys.executable, "-m", "dvc", "init", "-q")
+    call(root, sys.executable, "-m", "dvc", "remote", "add", "-q", "--default", "store", str(root.parent / "remote"))
+    commit(root, "first")
+    call(root, "git", "tag", "first")
+    changed = FIRST.copy()
+    changed[0, 0], changed[3:], changed[4, 0, 0] = [2, 3], 0, UNLABELLED
+    write_masks(root, changed)
+    (root / "params.yaml").write_text(params.replace("seed: 1\n", "seed: 2\n", 1))
+    commit(root, "second")
+    call(root, sys.executable, "-m", "dvc", "push", "-q", "--all-tags", "--all-commits")
+    return root
+
+
+@pytest.fixture
+def inside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(repository)
+    yield repository
+    shutil.rmtree(repository / ".hcga", ignore_errors=True)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["masks", *arguments])
+
+
+def masks_of(workspace: Workspace) -> np.ndarray:
+    return np.asarray(array(open_store(workspace.path("coparse", "masks", "r1")), "masks")[:])
+
+
+def test_a_revision_has_its_own_params_and_masks(inside: Path) -> None:
+    first, now = open_revision(inside, "first"), open_revision(inside, "workspace")
+    assert (first.params.seed, now.params.seed) == (1, 2)
+    np.testing.assert_array_equal(masks_of(first), FIRST)
+    assert (masks_of(now) != FIRST).any()
+    np.testing.assert_array_equal(masks_of(open_revision(inside, "HEAD")), masks_of(now))
+    assert now.root == inside
+
+
+def test_nothing_is_copied_from_the_cache_and_the_checkout_stays(inside: Path) -> None:
+    before = {path: path.read_bytes() for path in (inside / "data").rglob("*") if path.is_file()}
+    path = open_revision(inside, "first").path("coparse", "masks", "r1")
+    files = [file for file in path.rglob("*") if not file.is_dir()]
+    assert files
+    assert all(file.is_symlink() and ".dvc/cache" in str(file.readlink()) for file in files)
+    assert {path: path.read_bytes() for path in (inside / "data").rglob("*") if path.is_file()} == before
+
+
+def test_what_the_cache_lacks_comes_from_the_remote_or_is_said_to_be_gone(inside: Path, tmp_path: Path) -> None:
+    revision = open_revision(inside, "first")
+    np.testing.assert_array_equal(masks_of(revision), FIRST)
+    cache, remote = inside / ".dvc/cache/files", inside.parent / "remote"
+    cache.rename(tmp_path / "cache")
+    try:  # what was linked is gone, as after `dvc gc`: no mask may be read as zeros
+        np.testing.assert_array_equal(masks_of(revision), FIRST)
+        remote.rename(tmp_path / "remote")
+        shutil.rmtree(inside / ".hcga")
+        shutil.rmtree(cache, ignore_errors=True)
+        with pytest.raises(InputError, match=r"r1.zarr/.* of revision .* is not in DVC's cache and cannot be had"):
+            masks_of(open_revision(inside, "first"))
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+        (tmp_path / "cache").rename(cache)
+        if (tmp_path / "remote").exists():
+            (tmp_path / "remote").rename(remote)
+
+
+def test_no_such_revision(inside: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere: no such revision.*give a commit, branch, tag or experiment"):
+        open_revision(inside, "nowhere")
+    result = run("diff", "nowhere")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: nowhere: no such revision")
+
+
+def test_a_revision_without_the_pipeline(inside: Path) -> None:
+    empty = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # Git's tree without files
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    done = subprocess.run(
+        ["git", *who, "commit-tree", empty, "-m", "bare"], cwd=inside, check=True, capture_output=True, text=True
+    )
+    call(inside, "git", "tag", "-f", "bare", done.stdout.strip())
+    with pytest.raises(InputError, match=r"bare: has no dvc.yaml; choose a revision of this pipeline"):
+        open_revision(inside, "bare")
+
+
+def test_how_masks_differ(inside: Path) -> None:
+    table = compare_masks(open_revision(inside, "first"), open_revision(inside, "workspace"), "r1")
+    assert table["pid"].tolist() == [9, 3, 8]
+    rows = table.set_index("pid")
+    assert rows["images"].to_dict() == {3: 2, 8: 1, 9: 2}
+    assert rows["changed"].to_dict() == {9: 80.0, 3: 12.5, 8: 0.0}  # 12 of 15 cells; 2 of 16
+    assert rows["foreground_changed"].to_dict() == {9: 80.0, 3: 6.25, 8: 0.0}
+    assert rows["foreground_before"].to_dict() == {9: 80.0, 3: 75.0, 8: 75.0}
+    assert rows["foreground_after"].to_dict() == {9: 0.0, 3: 81.25, 8: 75.0}
+    text = describe_difference("r1", table, 1)
+    assert text.splitlines()[0] == "r1: 2 of 3 identities differ, in 37.0 % of the cells"
+    assert len(text.splitlines()) == 3
+
+
+def test_the_command_prints_a_line_a_round_and_the_identities(inside: Path) -> None:
+    result = run("diff", "first")
+    assert result.exit_code == 0, result.output
+    line, head, *rows = result.output.splitlines()
+    assert line.startswith("r1: 2 of 3 identities differ")
+    assert head.split() == ["pid", "images", "changed", "foreground_changed", "foreground_before", "foreground_after"]
+    assert [row.split()[0] for row in rows] == ["9", "3"]
+    assert run("diff", "HEAD").output == "r1: the masks of all 3 identities are the same\n"
+    table = run("diff", "first", "HEAD", "--csv").output
+    assert table.splitlines()[0].startswith("round,pid,images,changed")
+    assert len(table.splitlines()) == 4
+
+
+def test_images_are_matched_by_name_and_identities_may_be_missing(inside: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(inside, other, ignore=shutil.ignore_patterns(".git", ".dvc", ".hcga"))
+    (other / "data/samples.csv").unlink()
+    write_people(other, [(3, 2), (7, 1), (9, 1)])
+    write_masks(other, np.stack([FIRST[1], FIRST[0], FIRST[3]]))
+    table = compare_masks(open_revision(inside, "first"), Workspace(other), "r1").set_index("pid")
+    assert table["images"].to_dict() == {7: 0, 8: 0, 3: 1, 9: 1}
+    assert table["changed"].dropna().to_dict() == {3: 0.0, 9: 0.0}
+    assert table["only_in"].to_dict() == {7: "second", 8: "first", 3: "", 9: ""}
+    text = describe_difference("r1", table.reset_index(), 10)
+    assert text == "r1: 0 of 2 identities differ, in 0.0 % of the cells; 1 only in the first; 1 only in the second"
+
+
+def test_masks_of_another_size_cannot_be_compared(inside: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(inside, other, ignore=shutil.ignore_patterns(".git", ".dvc", ".hcga"))
+    write_masks(other, np.zeros((5, 8, 4), np.uint8))
+    with pytest.raises(InputError, match="masks of 4 x 2 and of 8 x 4 cells; compare runs with images of one size"):
+        compare_masks(open_revision(inside, "first"), Workspace(other), "r1")
+
+
+def test_drawing_an_identity_of_a_revision(inside: Path, tmp_path: Path) -> None:
+    for rev in ("first", "HEAD"):
+        result = run("draw", "--round", "r1", "--pid", "3", "--rev", rev, "-o", str(tmp_path / f"{rev}.png"))
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "first.png").read_bytes() != (tmp_path / "HEAD.png").read_bytes()
