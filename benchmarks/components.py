@@ -17,6 +17,7 @@ import click
 import pandas as pd
 from runs import QUARTER_SCHEDULE, Checkout, data_set, spread
 
+from hcga.params import load_params
 from hcga.stage import PATH
 
 SHARE = 0.3  # of the training identities, held out; of more synthetic people than the default has
@@ -63,9 +64,10 @@ def changes(root: Path | None, seed: int, components: int | None) -> dict[str, A
 def figures(checkout: Checkout) -> pd.DataFrame:
     """A row a round."""
     rows = []
-    for path in sorted((checkout.root / "data/metrics").glob("*.json")):
-        flat = pd.json_normalize(json.loads(path.read_text(encoding="utf-8"))).iloc[0]
-        rows.append({"round": path.stem, **{title: flat[key] for title, key in COLUMNS.items()}})
+    for name in load_params(checkout.root / "params.yaml").rounds:
+        text = (checkout.root / f"data/metrics/{name}.json").read_text(encoding="utf-8")
+        flat = pd.json_normalize(json.loads(text)).iloc[0]
+        rows.append({"round": name, **{title: flat[key] for title, key in COLUMNS.items()}})
     return pd.DataFrame(rows)
 
 

@@ -13,6 +13,7 @@ import zarr
 from hcga.errors import InputError
 from hcga.masks import agreement, confusion, intersection_over_union
 from hcga.params import Evaluate
+from hcga.quality import rate_identities
 from hcga.retrieval.ranking import Ranking, Top, rank
 from hcga.retrieval.reranking import Distances, rerank
 from hcga.retrieval.similarity import Embeddings, Similarities
@@ -23,6 +24,15 @@ RANKS = (1, 5, 10)
 MAX_RANK = 50  # of the CMC curve
 LISTED = 10  # gallery images listed for each query
 MIDDLE = 0.6  # of the columns: a mask that anybody could guess
+
+
+class Evaluated(NamedTuple):
+    """The figures of a round and the tables behind them."""
+
+    figures: dict[str, Any]  # what metrics.json holds
+    cmc: pd.DataFrame  # rank, cmc
+    rankings: pd.DataFrame  # query, rank, gallery, similarity, hit
+    identities: pd.DataFrame  # one row a training identity, see `hcga.quality.rate_identities`
 
 
 class Retrieval(NamedTuple):
@@ -184,7 +194,7 @@ def evaluate_round(
     table_file: Path,
     skipped_file: Path,
     params: Evaluate,
-) -> tuple[dict[str, Any], Retrieval]:
+) -> Evaluated:
     """Compute all figures of a round.
 
     Parameters
@@ -201,10 +211,9 @@ def evaluate_round(
 
     Returns
     -------
-    figures : dict
-        What metrics.json holds: epoch, skipped_images, `retrieval` and, for a network with parsing, `masks`,
-        `parsing_head` and `visibility_query`, `visibility_gallery`.
-    retrieval : Retrieval
+    Evaluated
+        Its figures: epoch, skipped_images, `retrieval` and, for a network with parsing, `masks`, `parsing_head` and
+        `visibility_query`, `visibility_gallery`.
 
     Raises
     ------
@@ -218,16 +227,13 @@ def evaluate_round(
         "skipped_images": skipped,
         "retrieval": found.figures,
     }
+    table = pd.read_csv(table_file)
     if embeddings.attrs["parsing"]:
         part_classes = int(str(embeddings.attrs["part_classes"]))
-        figures |= evaluate_masks(
-            np.asarray(array(masks, "masks")[:]),
-            array(embeddings, "parsed"),
-            truth,
-            pd.read_csv(table_file),
-            part_classes,
-        )
+        drawn, parsed = np.asarray(array(masks, "masks")[:]), array(embeddings, "parsed")
+        figures |= evaluate_masks(drawn, parsed, truth, table, part_classes)
+        table = rate_identities(table, samples, drawn, parsed, truth)
         likely, guided = (np.asarray(array(embeddings, name)[:]) for name in ("likely", "guided"))
         visible = visible_parts(likely, guided, params.visibility)
         figures |= visibility_figures(visible, guided, samples, part_classes)
-    return tidy(figures), found
+    return Evaluated(tidy(figures), found.cmc, found.rankings, table)

@@ -23,10 +23,11 @@ from hcga.stores import open_store
 @click.option("--metrics", type=PATH, required=True, help="JSON to write.")
 @click.option("--cmc", type=PATH, required=True, help="CSV to write: rank, cmc.")
 @click.option("--rankings", type=PATH, required=True, help="CSV to write: the first images found for each query.")
+@click.option("--identities", type=PATH, required=True, help="CSV to write: what is known of each identity's masks.")
 def main(params: SimpleNamespace, **paths: Path) -> None:
     """Match queries with the gallery; measure masks, parsing head and visibility."""
     stores = {name: open_store(paths[name]) for name in ("embeddings", "masks", "truth")}
-    figures, found = evaluate_round(
+    found = evaluate_round(
         **stores,
         samples=read_samples(paths["samples"]),
         table_file=paths["table"],
@@ -34,8 +35,8 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
         params=params.evaluate,
     )
     with fresh(paths["metrics"]) as draft:
-        draft.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    for name in ("cmc", "rankings"):
+        draft.write_text(json.dumps(found.figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    for name in ("cmc", "rankings", "identities"):
         with fresh(paths[name]) as draft:
             getattr(found, name).to_csv(draft, index=False, lineterminator="\n")
 

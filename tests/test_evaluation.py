@@ -279,8 +279,17 @@ def round_figures(path: Path, parsing: bool, truth: np.ndarray | None, **table: 
     pd.DataFrame({"pid": [9]} | table).to_csv(path / "table.csv", index=False)
     (path / "skipped.csv").write_text("dataset,path,problem\nmain,a.jpg,truncated\n")
     files = (path / "table.csv", path / "skipped.csv")
-    figures, _ = evaluate_round(embeddings(path, parsing=parsing), masks, truths, samples(), *files, PLAIN)
-    return figures
+    return evaluate_round(embeddings(path, parsing=parsing), masks, truths, samples(), *files, PLAIN).figures
+
+
+def test_a_round_rates_its_identities(tmp_path: Path) -> None:
+    masks, truths = masks_store(tmp_path, np.full((2, 4, 2), 1, np.uint8), np.ones((len(ROWS), 16, 8), np.uint8))
+    pd.DataFrame({"pid": [9], "images": [2], "agreement_previous": [80.0]}).to_csv(tmp_path / "table.csv", index=False)
+    (tmp_path / "skipped.csv").write_text("dataset,path,problem\n")
+    files = (tmp_path / "table.csv", tmp_path / "skipped.csv")
+    found = evaluate_round(embeddings(tmp_path, parsing=True), masks, truths, samples(), *files, PLAIN)
+    (row,) = found.identities.to_dict("records")
+    assert row == {"pid": 9, "images": 2, "agreement_previous": 80.0, "agreement_head": 0.0, "iou_foreground": 100.0}
 
 
 def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:

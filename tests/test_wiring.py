@@ -15,7 +15,8 @@ from hcga.params import Params
 ONCE = ["check", "synthesise", "prepare", "initialise", "report"]
 EACH = ["extract", "coparse", "draw", "train", "embed", "evaluate"]
 VERBS = [*ONCE, "catalogue", *EACH]
-FOLDERS = {f"data/{name}" for name in ("catalogues", "cmc", "embeddings", "history", "masks", "metrics", "rankings")}
+OF_ROUNDS = ("cmc", "embeddings", "history", "identities", "masks", "metrics", "rankings")
+FOLDERS = {f"data/{name}" for name in ("catalogues", *OF_ROUNDS)}
 ORDER_ONLY = {"data/checked.txt", "params.yaml", "${item.root}"}  # deps that no option of the command names
 
 

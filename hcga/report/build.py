@@ -17,7 +17,6 @@ from hcga.masks import part_colour, part_names
 from hcga.pictures import overlay
 from hcga.report.charts import draw_curves
 from hcga.report.inputs import Run
-from hcga.report.quality import rate_identities
 from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.retrieval.visibility import visible_parts
 from hcga.runlog import Finished
@@ -53,7 +52,7 @@ def build_page(run: Run) -> str:
         charts=draw_charts(run),
         parts=legend(run.rounds[last].masks) if parsing else [],
         strips=draw_strips(run, last) if parsing else {},
-        rated=rate(run, last) if parsing else None,
+        rated=run.rounds[last].identities if parsing else None,
         retrieval=list_retrieval(run, last),
         times=tabulate_times(run.times),
         params=run.params,
@@ -110,16 +109,9 @@ def legend(masks: zarr.Group) -> list[tuple[str, str]]:
     ]
 
 
-def rate(run: Run, name: str) -> pd.DataFrame:
-    """The per-identity table of a round, the worst first."""
-    of = run.rounds[name]
-    masks = np.asarray(array(of.masks, "masks")[:])
-    return rate_identities(of.identities, run.samples, masks, array(of.embeddings, "parsed"), run.truth)
-
-
 def draw_strips(run: Run, last: str) -> dict[str, list[dict[str, Any]]]:
     """Masks of a fixed sample of the identities and of the worst, by round."""
-    rows_of, rated = identities(run.samples), rate(run, last)
+    rows_of, rated = identities(run.samples), run.rounds[last].identities
     sample = spread(list(rows_of), IDENTITIES)
     worst = rated["pid"].tolist()[:IDENTITIES]
     described = dict(zip(rated["pid"], rated.to_dict("records"), strict=True))

@@ -22,7 +22,7 @@ class Round(NamedTuple):
     cmc: pd.DataFrame
     rankings: pd.DataFrame
     masks: zarr.Group
-    identities: pd.DataFrame  # the per-identity table of co-parsing
+    identities: pd.DataFrame  # one row an identity, the worst masks first
     embeddings: zarr.Group
 
 
@@ -49,7 +49,7 @@ def read_run(names: list[str], paths: Mapping[str, Path], visibility: str, times
         The rounds, in their order.
     paths : mapping of str to Path
         Files `samples`, `images`, `truth`, `written` (params.yaml); folders with one file a round: `metrics`,
-        `history`, `cmc`, `rankings`, `masks` (store and table) and `embeddings`.
+        `history`, `cmc`, `rankings`, `identities`, `masks` and `embeddings`.
     visibility : str
         The rule of section evaluate.
     times : mapping of str to Finished
@@ -65,7 +65,7 @@ def read_run(names: list[str], paths: Mapping[str, Path], visibility: str, times
             pd.read_csv(paths["cmc"] / f"{name}.csv"),
             pd.read_csv(paths["rankings"] / f"{name}.csv"),
             open_store(paths["masks"] / f"{name}.zarr"),
-            pd.read_csv(paths["masks"] / f"{name}.csv"),
+            pd.read_csv(paths["identities"] / f"{name}.csv"),
             open_store(paths["embeddings"] / f"{name}.zarr"),
         )
         for name in names

@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hcga.masks import UNLABELLED
 from hcga.report.build import build_page, describe_set, list_retrieval, spread, tabulate_times
 from hcga.report.charts import draw_curves
 from hcga.report.inputs import Round, Run
-from hcga.report.quality import foreground_iou, rate_identities
 from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.runlog import Finished
 from hcga.samples import COLUMNS
@@ -55,8 +53,8 @@ def run(tmp_path: Path) -> Run:
         embeddings = {"likely": likely, "guided": 0 * likely, "parsed": parsed}
         write_store(tmp_path / f"e{name}.zarr", embeddings, parsing=True, epoch=number)
         table = pd.DataFrame(
-            {"pid": [3, 8, 9], "images": [2, 1, 2], "labels_left": [18, 17, 16], "foreground_share": [50.0, 25.0, 75.0]}
-        ).assign(agreement_previous=[np.nan, 80.0, 90.0], warnings=[np.nan, np.nan, "no head"])
+            {"pid": [9, 8, 3], "images": [2, 1, 2], "labels_left": [16, 17, 18], "foreground_share": [75.0, 25.0, 50.0]}
+        ).assign(agreement_previous=[np.nan, 80.0, 90.0], warnings=["no head", np.nan, np.nan])
         rankings = pd.DataFrame(
             {
                 "query": [HOSTILE] * 2 + ["query/6.jpg"] * 2,
@@ -138,7 +136,7 @@ def test_identities_the_worst_first(run: Run) -> None:
     text = build_page(run)
     section = text[text.index("Identities in r2, the worst first") : text.index("Retrieval in r2")]
     rows = re.findall(r"<tr><td>(\d+)</td>", section)
-    assert rows == ["9", "8", "3"]  # 9 lacks a part; 8 and 3 by their IoU
+    assert rows == ["9", "8", "3"]  # as in the table
     masks = text[text.index("The worst") : text.index("Identities in r2, the worst first")]
     assert re.findall(r"<h4>Identity (\d+)", masks) == ["9", "8", "3"]
     sample = text[text.index("A sample") : text.index("The worst")]
@@ -157,37 +155,6 @@ def test_without_parsing_there_are_no_masks(run: Run, tmp_path: Path) -> None:
     for absent in ("Masks by round", "the worst first", "Run times", "Loss and its terms"):
         assert absent not in text
     assert "Retrieval in r2" in text
-
-
-def test_rating_by_the_network_where_there_is_no_truth(run: Run, tmp_path: Path) -> None:
-    write_store(tmp_path / "empty.zarr", {})
-    of = run.rounds["r1"]
-    table = of.identities.assign(warnings=np.nan)
-    parsed = array(of.embeddings, "parsed")
-    rated = rate_identities(table, run.samples, MASKS, parsed, open_store(tmp_path / "empty.zarr"))
-    assert "iou_foreground" not in rated
-    assert rated["pid"].tolist() == [3, 8, 9]
-    assert rated["agreement_head"].tolist() == [87.5, 100.0, 100.0]
-    assert list(rated)[-2:] == ["agreement_head", "warnings"]
-    with_truth = rate_identities(table, run.samples, MASKS, parsed, run.truth)
-    assert with_truth["pid"].tolist() == [8, 3, 9]
-    assert with_truth["iou_foreground"].tolist() == [50.0, 100.0, 100.0]
-
-
-def test_warnings_that_say_nothing_of_parts_do_not_come_first(run: Run) -> None:
-    table = run.rounds["r1"].identities.assign(warnings=["no pair of images for the background loss", "one image", ""])
-    rated = rate_identities(table, run.samples, MASKS, array(run.rounds["r1"].embeddings, "parsed"), run.truth)
-    assert rated["pid"].tolist() == [8, 3, 9]
-
-
-def test_foreground_iou_counts_known_pixels_only() -> None:
-    masks = np.array([[[1, 0], [UNLABELLED, 2]]], np.uint8)
-    truth = np.zeros((1, 8, 8), np.uint8)
-    truth[0, :4] = 1
-    assert foreground_iou(masks, truth) == pytest.approx(100 * 16 / 48)
-    truth[0, 4:] = UNLABELLED
-    assert foreground_iou(masks, truth) == 50.0
-    assert np.isnan(foreground_iou(np.zeros_like(masks), np.zeros_like(truth)))
 
 
 def test_ranked_lists_of_a_sample_and_of_the_surest_mistakes(run: Run) -> None:
