@@ -176,6 +176,24 @@ def trace(round_name: str, pid: int, rgb: bool, settings: tuple[str, ...], outpu
 
 
 @main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 takes a free one.", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Anything else lets others see the people.")
+@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page.")
+def view(port: int, host: str, browser: bool) -> None:
+    """Look at masks, retrieval and figures of the workspace and of any revision, in the browser.
+
+    Needs the extra: pip install 'hcga[view]'.
+    """
+    with clear_errors():
+        Workspace(Path())
+        try:
+            from hcga.view.server import serve
+        except ImportError as error:
+            raise InputError(f"{error}: hcga view needs more packages; pip install -e '.[view]'") from None
+        serve(Path(), host, port, browser)
+
+
+@main.command()
 @click.option("--count", type=click.IntRange(1), required=True, help="Number of rounds.")
 @click.option("--epochs-each", type=click.IntRange(1), required=True, help="Epochs of each round.")
 def rounds(count: int, epochs_each: int) -> None:

@@ -105,6 +105,13 @@ def label_rows(picture: np.ndarray, names: Sequence[str], title: str) -> np.ndar
     return _caption(np.concatenate([np.asarray(canvas), picture], axis=1), title)
 
 
+def legend(part_classes: int) -> list[tuple[str, str]]:
+    """Name and colour, as HTML writes it, of each part but the background."""
+    colours = ["#{:02x}{:02x}{:02x}".format(*part_colour(part)) for part in range(part_classes)]
+    names = [name.replace("_", " ") for name in part_names(part_classes)]
+    return list(zip(names, colours, strict=True))[1:]
+
+
 def legend_strip(part_classes: int, width: int) -> np.ndarray:
     """Name the colours of the parts: one line of text `width` pixels wide or wider."""
     names = part_names(part_classes)[1:]

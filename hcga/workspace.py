@@ -59,12 +59,14 @@ class Workspace:
         Raises
         ------
         InputError
-            The round is not in params.yaml.
+            The round is not in params.yaml, or the stage has no such option.
         """
         entry = self._stages[stage]
         if "do" in entry:
             self.require_round(round_name)
         words = shlex.split(entry.get("do", entry)["cmd"])
+        if f"--{option}" not in words:
+            raise InputError(f"stage {stage} of {self.root.name} has no {option}: its pipeline is of another version")
         return self.root / words[words.index(f"--{option}") + 1].replace("${key}", round_name)
 
     def stage_names(self) -> list[str]:

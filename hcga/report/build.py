@@ -10,11 +10,10 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
-import zarr
 
 from hcga.figures import SHOWN
-from hcga.masks import part_colour, part_names
-from hcga.pictures import overlay
+from hcga.masks import part_names
+from hcga.pictures import legend, overlay
 from hcga.report.charts import draw_curves
 from hcga.report.inputs import Run
 from hcga.report.thumbnails import embed_picture, embed_row
@@ -50,7 +49,7 @@ def build_page(run: Run) -> str:
         last=last,
         figures=tabulate_figures(run.figures),
         charts=draw_charts(run),
-        parts=legend(run.rounds[last].masks) if parsing else [],
+        parts=legend(int(str(run.rounds[last].masks.attrs["part_classes"]))) if parsing else [],
         strips=draw_strips(run, last) if parsing else {},
         rated=run.rounds[last].identities if parsing else None,
         retrieval=list_retrieval(run, last),
@@ -97,16 +96,6 @@ def draw_charts(run: Run) -> dict[str, str]:
     if masks:
         charts["Masks by round"] = draw_curves(masks, "epoch", "per cent")
     return charts
-
-
-def legend(masks: zarr.Group) -> list[tuple[str, str]]:
-    """Name and colour of each part."""
-    names = part_names(int(str(masks.attrs["part_classes"])))
-    return [
-        (name.replace("_", " "), "#{:02x}{:02x}{:02x}".format(*part_colour(part)))
-        for part, name in enumerate(names)
-        if part
-    ]
 
 
 def draw_strips(run: Run, last: str) -> dict[str, list[dict[str, Any]]]:

@@ -1,0 +1,130 @@
+"""What can be looked at: a round of a revision, and the revisions that there are."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import zarr
+
+from hcga.errors import InputError
+from hcga.revisions import WORKSPACE, open_revision
+from hcga.samples import read_samples
+from hcga.stores import array, open_store
+from hcga.workspace import Workspace
+
+REOPEN_SECONDS = 20  # a branch may have moved on since
+
+
+class Place(NamedTuple):
+    """A round of a revision; written `revision:round`, the revision may be left out."""
+
+    rev: str
+    round: str
+
+    def __str__(self) -> str:
+        return f"{self.rev}:{self.round}"
+
+
+def parse_place(text: str) -> Place:
+    """Read `revision:round` or `round`."""
+    rev, colon, name = text.rpartition(":")
+    return Place(rev if colon else WORKSPACE, name)
+
+
+class Archive:
+    """All that a checkout holds, opened when it is asked for.
+
+    Parameters
+    ----------
+    root : Path
+        The checkout or a folder below it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = Workspace(root).root
+        self._opened: dict[str, tuple[float, Workspace]] = {}
+
+    def revision(self, name: str) -> Workspace:
+        """Open a revision; `InputError` if there is none of that name."""
+        opened, found = self._opened.get(name, (-np.inf, None))
+        if found is None or time.monotonic() - opened > REOPEN_SECONDS:
+            found = open_revision(self._root, name)
+            self._opened[name] = (time.monotonic(), found)
+        return found
+
+    def rounds(self, rev: str) -> list[str]:
+        """The rounds of a revision that have masks."""
+        revision = self.revision(rev)
+        return [name for name in revision.params.rounds if revision.path("coparse", "masks", name).exists()]
+
+    def known_revisions(self) -> list[str]:
+        """The workspace, DVC experiments, branches, tags and HEAD."""
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+        from dvc.scm import SCMError
+
+        try:
+            with Repo(str(self._root)) as repo:
+                experiments = [name for names in repo.experiments.ls(all_commits=True).values() for name, _ in names]
+                found = [*experiments, *repo.scm.list_branches(), *repo.scm.list_tags()]
+        except (DvcException, SCMError):
+            found = []
+        return [WORKSPACE, "HEAD", *sorted(set(found))]
+
+    def samples(self, rev: str) -> pd.DataFrame:
+        """The sample table of a revision."""
+        path = self.revision(rev).path("prepare", "samples")
+        return _samples(path, _stamp(path))
+
+    def table(self, place: Place) -> pd.DataFrame:
+        """What is known of each identity's masks: after evaluation, else as co-parsing left it."""
+        revision = self.revision(place.rev)
+        for stage, option in (("evaluate", "identities"), ("coparse", "table")):
+            with suppress(InputError):  # a revision of before there was such a table
+                path = revision.path(stage, option, place.round)
+                if path.is_file():
+                    return pd.read_csv(path)
+        raise InputError(f"{place}: no masks of this round yet; run `dvc repro`")
+
+    def rankings(self, place: Place) -> pd.DataFrame:
+        """The first gallery images of each query."""
+        path = self.revision(place.rev).path("evaluate", "rankings", place.round)
+        try:
+            return pd.read_csv(path)
+        except FileNotFoundError:
+            raise InputError(f"{place}: no matching of this round yet; run `dvc repro`") from None
+
+    def store(self, place: Place, stage: str, option: str) -> zarr.Group:
+        """A store of a round."""
+        return open_store(self.revision(place.rev).path(stage, option, place.round))
+
+    def images(self, rev: str) -> zarr.Array[Any]:
+        """All images of a revision, (N, H, W, 3) uint8."""
+        return array(open_store(self.revision(rev).path("prepare", "images")), "images")
+
+    def truth(self, rev: str) -> zarr.Array[Any] | None:
+        """True masks (N, H, W) uint8, where there are any."""
+        store = open_store(self.revision(rev).path("prepare", "truth"))
+        return array(store, "truth") if "truth" in store else None
+
+    def occluded(self, rev: str) -> set[str] | None:
+        """Paths of the images that the data sets' occluders.csv names; None if there is no such file."""
+        revision = self.revision(rev)
+        files = [self._root / of.root / "occluders.csv" for of in revision.params.datasets.values()]
+        tables = [pd.read_csv(file) for file in files if file.is_file()]
+        return {str(path) for table in tables for path in table["image"]} if tables else None
+
+
+def _stamp(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+@lru_cache(4)
+def _samples(path: Path, stamp: float) -> pd.DataFrame:
+    return read_samples(path)

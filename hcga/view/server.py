@@ -1,0 +1,118 @@
+"""The server: loopback only, addresses that can be shared, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import webbrowser
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from hcga.errors import InputError
+from hcga.view.layers import image_strip, layer_strip
+from hcga.view.pages import Pages
+from hcga.view.places import Archive, parse_place
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
+    """Build the application.
+
+    Parameters
+    ----------
+    root : Path
+        The checkout or a folder below it.
+    hosts : list of str
+        Names under which it may be asked; others are refused, so that no foreign page can read it by a name of its own.
+    """
+    archive = Archive(root)
+    pages = Pages(archive)
+
+    def page(build: Callable[[Request], str | Response]) -> Handler:
+        async def respond(request: Request) -> Response:
+            try:
+                made = await run_in_threadpool(build, request)
+            except InputError as error:
+                made = HTMLResponse(pages.problem(str(error)), 404)
+            response = HTMLResponse(made) if isinstance(made, str) else made
+            response.headers.update(HEADERS)
+            return response
+
+        return respond
+
+    def picture(request: Request) -> Response:
+        place = parse_place(request.path_params["place"])
+        pid, layer = int(request.path_params["pid"]), request.path_params["layer"]
+        rows = pages.rows(place.rev, pid, request.query_params)
+        if layer == "images":
+            return Response(image_strip(archive, place.rev, rows), media_type="image/webp")
+        return Response(layer_strip(archive, place, layer, rows), media_type="image/png")
+
+    def one_image(request: Request) -> Response:
+        samples = archive.samples(request.path_params["rev"])
+        row = int(request.path_params["row"])
+        if row >= len(samples):
+            raise InputError(f"image {row} is not among the {len(samples)} images")
+        return Response(image_strip(archive, request.path_params["rev"], _one(row)), media_type="image/webp")
+
+    routes = [
+        Route("/", page(lambda request: RedirectResponse("/identities"))),
+        Route("/identities", page(pages.identities)),
+        Route("/identities/{pid:int}", page(pages.identity)),
+        Route("/changes", page(pages.changes)),
+        Route("/queries", page(pages.queries)),
+        Route("/queries/{row:int}", page(pages.query)),
+        Route("/figures", page(pages.figures)),
+        Route("/strips/{place:path}/{pid:int}/{layer:str}", page(picture)),
+        Route("/images/{rev:path}/{row:int}", page(one_image)),
+        Mount("/static", StaticFiles(packages=[("hcga.view", "static")])),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
+
+
+def _one(row: int) -> Any:
+    import numpy as np
+
+    return np.array([row])
+
+
+def serve(root: Path, host: str, port: int, browser: bool) -> None:
+    """Serve until interrupted.
+
+    Parameters
+    ----------
+    root : Path
+    host : str
+        Where to listen; anything but loopback lets others look at the people in the data.
+    port : int
+        0 takes a free one.
+    browser : bool
+        Whether to open the page.
+    """
+    listener = socket.create_server((host, port))
+    address = f"http://{host}:{listener.getsockname()[1]}/"
+    hosts = LOOPBACK if host in LOOPBACK else ["*"]
+    server = uvicorn.Server(uvicorn.Config(create_app(root, hosts), log_level="warning"))
+    print(f"{address}  (stop with Ctrl+C)", flush=True)
+    if browser:
+        threading.Timer(0.5, webbrowser.open, [address]).start()
+    server.run(sockets=[listener])
