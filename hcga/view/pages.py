@@ -84,6 +84,7 @@ class Pages:
         height, width = self._archive.images(rev).shape[1:3]
         part_classes = self._archive.revision(rev).params.part_classes
         confidences = [f"confidence-{part}" for part in range(1, part_classes)]
+        named = [f"confidence, {name}" for name, _ in legend(part_classes)]
         return self._render(
             "identity.html",
             pid=pid,
@@ -96,10 +97,7 @@ class Pages:
             query=str(asked),
             before=pids[here - 1] if here > 0 else None,
             after=pids[here + 1] if here + 1 < len(pids) else None,
-            names={"head": "parsing head"}
-            | {
-                layer: f"confidence, {name}" for layer, (name, _) in zip(confidences, legend(part_classes), strict=True)
-            },
+            names={"head": "parsing head", **dict(zip(confidences, named, strict=True))},
             parts=legend(part_classes),
             **self._choices(rev),
         )
@@ -234,7 +232,9 @@ class Pages:
 
 def address(path: str, **values: Any) -> str:
     """An address with its query; values that are None are left out, lists repeat their name."""
-    kept = {name: value for name, value in values.items() if value is not None}
+    kept = {
+        name: str(value) if isinstance(value, Place) else value for name, value in values.items() if value is not None
+    }
     return f"{path}?{urlencode(kept, doseq=True)}" if kept else path
 
 

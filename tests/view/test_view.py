@@ -1,0 +1,297 @@
+"""The page: what each address shows, what it refuses, that names cannot inject anything."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import DEFAULT, ROOT
+from PIL import Image
+from starlette.testclient import TestClient
+
+from hcga.checkpoints import load_model, save_model
+from hcga.masks import part_colour, upsample
+from hcga.pictures import colour_labels
+from hcga.prnet import PRNet, new_card
+from hcga.samples import COLUMNS, write_samples
+from hcga.stores import array, open_store, write_store
+from hcga.view.matching import match_parts
+from hcga.view.places import Place, parse_place
+from hcga.view.server import create_app
+
+HOSTILE = "train/<b onclick=alert(1)>&'.jpg"
+SIZE = (64, 32)
+PEOPLE = [
+    ("train", 3, 1, HOSTILE),
+    ("train", 3, 2, "train/b.jpg"),
+    ("train", 8, 1, "train/c.jpg"),
+    ("query", 4, 1, "query/d.jpg"),
+    ("query", 5, 1, "query/e.jpg"),
+    ("gallery", 4, 2, "gallery/f.jpg"),
+    ("gallery", 0, 2, "gallery/g.jpg"),
+]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be read only."""
+    root = tmp_path_factory.mktemp("view") / "checkout"
+    data = root / "data"
+    for folder in ("metrics", "masks", "identities", "rankings", "history", "models", "synthetic"):
+        (data / folder).mkdir(parents=True)
+    (root / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    (root / "params.yaml").write_bytes(DEFAULT.read_bytes())
+    samples = pd.DataFrame([(*row[:3], 1, 1, row[3], "main") for row in PEOPLE], columns=list(COLUMNS))
+    write_samples(samples, data / "samples.csv")
+    rng = np.random.default_rng(0)
+    write_store(data / "images.zarr", {"images": rng.integers(0, 256, (7, *SIZE, 3), np.uint8)})
+    write_store(data / "truth.zarr", {"truth": rng.integers(0, 4, (7, *SIZE), np.uint8)}, part_classes=4)
+    torch.manual_seed(0)
+    card = new_card("mobilenetv3_small_050", 8, True, 4, 2, SIZE)
+    for number, name in enumerate(("r1", "r2"), 1):
+        masks = rng.integers(0, 4, (3, 16, 8), np.uint8)
+        write_store(data / f"masks/{name}.zarr", {"masks": masks, "labels": masks + 20}, source="hcnet", epoch=number)
+        table = pd.DataFrame(
+            {"pid": [8, 3], "images": [1, 2], "foreground_share": [10.0 * number, 90.0], "warnings": ""}
+        )
+        table.to_csv(data / f"identities/{name}.csv", index=False)
+        table[["pid", "images"]].to_csv(data / f"masks/{name}.csv", index=False)
+        embeddings = {
+            "foreground": rng.normal(size=(7, 8)).astype(np.float32),
+            "parts": rng.normal(size=(7, 3, 8)).astype(np.float32),
+            "likely": np.tile(np.array([0.5, 0, 0.1], np.float32), (7, 1)),
+            "guided": np.zeros((7, 3), np.float32),
+            "parsed": rng.integers(0, 4, (7, 16, 8), np.uint8),
+        }
+        write_store(data / f"embeddings/{name}.zarr", embeddings, parsing=True, part_classes=4)
+        rankings = pd.DataFrame(
+            [
+                ("query/d.jpg", 1, "gallery/f.jpg", 0.9, True),
+                ("query/d.jpg", 2, "gallery/g.jpg", 0.5, False),
+                ("query/e.jpg", 1, "gallery/g.jpg", 0.7, False),
+            ],
+            columns=["query", "rank", "gallery", "similarity", "hit"],
+        )
+        rankings.to_csv(data / f"rankings/{name}.csv", index=False)
+        (data / f"metrics/{name}.json").write_text(f'{{"epoch": {number}, "retrieval": {{"rank1": 50.0, "mAP": 4.5}}}}')
+        pd.DataFrame({"epoch": [number], "loss": [3.0]}).to_csv(data / f"history/{name}.csv", index=False)
+        save_model(PRNet(card), card, data / f"models/{name}.safetensors")
+    (data / "synthetic/occluders.csv").write_text("image,left,top,right,bottom\ntrain/b.jpg,0,0,9,9\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def client(checkout: Path) -> TestClient:
+    return TestClient(create_app(checkout), base_url="http://127.0.0.1:8000", raise_server_exceptions=True)
+
+
+def page(client: TestClient, address: str) -> str:
+    response = client.get(address)
+    assert response.status_code == 200, response.text
+    return response.text
+
+
+def picture(client: TestClient, address: str) -> np.ndarray:
+    response = client.get(address)
+    assert response.status_code == 200, response.text
+    return np.asarray(Image.open(io.BytesIO(response.content)))
+
+
+def refused(client: TestClient, address: str, *fragments: str) -> None:
+    response = client.get(address)
+    assert response.status_code == 404
+    assert all(fragment in response.text for fragment in fragments), response.text
+    assert "Traceback" not in response.text
+
+
+def pids(text: str) -> list[str]:
+    return re.findall(r'<td><a href="/identities/(\d+)', text)
+
+
+ADDRESSES = [
+    "/identities",
+    "/identities/3",
+    "/identities/3?at=r1&at=workspace:r2&layer=masks&layer=labels&layer=head&layer=truth&layer=confidence-1&opacity=20",
+    "/changes",
+    "/queries",
+    "/queries/3",
+    "/figures",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_pages_are_whole_and_take_nothing_from_elsewhere(client: TestClient, address: str) -> None:
+    response = client.get(address)
+    assert response.status_code == 200
+    text = response.text
+    assert text.rstrip().endswith("</html>")
+    found = re.findall(r'(?:src|href|action)="([^"]*)"', text)
+    assert found
+    assert all(link.startswith(("/", "#")) and not link.startswith("//") for link in found), found
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert "<b onclick" not in text
+    assert "<script>" not in text  # the policy would not run it
+    for link in re.findall(r'(?:src|href)="(/(?:strips|images|static)[^"]*)"', text):
+        assert client.get(link.replace("&amp;", "&")).status_code == 200, link
+
+
+def test_the_first_page_is_the_list(client: TestClient) -> None:
+    response = client.get("/", follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (307, "/identities")
+
+
+def test_identities_in_the_order_of_the_table_or_sorted(client: TestClient) -> None:
+    assert pids(page(client, "/identities")) == ["8", "3"]
+    assert pids(page(client, "/identities?sort=pid")) == ["3", "8"]
+    assert pids(page(client, "/identities?sort=foreground_share&order=down")) == ["3", "8"]
+    text = page(client, "/identities?sort=images")
+    assert 'aria-sort="ascending"' in text
+    assert "/identities?at=workspace%3Ar2&amp;sort=images&amp;order=down" in text  # again: turns the order
+    assert "10.0" in page(client, "/identities?at=r1")
+    assert "20.0" in page(client, "/identities?at=workspace:r2")
+
+
+def test_filters_by_camera_and_occlusion(client: TestClient) -> None:
+    assert pids(page(client, "/identities?camera=2")) == ["3"]
+    assert pids(page(client, "/identities?occluded=yes")) == ["3"]
+    assert pids(page(client, "/identities?occluded=no")) == ["8", "3"]
+    whole = picture(client, "/strips/workspace:r1/3/images")
+    assert picture(client, "/strips/workspace:r1/3/images?camera=2").shape[1] == whole.shape[1] / 2
+    text = page(client, "/identities/3?occluded=yes")
+    assert "1 images" in text
+    assert "train/b.jpg" in text
+
+
+def test_names_are_escaped(client: TestClient) -> None:
+    assert "train/&lt;b onclick=alert(1)&gt;&amp;&#39;.jpg" in page(client, "/identities/3")
+    refused(client, "/identities?at=<script>:r1", "&lt;script&gt;: no such revision")
+
+
+def test_neighbours_and_rounds_have_keys(client: TestClient) -> None:
+    text = page(client, "/identities/8")
+    assert 'data-key="ArrowRight" href="/identities/3?' in text
+    assert "ArrowLeft" not in text
+    assert text.count("data-row") == 2
+    assert "foreground share 10.0" in text
+    assert "foreground share 20.0" in text
+    assert 'data-key="ArrowLeft" href="/identities/8?' in page(client, "/identities/3")
+
+
+def test_strips_lie_exactly_over_the_images(client: TestClient, checkout: Path) -> None:
+    images = picture(client, "/strips/workspace:r1/3/images")
+    assert images.shape == (64, 2 * (32 + 4), 3)
+    masks = np.asarray(array(open_store(checkout / "data/masks/r1.zarr"), "masks")[:2])
+    strip = picture(client, "/strips/workspace:r1/3/masks")
+    assert strip.shape == (16, 2 * (8 + 1), 4)
+    for number in range(2):
+        tile = strip[:, number * 9 : number * 9 + 8]
+        np.testing.assert_array_equal(tile[..., 3] > 0, masks[number] > 0)
+        for part in (1, 2, 3):
+            assert (tile[masks[number] == part][:, :3] == part_colour(part)).all()
+    labels = picture(client, "/strips/workspace:r1/3/labels")[:, :8]
+    np.testing.assert_array_equal(labels[..., :3], colour_labels(masks[:1] + 20)[0])
+    assert (labels[..., 3] == 255).all()
+    parsed = np.asarray(array(open_store(checkout / "data/embeddings/r1.zarr"), "parsed")[0])
+    np.testing.assert_array_equal(picture(client, "/strips/workspace:r1/3/head")[:, :8, 3] > 0, parsed > 0)
+    truth = np.asarray(array(open_store(checkout / "data/truth.zarr"), "truth")[0])
+    np.testing.assert_array_equal(picture(client, "/strips/workspace:r1/3/truth")[:, :32, 3] > 0, truth > 0)
+    assert upsample(masks).shape[1:] == (*images.shape[:1], 32)
+
+
+def test_confidence_is_that_of_the_rounds_own_network(client: TestClient, checkout: Path) -> None:
+    network, _ = load_model(checkout / "data/models/r2.safetensors")
+    pixels = torch.from_numpy(np.asarray(array(open_store(checkout / "data/images.zarr"), "images")[:2]))
+    with torch.inference_mode():
+        expected = network.parsing_head(network.maps(pixels)).softmax(1)[:, 2].numpy()
+    found = picture(client, "/strips/workspace:r2/3/confidence-2")
+    np.testing.assert_allclose(found[:, :8, 3], 255 * expected[0], atol=0.51)
+    assert (found[:, :8, :3] == part_colour(2)).all()
+
+
+def test_what_changed_links_both_places(client: TestClient) -> None:
+    text = page(client, "/changes")
+    assert "What changed from workspace:r1 to workspace:r2" in text
+    assert "at=workspace%3Ar1&amp;at=workspace%3Ar2" in text
+    assert "What changed from workspace:r2 to workspace:r2" in page(client, "/changes?from=r2&to=r2")
+
+
+def test_queries_without_a_hit_come_first(client: TestClient) -> None:
+    text = page(client, "/queries")
+    assert re.findall(r'href="/queries/(\d)', text) == ["4", "3"]
+    assert re.findall(r"<td>(none|\d)</td>", text)[1::2] == ["none", "1"]
+
+
+def test_a_query_and_its_gallery(client: TestClient) -> None:
+    text = page(client, "/queries/3?at=r1")
+    assert re.findall(r'class="card (\w+)"', text) == ["asked", "hit", "miss"]
+    assert "✓ 1: 0.900" in text
+    assert "head, lower body" in text
+    assert 'data-key="ArrowRight" href="/queries/4?at=workspace%3Ar1"' in text
+
+
+def test_cosines_of_parts_that_both_show(checkout: Path) -> None:
+    store = open_store(checkout / "data/embeddings/r1.zarr")
+    found = match_parts(store, 3, np.array([5, 6]), "any")
+    assert found.parts == ["foreground", "head", "upper body", "lower body"]
+    assert found.seen == ["head", "lower body"]
+    foreground, parts = (np.asarray(array(store, name)[:]) for name in ("foreground", "parts"))
+
+    def cosine(first: np.ndarray, second: np.ndarray) -> float:
+        return float(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
+
+    cosines = found.gallery[1]["cosines"]
+    assert cosines[0] == pytest.approx(cosine(foreground[3], foreground[6]))
+    assert cosines[1] == pytest.approx(cosine(parts[3, 0], parts[6, 0]))
+    assert cosines[2] is None
+    assert match_parts(store, 3, np.array([5]), "guided").gallery[0]["cosines"][1:] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("address", "fragment"),
+    [
+        ("/identities?at=nowhere:r1", "nowhere: no such revision"),
+        ("/identities?at=r9", "no round &#39;r9&#39; in params.yaml; known: r1, r2, r3"),
+        ("/identities?at=r3", "workspace:r3: no masks of this round yet; run `dvc repro`"),
+        ("/identities?sort=height", "no column &#39;height&#39;; known: pid, images"),
+        ("/identities/4", "identity 4 is not among the 2 training identities; nearest: 3, 8"),
+        ("/strips/workspace:r1/3/shoes", "no layer &#39;shoes&#39;; known: masks, labels"),
+        ("/strips/workspace:r1/3/confidence-9", "no layer &#39;confidence-9&#39;"),
+        ("/strips/workspace:r3/3/masks", "r3.zarr: no readable store"),
+        ("/queries/0", "image 0 is no query with a match"),
+        ("/images/workspace/99", "image 99 is not among the 7 images"),
+        ("/figures?rev=nowhere", "nowhere: no such revision"),
+    ],
+)
+def test_what_is_not_there_is_said_with_the_remedy(client: TestClient, address: str, fragment: str) -> None:
+    refused(client, address, fragment)
+
+
+@pytest.mark.parametrize(
+    "address", ["/etc/passwd", "/static/../server.py", "/static/%2e%2e/server.py", "/static/..%2f..%2fparams.py"]
+)
+def test_no_other_file_can_be_had(client: TestClient, address: str) -> None:
+    assert client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize("rev", ["../..", "/etc", "..%2f.."])
+def test_a_revision_is_never_a_path(client: TestClient, rev: str) -> None:
+    assert client.get(f"/strips/{rev}:r1/3/masks").status_code == 404
+    assert client.get(f"/images/{rev}/0").status_code == 404
+
+
+def test_it_answers_to_names_of_this_machine_only(checkout: Path) -> None:
+    app = create_app(checkout)
+    for host, status in (("localhost:1", 200), ("127.0.0.1", 200), ("evil.example", 400)):
+        assert TestClient(app, base_url=f"http://{host}").get("/identities").status_code == status
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("r1", Place("workspace", "r1")), ("HEAD~1:r2", Place("HEAD~1", "r2")), ("a/b:c:r2", Place("a/b:c", "r2"))],
+)
+def test_places_are_written_with_a_colon(text: str, place: Place) -> None:
+    assert parse_place(text) == place
+    assert parse_place(str(place)) == place
