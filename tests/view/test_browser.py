@@ -1,0 +1,145 @@
+"""The page in a real browser: it loads, sorts, switches rounds, opens a query, obeys keys, and reports no error.
+
+Needs Chromium and the package playwright (without its own browsers); skipped where either is missing.
+"""
+
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from example import write_checkout
+
+from hcga.view.server import create_app
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    root = tmp_path_factory.mktemp("browser") / "checkout"
+    write_checkout(root)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(Path(root)), log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def page(address: str) -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(base_url=address, viewport={"width": 1200, "height": 800})
+        problems: list[str] = []
+        page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(request.url))
+        page.on("response", lambda response: problems.append(response.url) if response.status >= 400 else None)
+        yield page
+        assert problems == []
+        browser.close()
+
+
+def pids(page: Any) -> list[str]:
+    return [str(text) for text in page.locator("tbody td:first-child a").all_inner_texts()]
+
+
+def loaded(page: Any) -> bool:
+    """Whether every picture has come."""
+    return bool(page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)"))
+
+
+def test_list_sorts_and_opens_an_identity_and_keys_move_on(page: Any) -> None:
+    page.goto("/")
+    assert pids(page) == ["8", "3"]
+    page.get_by_role("link", name="pid").click()
+    assert pids(page) == ["3", "8"]
+    page.get_by_role("link", name="pid").click()
+    assert pids(page) == ["8", "3"]
+    page.get_by_role("link", name="3", exact=True).click()
+    assert page.locator("h1").inner_text().startswith("Identity 3")
+    page.wait_for_load_state("networkidle")
+    assert loaded(page)
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**/identities/8?**")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**/identities/3?**")
+
+
+def test_up_and_down_go_through_the_rounds(page: Any) -> None:
+    page.goto("/identities/3")
+    shown = "document.activeElement.querySelector('strong')?.textContent"
+    for key, place in (("ArrowDown", "r1"), ("ArrowDown", "r2"), ("ArrowDown", "r2"), ("ArrowUp", "r1")):
+        page.keyboard.press(key)
+        assert page.evaluate(shown) == f"workspace:{place}"
+
+
+def test_opacity_is_kept_in_the_address(page: Any) -> None:
+    page.goto("/identities/3")
+    over = page.locator(".over").first
+    assert over.evaluate("(image) => getComputedStyle(image).opacity") == "0.6"
+    page.locator("[data-opacity]").fill("25")
+    assert over.evaluate("(image) => getComputedStyle(image).opacity") == "0.25"
+    assert "opacity=25" in page.url
+    page.keyboard.press("Tab")
+    page.locator("h1").click()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**/identities/8?**opacity=25**")
+    page.reload()
+    assert page.locator(".over").first.evaluate("(image) => getComputedStyle(image).opacity") == "0.25"
+
+
+def test_an_overlay_covers_its_images(page: Any) -> None:
+    page.goto("/identities/3?at=r1&layer=masks&layer=truth")
+    boxes = (
+        page.locator(".strip")
+        .nth(1)
+        .locator("img")
+        .evaluate_all("(images) => images.map((image) => JSON.stringify(image.getBoundingClientRect()))")
+    )
+    assert len(boxes) == 2
+    assert boxes[0] == boxes[1]
+
+
+def test_other_rounds_and_layers_by_the_form(page: Any) -> None:
+    page.goto("/identities/3?at=r1")
+    page.locator("textarea").fill("r2\nr1\n")
+    page.get_by_label("truth").check()
+    page.get_by_role("button", name="show").click()
+    page.wait_for_url("**at=r2&at=r1**")
+    rows = page.locator("[data-row] strong").all_inner_texts()
+    assert rows == ["workspace:r2", "workspace:r1"]
+    assert page.locator(".over").count() == 4
+
+
+def test_a_query_opens_and_keys_go_to_the_next(page: Any) -> None:
+    page.goto("/queries")
+    page.get_by_role("link", name="query/d.jpg").click()
+    assert page.locator(".hit").count() == 1
+    page.wait_for_load_state("networkidle")
+    assert loaded(page)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**/queries/4?**")
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("where", ["/identities", "/identities/3", "/changes", "/queries/3", "/figures"])
+def test_no_page_is_wider_than_the_window(page: Any, where: str, width: int, scheme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    page.goto(where)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    colours = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+    light, dark = (sum(map(int, text[4:-1].split(","))) for text in colours)
+    assert (light > dark) == (scheme == "dark")
