@@ -81,7 +81,7 @@ def with_extraction(network: PRNet, card: Card, images: zarr.Array[Any], count: 
 def extract_once(network: PRNet, card: Card, images: zarr.Array[Any], count: int) -> None:
     """As stage extract does, into a folder that is then removed."""
     with tempfile.TemporaryDirectory() as folder:
-        extract(network, card, images, count, None, Path(folder) / "features.zarr")
+        extract(network, card, images, count, Path(folder) / "features.zarr")
 
 
 class Training:

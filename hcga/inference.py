@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,6 @@ import torch
 import zarr
 
 from hcga.ahead import load_ahead
-from hcga.components import fit_components
 from hcga.devices import precision
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
@@ -23,9 +21,7 @@ from hcga.stores import add_array, writing
 BATCH = 64
 
 
-def extract(
-    network: PRNet, card: Card, images: zarr.Array[Any], count: int, components: int | None, path: Path
-) -> None:
+def extract(network: PRNet, card: Card, images: zarr.Array[Any], count: int, path: Path) -> None:
     """Write the shared maps V of the first images: step 1 of a round (III-A), no augmentation, eval mode.
 
     Parameters
@@ -36,22 +32,12 @@ def extract(
     images : zarr.Array (N, H, W, 3) uint8
     count : int
         How many; the training images come first.
-    components : int or None
-        Keep this many principal components of the q channels; None: the channels as they are.
     path : Path
-        Store to write: array `features`, (count, components or q, h, w) float16.
+        Store to write: array `features`, (count, q, h, w) float16.
     """
     size = (card.height // STRIDE, card.width // STRIDE)
-    attributes: dict[str, Any] = {"epoch": card.epoch, "stride": STRIDE}
-    if components is None:
-        shapes = {"features": ((card.channels, *size), "float16")}
-        _stream(images, count, path, shapes, lambda batch: (network.maps(batch),), network, **attributes)
-        return
-    project = fit_components(network, images, count, components)
-    logging.info("%d of %d channels keep %.2f %% of the features' energy", components, card.channels, project.kept)
-    shapes = {"features": ((components, *size), "float16")}
-    attributes["energy_kept"] = round(project.kept, 3)  # per cent
-    _stream(images, count, path, shapes, lambda batch: (project(network.maps(batch)),), network, **attributes)
+    shapes = {"features": ((card.channels, *size), "float16")}
+    _stream(images, count, path, shapes, lambda batch: (network.maps(batch),), network, epoch=card.epoch, stride=STRIDE)
 
 
 def embed(network: PRNet, card: Card, images: zarr.Array[Any], t: float | None, path: Path) -> None:

@@ -116,12 +116,6 @@ class Backbone(Section):
     attention: bool
 
 
-class Extract(Section):
-    """The features that co-parsing sees (III-A)."""
-
-    components: Count | None
-
-
 class Coparse(Section):
     """HCNet and CPLR (III-B)."""
 
@@ -213,7 +207,6 @@ class Params(Section):
     prepare: Prepare
     image: Image
     backbone: Backbone
-    extract: Extract
     coparse: Coparse
     gam: Gam
     train: Train
@@ -246,11 +239,6 @@ class Params(Section):
     def _sections_fit(self) -> Params:
         if self.train.padding >= min(self.image.height, self.image.width):
             raise ValueError(f"train.padding ({self.train.padding}) must be below image.height and image.width")
-        if self.extract.components is not None and self.extract.components >= self.backbone.channels:
-            raise ValueError(
-                f"extract.components ({self.extract.components}) must be below backbone.channels "
-                f"({self.backbone.channels}); null keeps all channels"
-            )
         if self.coparse.split == "structure" and len(self.coparse.borders) != self.part_classes - 2:
             raise ValueError(
                 f"coparse.borders has {len(self.coparse.borders)} entries but part_classes = {self.part_classes} "

@@ -13,7 +13,7 @@ from hcga.stage import PATH, stage
 from hcga.stores import array, open_store
 
 
-@stage("device", "extract")
+@stage("device")
 @click.option("--samples", type=PATH, required=True)
 @click.option("--images", type=PATH, required=True)
 @click.option("--model", type=PATH, required=True, help="Weights of the round before.")
@@ -23,7 +23,7 @@ def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, feat
     device = choose_device(params.device)
     network, card = load_model(model)
     count = int((read_samples(samples)["split"] == "train").sum())
-    extract(network.to(device), card, array(open_store(images), "images"), count, params.extract.components, features)
+    extract(network.to(device), card, array(open_store(images), "images"), count, features)
 
 
 if __name__ == "__main__":

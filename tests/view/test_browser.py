@@ -125,6 +125,7 @@ def test_other_rounds_and_layers_by_the_form(page: Any) -> None:
 def test_a_query_opens_and_keys_go_to_the_next(page: Any) -> None:
     page.goto("/queries")
     page.get_by_role("link", name="query/d.jpg").click()
+    page.wait_for_url("**/queries/3?**")
     assert page.locator(".hit").count() == 1
     page.wait_for_load_state("networkidle")
     assert loaded(page)
