@@ -34,20 +34,26 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     thread.join()
 
 
-@pytest.fixture
-def page(address: str) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(base_url=address, viewport={"width": 1200, "height": 800})
-        problems: list[str] = []
-        page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("requestfailed", lambda request: problems.append(request.url))
-        page.on("response", lambda response: problems.append(response.url) if response.status >= 400 else None)
-        yield page
-        assert problems == []
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    page = browser.new_page(base_url=address, viewport={"width": 1200, "height": 800})
+    problems: list[str] = []
+    page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("requestfailed", lambda request: problems.append(request.url))
+    page.on("response", lambda response: problems.append(response.url) if response.status >= 400 else None)
+    yield page
+    page.close()
+    assert problems == []
 
 
 def pids(page: Any) -> list[str]:
@@ -63,10 +69,13 @@ def test_list_sorts_and_opens_an_identity_and_keys_move_on(page: Any) -> None:
     page.goto("/")
     assert pids(page) == ["8", "3"]
     page.get_by_role("link", name="pid").click()
+    page.wait_for_url("**sort=pid")
     assert pids(page) == ["3", "8"]
     page.get_by_role("link", name="pid").click()
+    page.wait_for_url("**order=down")
     assert pids(page) == ["8", "3"]
     page.get_by_role("link", name="3", exact=True).click()
+    page.wait_for_url("**/identities/3?**")
     assert page.locator("h1").inner_text().startswith("Identity 3")
     page.wait_for_load_state("networkidle")
     assert loaded(page)
