@@ -23,7 +23,7 @@ import torch
 from runs import peak_memory
 from torchmetrics.functional.retrieval import retrieval_average_precision
 
-from hcga.evaluation import evaluate_retrieval, read_embeddings
+from hcga.evaluation import StoredEmbeddings, evaluate_retrieval
 from hcga.params import Evaluate
 from hcga.retrieval.similarity import similarity
 from hcga.stage import PATH
@@ -98,10 +98,11 @@ def match_by_torchmetrics(store: Path, params: Evaluate) -> float:
 
 def whole_matrices(store: Path, params: Evaluate) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Similarities, hits, and what the protocol ignores: (queries, gallery) each."""
-    samples, everyone = pd.read_csv(store.with_suffix(".csv")), read_embeddings(open_store(store), params.visibility)
+    samples = pd.read_csv(store.with_suffix(".csv"))
     query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
     pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
-    values = similarity(everyone.take(query), everyone.take(gallery), params.features, params.similarity)
+    first, second = (StoredEmbeddings(open_store(store), rows, params).take(slice(None)) for rows in (query, gallery))
+    values = similarity(first, second, params.features, params.similarity)
     hits = pids[gallery] == pids[query][:, None]
     return values, hits, hits & (camids[gallery] == camids[query][:, None])
 

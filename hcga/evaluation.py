@@ -18,7 +18,7 @@ from hcga.retrieval.ranking import Ranking, Top, rank
 from hcga.retrieval.reranking import Distances, rerank
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import visibility_figures, visible_parts
-from hcga.stores import array
+from hcga.stores import array, read_rows
 
 RANKS = (1, 5, 10)
 MAX_RANK = 50  # of the CMC curve
@@ -71,19 +71,18 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
             f"evaluate.features is {params.features!r}, but this network was trained without parsing; set it to I"
         )
     query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
-    everyone = read_embeddings(embeddings, params.visibility)
-    queries, others = everyone.take(query), everyone.take(gallery)
+    queries, others = (StoredEmbeddings(embeddings, rows, params) for rows in (query, gallery))
     pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
     who = (pids[query], pids[gallery], camids[query], camids[gallery])
     try:
-        ranking = rank(Similarities(queries, others, params.features, params.similarity), *who, MAX_RANK, LISTED)
+        similarities = Similarities(queries.take(slice(None)), others, params.features, params.similarity)
+        ranking = rank(similarities, *who, MAX_RANK, LISTED)
     except ValueError as error:
         raise InputError(f"the queries cannot be ranked: {error}") from None
     figures = _retrieval_figures(ranking)
     if params.rerank:
-        reranked = rank(
-            -_reranked_distances(everyone.take(np.append(query, gallery)), len(query), params), *who, MAX_RANK
-        )
+        everyone = StoredEmbeddings(embeddings, np.append(query, gallery), params).take(slice(None))
+        reranked = rank(-_reranked_distances(everyone, len(query), params), *who, MAX_RANK)
         figures |= {f"reranked_{name}": value for name, value in _retrieval_figures(reranked).items()}
     figures |= {"queries": len(query), "invalid_queries": ranking.invalid_queries}
     cmc = pd.DataFrame({"rank": np.arange(1, len(ranking.cmc) + 1), "cmc": (100 * ranking.cmc).round(4)})
@@ -91,12 +90,39 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     return Retrieval(figures, cmc, listed)
 
 
-def read_embeddings(store: zarr.Group, rule: str) -> Embeddings:
-    """Read what matching needs; `rule` decides which parts are visible, see `visible_parts`."""
-    image, foreground, parts, likely, guided = (
-        np.asarray(array(store, name)[:]) for name in ("image", "foreground", "parts", "likely", "guided")
-    )
-    return Embeddings(image, foreground, parts, visible_parts(likely, guided, rule))
+class StoredEmbeddings:
+    """Some images' embeddings in a store, read when they are taken.
+
+    Parameters
+    ----------
+    store : zarr.Group
+        As `hcga.inference.embed` writes it.
+    rows : (N,) int64
+        Of the images.
+    params : Evaluate
+        Its features say what is read; its rule of visibility which parts are visible, see `visible_parts`.
+    """
+
+    def __init__(self, store: zarr.Group, rows: np.ndarray, params: Evaluate) -> None:
+        self._store, self._rows, self._rule = store, rows, params.visibility
+        self._unread = "image" if "I" not in params.features else ""
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self._rows)
+
+    def take(self, rows: slice) -> Embeddings:
+        """Read those of some of the images."""
+        image, foreground, parts, likely, guided = (
+            self._read(name, self._rows[rows]) for name in ("image", "foreground", "parts", "likely", "guided")
+        )
+        return Embeddings(image, foreground, parts, visible_parts(likely, guided, self._rule))
+
+    def _read(self, name: str, rows: np.ndarray) -> np.ndarray:
+        stored = array(self._store, name)
+        if name == self._unread:  # nothing looks at it
+            return np.broadcast_to(np.float32(0), (len(rows), *stored.shape[1:]))
+        return read_rows(stored, rows)
 
 
 def _reranked_distances(everyone: Embeddings, queries: int, params: Evaluate) -> np.ndarray:

@@ -14,7 +14,8 @@ class Outlook(NamedTuple):
     """Seconds that are left, as far as earlier runs tell."""
 
     of_stage: float | None  # of the stage that runs
-    of_rest: float | None  # of the stages after it
+    of_rest: float | None  # of the stages after it, those whose time is known
+    unknown: int  # how many of them have none
 
 
 def estimate(run: Run, stages: Sequence[str], finished: Mapping[str, Finished], params: Params, now: float) -> Outlook:
@@ -48,7 +49,8 @@ def estimate(run: Run, stages: Sequence[str], finished: Mapping[str, Finished], 
         left = None if expected is None else max(0.0, expected - passed)
     following = stages[stages.index(run.stage) + 1 :] if run.stage in stages else []
     known = [expected_seconds(stage, finished, params) for stage in following]
-    return Outlook(left, sum(second for second in known if second is not None) if any(known) else None)
+    rest = [seconds for seconds in known if seconds is not None]
+    return Outlook(left, sum(rest) if rest else None, len(known) - len(rest))
 
 
 def expected_seconds(stage: str, finished: Mapping[str, Finished], params: Params) -> float | None:
@@ -92,13 +94,19 @@ def describe_runs(
         ]
         following = stages[stages.index(run.stage) + 1 :] if run.stage in stages else []
         if following:
-            rest = "" if outlook.of_rest is None else f": about {duration(outlook.of_rest)} if none is up to date"
-            lines.append(f"then       {_listed(following)}{rest}")
+            lines.append(f"then       {_listed(following)}{_rest(outlook)}")
     if not lines and finished:
         last = list(finished.values())[-1]
         ago, took = duration(time.time() - last.ended), duration(last.seconds)
         lines.append(f"idle       {last.stage} was the last stage to run, {ago} ago; it took {took}")
     return lines or ["idle       no stage has run here yet; `dvc repro` runs them"]
+
+
+def _rest(outlook: Outlook) -> str:
+    if outlook.of_rest is None:
+        return ""
+    about = "more than" if outlook.unknown else "about"
+    return f": {about} {duration(outlook.of_rest)} if none is up to date"
 
 
 def _listed(stages: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from hcga.params import Evaluate
 from hcga.retrieval.ranking import rank
 from hcga.retrieval.reranking import Distances, rerank
 from hcga.samples import COLUMNS
-from hcga.stores import array, open_store, write_store
+from hcga.stores import array, open_store, read_rows, write_store
 
 PLAIN = Evaluate(features="I", similarity="paper", visibility="any", rerank=False)
 # Angles of the image features in degrees: both queries stand at 0 and look for the smallest angle.
@@ -326,3 +326,21 @@ def test_a_round_without_parsing_has_retrieval_figures_only(tmp_path: Path) -> N
     figures = round_figures(tmp_path, False, None)
     assert list(figures) == ["epoch", "skipped_images", "retrieval"]
     assert figures["skipped_images"] == 1
+
+
+def test_the_gallery_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = embeddings(tmp_path)
+    whole = evaluate_retrieval(store, samples(), PLAIN)
+    read: list[int] = []
+
+    def note(source: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:
+        read.append(len(rows))
+        return read_rows(source, rows)
+
+    monkeypatch.setattr("hcga.evaluation.read_rows", note)
+    monkeypatch.setattr("hcga.retrieval.ranking._BLOCK_COLUMNS", 2)
+    found = evaluate_retrieval(store, samples(), PLAIN)
+    assert found.figures == whole.figures
+    pd.testing.assert_frame_equal(found.rankings, whole.rankings)
+    queries = int((samples()["split"] == "query").sum())
+    assert max(read) <= max(queries, 2)

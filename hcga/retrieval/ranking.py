@@ -14,9 +14,10 @@ Letters: Q queries, G gallery images, B queries of one block, H hits of all quer
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,11 +26,14 @@ from hcga.cores import available_cores
 
 #: Entries of the similarity matrix that are ranked at a time: bounds the memory to about 30 bytes an entry.
 _BLOCK_ENTRIES = 2**22
+#: Gallery images that are there at a time, where the matrix can give some of its columns.
+_BLOCK_COLUMNS = 2**14
 _IGNORED = np.iinfo(np.int64).max  # sorts behind every image
+_ROW = 2**32 - 1  # the bits of a key that are the gallery row
 
 
 class Matrix(Protocol):
-    """What has rows that can be asked for: an array, or what computes them, such as `Similarities`."""
+    """What has rows that can be asked for: an array, or what computes them."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -37,6 +41,14 @@ class Matrix(Protocol):
 
     def __getitem__(self, rows: slice, /) -> NDArray[Any]:
         """Some rows."""
+
+
+@runtime_checkable
+class Columns(Matrix, Protocol):
+    """A float32 matrix that gives some of its columns as a matrix, such as `Similarities`."""
+
+    def columns(self, columns: slice) -> Matrix:
+        """Those of some gallery images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +129,9 @@ def rank(
 ) -> Ranking:
     """Score the ranking that a similarity matrix makes, by the protocol above.
 
-    Rows are asked for block by block, so a matrix that computes them is never there as a whole.
+    Rows are asked for block by block, so a matrix that computes them is never there as a whole; of one that also gives
+    `Columns`, neither is what it computes them from. Then every block is computed twice if there are several blocks of
+    columns: a rank counts what is more alike than a hit, so all hits must be known first.
 
     Parameters
     ----------
@@ -239,76 +253,125 @@ class _Found(NamedTuple):
 
 
 def _rank_all(similarity: Matrix, labels: _Labels, listed: int) -> _Found:
-    """Rank block after block of queries, on all cores."""
+    """Rank block after block."""
     if listed < 1:
         raise ValueError(f"k must be at least 1, not {listed}")
     queries, images = similarity.shape
-    step = max(1, _BLOCK_ENTRIES // max(images, 1))
-    order = np.argsort(labels.gallery_pids, kind="stable")
-    found = [_rank_some(np.zeros((0, images), np.float32), 0, labels, order, listed)]
-    with ThreadPoolExecutor(available_cores()) as pool:
-        for start in range(0, queries, step):
-            block = similarity[start : start + step]
-            # max is NaN as soon as one entry is: no array of flags.
-            if block.size and np.isnan(block.max()):
-                raise ValueError(f"similarity holds NaN in {np.isnan(block).sum()} of {block.size} entries")
-            share = -(-len(block) // available_cores())
-            tasks = [
-                pool.submit(_rank_some, block[first : first + share], start + first, labels, order, listed)
-                for first in range(0, len(block), share)
-            ]
-            found += [task.result() for task in tasks]
-    query, position = (np.concatenate(parts) for parts in zip(*((f.query, f.position) for f in found), strict=True))
-    lists = [(f.top.rows, f.top.hits, f.top.similarity) for f in found]
-    return _Found(query, position, Top(*(np.concatenate(parts) for parts in zip(*lists, strict=True))))
+    width = _BLOCK_COLUMNS if isinstance(similarity, Columns) else max(1, images)
+    blocks = [slice(start, min(start + width, images)) for start in range(0, images, width)]
+    search = _Search(labels, queries, listed)
+    for columns in blocks if len(blocks) > 1 else []:
+        if search.has_hits(columns):
+            search.go_through(similarity, columns, search.collect)
+    search.sort_hits(known=len(blocks) > 1)
+    for columns in blocks:
+        search.go_through(similarity, columns, search.count)
+    return search.result()
 
 
-def _rank_some(similarity: NDArray[Any], start: int, labels: _Labels, order: NDArray[np.int64], listed: int) -> _Found:
-    """Rank the queries from `start` on; `order` sorts the gallery by identity."""
-    count = len(similarity)
-    keys = _keys(similarity)
-    keys[:, labels.gallery_pids == -1] = _IGNORED
-    sought = labels.query_pids[start : start + count]
-    first, last = (np.searchsorted(labels.gallery_pids, sought, side, sorter=order) for side in ("left", "right"))
-    hits = []
-    for row in range(count):
-        members = order[first[row] : last[row]]
-        same_camera = labels.gallery_camids[members] == labels.query_camids[start + row]
-        hits.append(np.sort(keys[row, members[~same_camera]]))
-        keys[row, members[same_camera]] = _IGNORED
-    keys.sort(axis=1)
-    position = [np.searchsorted(ranked, of_query) + 1 for ranked, of_query in zip(keys, hits, strict=True)]
-    query = np.repeat(np.arange(start, start + count), [len(of_query) for of_query in hits])
-    nothing = np.zeros(0, np.int64)
-    return _Found(query, np.concatenate([nothing, *position]), _first(keys, similarity, sought, labels, listed))
+class _Search:
+    """Where the hits of each query are in its ranked gallery, learnt from one block of the matrix after another."""
+
+    def __init__(self, labels: _Labels, queries: int, listed: int) -> None:
+        self._labels = labels
+        order = np.argsort(labels.gallery_pids, kind="stable")
+        ends = [
+            np.searchsorted(labels.gallery_pids, labels.query_pids, side, sorter=order) for side in ("left", "right")
+        ]
+        self._own_camera, self._sought = [], []  # of each query: rows of its identity, ascending
+        for query, (first, last) in enumerate(zip(*ends, strict=True)):
+            rows = order[first:last]
+            same = labels.gallery_camids[rows] == labels.query_camids[query]
+            self._own_camera.append(rows[same])
+            self._sought.append(rows[~same])
+        self._hits: list[NDArray[np.int64] | None] = [None] * queries  # their keys, once they are known
+        self._collected: list[list[NDArray[np.int64]]] = [[] for _ in range(queries)]
+        self._positions = [np.zeros(len(rows), np.int64) for rows in self._sought]
+        self._top_keys = np.full((queries, listed), _IGNORED)
+        self._top_values = np.full((queries, listed), np.nan)
+
+    def has_hits(self, columns: slice) -> bool:
+        """Whether any query's identity is among some gallery images."""
+        return any(len(_within(rows, columns)) for rows in self._sought)
+
+    def go_through(self, similarity: Matrix, columns: slice, task: Callable[[NDArray[Any], int, slice], None]) -> None:
+        """Call `task` with blocks of rows, their first query and the columns, on all cores."""
+        queries = similarity.shape[0]
+        part = similarity.columns(columns) if isinstance(similarity, Columns) else similarity
+        step = max(1, _BLOCK_ENTRIES // (columns.stop - columns.start))
+        with ThreadPoolExecutor(available_cores()) as pool:
+            for start in range(0, queries, step):
+                block = part[start : start + step]
+                # max is NaN as soon as one entry is: no array of flags.
+                if block.size and np.isnan(block.max()):
+                    raise ValueError(f"similarity holds NaN in {np.isnan(block).sum()} of {block.size} entries")
+                share = -(-len(block) // available_cores())
+                firsts = range(0, len(block), share)
+                list(pool.map(lambda at: task(block[at : at + share], start + at, columns), firsts))  # noqa: B023
+
+    def collect(self, similarity: NDArray[np.float32], start: int, columns: slice) -> None:
+        """Keep the keys of hits among some columns, of the queries from `start` on."""
+        for row, values in enumerate(similarity):
+            rows = _within(self._sought[start + row], columns)
+            self._collected[start + row].append(_keys(values[rows - columns.start], rows))
+
+    def sort_hits(self, known: bool) -> None:
+        """Say that all hits have been collected, if they have been."""
+        if known:
+            self._hits = [np.sort(np.concatenate([np.zeros(0, np.int64), *keys])) for keys in self._collected]
+
+    def count(self, similarity: NDArray[Any], start: int, columns: slice) -> None:
+        """Count which of some columns come before each hit, and keep the first of all."""
+        offset = columns.start
+        keys = _keys(similarity, np.arange(offset, columns.stop))
+        keys[:, self._labels.gallery_pids[columns] == -1] = _IGNORED
+        for row, of_query in enumerate(keys, start):
+            hits = self._hits[row]
+            if hits is None:  # these columns are all there are
+                hits = np.sort(of_query[self._sought[row]])
+            of_query[_within(self._own_camera[row], columns) - offset] = _IGNORED
+            of_query.sort()
+            self._positions[row] += np.searchsorted(of_query, hits, side="right")
+        begin = keys[:, : self._top_keys.shape[1]]
+        there = np.where(begin == _IGNORED, offset, begin & _ROW) - offset
+        values = np.take_along_axis(similarity, there, 1)
+        those = slice(start, start + len(keys))
+        joined = np.concatenate([self._top_keys[those], begin], axis=1)
+        first = np.argsort(joined, axis=1, kind="stable")[:, : self._top_keys.shape[1]]
+        self._top_keys[those] = np.take_along_axis(joined, first, 1)
+        joined_values = np.concatenate([self._top_values[those], values], axis=1)
+        self._top_values[those] = np.take_along_axis(joined_values, first, 1)
+
+    def result(self) -> _Found:
+        """What all blocks together gave."""
+        nothing = np.zeros(0, np.int64)
+        query = np.repeat(np.arange(len(self._positions)), [len(of_query) for of_query in self._positions])
+        there = self._top_keys != _IGNORED
+        rows = np.where(there, self._top_keys & _ROW, -1)
+        hits = np.zeros(rows.shape, np.bool_)
+        owner = np.broadcast_to(self._labels.query_pids[:, None], rows.shape)
+        hits[there] = self._labels.gallery_pids[rows[there]] == owner[there]
+        top_ = Top(rows, hits, np.where(there, self._top_values, np.nan))
+        return _Found(query, np.concatenate([nothing, *self._positions]), top_)
 
 
-def _first(
-    ranked: NDArray[np.int64], similarity: NDArray[Any], sought: NDArray[Any], labels: _Labels, listed: int
-) -> Top:
-    """The first images of sorted keys; `sought` (B,) are the queries' identities."""
-    count, images = similarity.shape
-    rows = np.full((count, listed), -1, np.int64)
-    begin = ranked[:, :listed]
-    rows[:, :images] = np.where(begin == _IGNORED, -1, begin & 0xFFFFFFFF)
-    there = rows >= 0
-    hits, values = np.zeros(rows.shape, np.bool_), np.full(rows.shape, np.nan)
-    hits[there] = (labels.gallery_pids[rows] == sought[:, None])[there] if images else False
-    values[there] = np.take_along_axis(similarity, np.maximum(rows, 0), 1)[there] if images else np.nan
-    return Top(rows, hits, values)
+def _within(rows: NDArray[np.int64], columns: slice) -> NDArray[np.int64]:
+    """Those of ascending rows that are in a block of columns."""
+    first, last = np.searchsorted(rows, (columns.start, columns.stop))
+    return rows[first:last]
 
 
-def _keys(similarity: NDArray[Any]) -> NDArray[np.int64]:
-    """Integers (B, G) that sort like decreasing similarity, ties by gallery row; the low 32 bits are the row.
+def _keys(similarity: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Integers (..., G) that sort like decreasing similarity, ties by gallery row; the low 32 bits are the row.
 
     numpy sorts plain integers some ten times faster than it finds a stable order. A float32 becomes the int32 that
-    sorts like it: for negative floats the bits below the sign run the other way.
+    sorts like it: for negative floats the bits below the sign run the other way. Other types are numbered by their
+    order among all of a query's.
     """
-    rows = np.arange(similarity.shape[1])
     if similarity.dtype != np.float32:
         keys = np.empty(similarity.shape, np.int64)
-        order = np.argsort(-similarity.astype(np.float64), axis=1, kind="stable")
-        np.put_along_axis(keys, order, rows[None] << 32, axis=1)
+        order = np.argsort(-similarity.astype(np.float64), axis=-1, kind="stable")
+        np.put_along_axis(keys, order, (np.arange(similarity.shape[-1]) << 32)[None], axis=-1)
         return keys | rows
     distance = np.float32(0) - similarity  # not -x: 0.0 and -0.0 are a tie and must get the same bits
     bits = distance.view(np.int32)

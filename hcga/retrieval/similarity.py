@@ -5,8 +5,10 @@ Letters: Q queries, G gallery images, N images of either set, P body parts (back
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +78,16 @@ class Embeddings:
         return Embeddings(self.image[rows], self.foreground[rows], self.parts[rows], self.visible[rows])
 
 
+class Gallery(Protocol):
+    """Embeddings of which some can be taken: `Embeddings`, or what reads them from disk."""
+
+    def __len__(self) -> int:
+        """Return G."""
+
+    def take(self, rows: slice) -> Embeddings:
+        """Return those of some images."""
+
+
 class Similarities:
     """How alike each query and each gallery image are; larger is more alike. Rows are computed when they are asked for.
 
@@ -96,8 +108,8 @@ class Similarities:
     ----------
     query : Embeddings
         Of Q images.
-    gallery : Embeddings
-        Of G images, with the same P and D.
+    gallery : Gallery
+        Of G images, with the same P and D; taken when rows are first asked for.
     features : one of ``FEATURES``
         The vectors to compare. The paper takes F+P for occluded and I+F+P for holistic data sets.
     variant : one of ``VARIANTS``
@@ -114,8 +126,8 @@ class Similarities:
         If `features` or `variant` is unknown, or P or D differ between query and gallery.
     """
 
-    def __init__(self, query: Embeddings, gallery: Embeddings, features: str = "F+P", variant: str = "paper") -> None:
-        _check(query, gallery, features, variant)
+    def __init__(self, query: Embeddings, gallery: Gallery, features: str = "F+P", variant: str = "paper") -> None:
+        _check(query, gallery.take(slice(0, 0)), features, variant)
         self.shape = (len(query), len(gallery))
         self._variant = variant
         chosen = features.split("+")
@@ -123,15 +135,30 @@ class Similarities:
         self._with_parts = "P" in chosen
         # One matrix product does what sums over vectors would; the 1/2 of parts goes into the queries.
         self._query = self._side_by_side(query, 1.0 if variant == "authors" else 0.5)
-        self._gallery = self._side_by_side(gallery, 1.0)
-        self._seen = [side.visible.astype(np.float32) for side in (query, gallery)]
+        self._seen = query.visible.astype(np.float32)
+        self._gallery = gallery
+
+    def columns(self, columns: slice) -> Similarities:
+        """Those of some gallery images."""
+        part = copy(self)
+        part._gallery = self._gallery.take(columns)
+        part.shape = (self.shape[0], len(part._gallery))
+        part.__dict__.pop("_prepared", None)
+        return part
+
+    @cached_property
+    def _prepared(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors of the gallery, and which parts it shows."""
+        gallery = self._gallery.take(slice(None))
+        return self._side_by_side(gallery, 1.0), gallery.visible.astype(np.float32)
 
     def __getitem__(self, rows: slice) -> NDArray[np.float32]:
         """Compute the similarities of some queries, (B, G) float32."""
-        values: NDArray[np.float32] = self._query[rows] @ self._gallery.T
+        vectors, seen = self._prepared
+        values: NDArray[np.float32] = self._query[rows] @ vectors.T
         terms = np.full_like(values, len(self._whole))
         if self._with_parts:
-            terms += self._seen[0][rows] @ self._seen[1].T
+            terms += self._seen[rows] @ seen.T
         if self._variant == "authors":
             values += terms
             values *= np.float32(0.5)

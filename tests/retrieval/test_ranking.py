@@ -320,3 +320,45 @@ def test_retrieval_needs_numpy_only():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
+
+
+# --- a gallery that is never there as a whole ---
+
+
+class Sliced:
+    """A matrix that gives its columns and notes how many are asked for."""
+
+    def __init__(self, values, widths=None):
+        self.values, self.shape, self.widths = values, values.shape, widths if widths is not None else []
+
+    def __getitem__(self, rows):
+        return self.values[rows]
+
+    def columns(self, columns):
+        self.widths.append(columns.stop - columns.start)
+        return Sliced(self.values[:, columns], self.widths)
+
+
+@pytest.mark.parametrize("width", [1, 7, 30, 60, 61, 100])
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_of_columns_give_the_same_ranking(monkeypatch, seed, width):
+    values, *labels = random_case(seed, levels=4)
+    expected = rank(values, *labels, max_rank=61, listed=12)
+    monkeypatch.setattr(ranking, "_BLOCK_COLUMNS", width)
+    monkeypatch.setattr(ranking, "_BLOCK_ENTRIES", 5 * width)
+    sliced = Sliced(values)
+    found = rank(sliced, *labels, max_rank=61, listed=12)
+    assert max(sliced.widths) == min(width, 61)
+    for name in ("cmc", "average_precision", "average_precision_trapezoid", "inverse_negative_penalty"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    for name in ("rows", "hits", "similarity"):
+        np.testing.assert_array_equal(getattr(found.top, name), getattr(expected.top, name))
+
+
+def test_blocks_without_a_hit_are_computed_once(monkeypatch):
+    monkeypatch.setattr(ranking, "_BLOCK_COLUMNS", 10)
+    gallery_pids = np.zeros(40, int)
+    gallery_pids[33] = 5
+    sliced = Sliced(np.random.default_rng(0).random((2, 40), np.float32))
+    rank(sliced, [5, 5], gallery_pids, [1, 1], np.full(40, 2))
+    assert len(sliced.widths) == 5  # the last one twice
