@@ -19,9 +19,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pandas as pd
-import torch
 from runs import peak_memory
-from torchmetrics.functional.retrieval import retrieval_average_precision
 
 from hcga.evaluation import StoredEmbeddings, evaluate_retrieval
 from hcga.params import Evaluate
@@ -85,6 +83,9 @@ def match_plainly(store: Path, params: Evaluate) -> float:
 
 def match_by_torchmetrics(store: Path, params: Evaluate) -> float:
     """The mean average precision alone, by a library for it."""
+    import torch
+    from torchmetrics.functional.retrieval import retrieval_average_precision
+
     values, hits, ignored = whole_matrices(store, params)
     values = values - values.min() + 1  # it takes what is not above 0 for no hit
     rows = (torch.from_numpy(matrix) for matrix in (values, hits, ~ignored))

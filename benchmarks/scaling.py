@@ -25,6 +25,7 @@ from runs import DVC, REPOSITORY, Checkout, environment, time_stages
 from hcga.stage import PATH
 
 FACTORS = (1, 3, 10)
+TOO_SHORT = 0.5  # seconds without the start, of which nothing can be told
 GROW = {"identities": ["train_identities", "test_identities", "distractors"], "images": ["images_per_identity"]}
 STAGES = ["synthesise", "catalogue", "prepare", "extract", "coparse", "train", "embed", "evaluate"]
 
@@ -47,7 +48,8 @@ def main(work: Path, plot: Path, grow: str) -> None:
         tables[factor] = pd.read_csv(target, index_col="stage").loc[STAGES]
     starts = pd.Series({stage: start(checkout.root, stage) for stage in STAGES})
     seconds = pd.DataFrame({factor: table["seconds"] for factor, table in tables.items()})
-    net = seconds.sub(starts, axis=0).clip(lower=0.01)
+    net = seconds.sub(starts, axis=0)
+    net = net.where(net > TOO_SHORT)
     slope = np.log10(net[FACTORS[-1]] / net[FACTORS[0]]) / np.log10(FACTORS[-1] / FACTORS[0])
     memory = pd.DataFrame({f"MB at {factor}": tables[factor]["peak MB"].round() for factor in FACTORS})
     shown = pd.concat(

@@ -15,9 +15,14 @@ from hcga.stores import array, read_rows
 
 
 def contact_sheet_of(
-    images: zarr.Array[Any], samples: pd.DataFrame, masks: zarr.Group, table: pd.DataFrame, title: str
+    images: zarr.Array[Any],
+    samples: pd.DataFrame,
+    masks: zarr.Group,
+    table: pd.DataFrame,
+    title: str,
+    worst: bool = False,
 ) -> Image.Image:
-    """Show some images of some identities, spread evenly over the training set.
+    """Show some images of some identities.
 
     Parameters
     ----------
@@ -29,13 +34,15 @@ def contact_sheet_of(
     table : DataFrame
         Its table, one row an identity.
     title : str
+    worst : bool
+        Whether to show the first identities of the table instead of some spread evenly over the training set.
 
     Returns
     -------
     PIL Image
     """
     rows_of = identities(samples)
-    pids = _spread(np.array(list(rows_of)), SHEET_IDENTITIES)
+    pids = table["pid"].to_numpy()[:SHEET_IDENTITIES] if worst else _spread(np.array(list(rows_of)), SHEET_IDENTITIES)
     chosen = [_spread(rows_of[pid], SHEET_IMAGES) for pid in pids]
     described = table.set_index("pid")
     captions = [_describe(pid, described.loc[pid]) for pid in pids]

@@ -10,6 +10,7 @@ from hcga.files import fresh
 from hcga.report.build import build_page
 from hcga.report.inputs import read_run
 from hcga.runlog import RunLog
+from hcga.sheet import contact_sheet_of
 from hcga.stage import PATH, stage
 
 
@@ -35,6 +36,11 @@ def main(params: SimpleNamespace, report: Path, **paths: Path) -> None:
     with fresh(report) as draft:
         draft.mkdir()
         (draft / "index.html").write_text(build_page(run), "utf-8")
+        (draft / "worst").mkdir()
+        for name, this in run.rounds.items():
+            title = f"{name}, the worst masks"
+            sheet = contact_sheet_of(run.images, run.samples, this.masks, this.identities, title, worst=True)
+            sheet.save(draft / "worst" / f"{name}.png")
         run.figures.to_csv(draft / "rounds.csv", index=False, lineterminator="\n")
         run.history.to_csv(draft / "history.csv", index=False, lineterminator="\n")
     click.echo(format_figures(run.figures))
