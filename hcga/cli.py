@@ -130,6 +130,22 @@ def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv
         click.echo(describe_difference(name, table, top))
 
 
+@masks.command("export")
+@click.argument("target", type=PATH)
+@click.option("--round", "round_name", required=True, help="Name of the round in params.yaml, such as r2.")
+@click.option("--format", "kind", type=click.Choice(["png", "npz", "coco"]), default="png", show_default=True)
+@click.option("--pid", "pids", type=int, multiple=True, help="A training identity; repeatable.  [default: all]")
+@click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
+def export_masks_(target: Path, round_name: str, kind: str, pids: tuple[int, ...], rev: str) -> None:
+    """Write masks at image resolution to TARGET: a folder of PNG, or one file of npz or COCO's JSON."""
+    from hcga.export import export_masks
+    from hcga.revisions import open_revision
+
+    with clear_errors():
+        count = export_masks(open_revision(Path(), rev), round_name, kind, list(pids), target)
+    click.echo(f"{target}: {count} masks")
+
+
 @main.group()
 def coparse() -> None:
     """Watch co-parsing itself."""
