@@ -75,9 +75,7 @@ def _write_png(draft: Path, samples: pd.DataFrame, masks: Iterator[np.ndarray], 
         if not file.resolve().is_relative_to(draft.resolve()):
             raise InputError(f"{sample.path}: leads out of the data set; a mask cannot stand under this name")
         if file.exists():
-            raise InputError(
-                f"{sample.path}: another image has the same name but for its ending; export as npz or coco"
-            )
+            raise InputError(f"{sample.path}: another image differs only in its ending; export as npz or coco")
         file.parent.mkdir(parents=True, exist_ok=True)
         picture = Image.fromarray(mask, "P")
         picture.putpalette(palette)

@@ -119,7 +119,16 @@ def test_no_mask_is_written_elsewhere(workspace: Workspace, tmp_path: Path) -> N
     samples.loc[1, "path"] = "../../../../escaped.jpg"
     write_samples(samples, workspace.root / "data/samples.csv")
     (tmp_path / "deep" / "er").mkdir(parents=True)
-    with pytest.raises(InputError, match="escaped.jpg: leads out of the data set"):
+    with pytest.raises(InputError, match=r"escaped.jpg: leads out of the data set"):
         export_masks(workspace, "r1", "png", [], tmp_path / "deep" / "er" / "out")
     assert not list(tmp_path.rglob("escaped*"))
     assert not (tmp_path / "deep" / "er" / "out").exists()
+
+
+def test_two_images_of_one_name_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+    samples = read_samples(workspace.root / "data/samples.csv")
+    samples.loc[1, "path"] = "train/3_1.png"
+    write_samples(samples, workspace.root / "data/samples.csv")
+    with pytest.raises(InputError, match=r"3_1.png: another image differs only in its ending"):
+        export_masks(workspace, "r1", "png", [], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
