@@ -16,7 +16,8 @@ from hcga.pictures import colour_labels
 from hcga.stores import array, read_rows
 from hcga.view.places import Archive, Place
 
-LAYERS = ("masks", "labels", "head", "truth")
+LAYERS = ("masks", "changed", "labels", "head", "truth")
+CHANGED = (213, 94, 0, 255)  # vermilion
 CONFIDENCE = "confidence-"  # and the number of a part
 
 
@@ -26,7 +27,9 @@ def image_strip(archive: Archive, rev: str, rows: np.ndarray) -> bytes:
     return _encode(_side_by_side(images, STRIDE, 255), "WEBP", quality=90)
 
 
-def layer_strip(archive: Archive, place: Place, layer: str, rows: np.ndarray) -> bytes:
+def layer_strip(
+    archive: Archive, place: Place, layer: str, rows: np.ndarray, before: np.ndarray | None = None
+) -> bytes:
     """A layer of the same images, as a PNG with transparency that lies exactly over them.
 
     Parameters
@@ -34,33 +37,58 @@ def layer_strip(archive: Archive, place: Place, layer: str, rows: np.ndarray) ->
     archive : Archive
     place : Place
     layer : str
-        `masks`; `labels`, the decoder's before CPLR; `head`, the parsing head's most likely classes; `truth`; or
-        `confidence-N`, the parsing head's confidence in part N.
+        `masks`; `changed`, cells that another mask has otherwise; `labels`, the decoder's before CPLR; `head`, the
+        parsing head's most likely classes; `truth`; or `confidence-N`, the parsing head's confidence in part N.
     rows : (n,) int64
+        -1 for an image that this place does not have: it stays clear.
+    before : array of (n, h, w) uint8, optional
+        Masks to compare with, for `changed`.
 
     Raises
     ------
     InputError
         There is no such layer here.
     """
+    there = rows >= 0
+    colours, gap = _layer(archive, place, layer, rows[there], None if before is None else before[there])
+    placed = np.zeros((len(rows), *colours.shape[1:]), np.uint8)
+    placed[there] = colours
+    return _encode(_side_by_side(placed, gap, 0), "PNG")
+
+
+def masks_at(archive: Archive, place: Place, rows: np.ndarray) -> np.ndarray:
+    """Masks (n, h, w) uint8 of some images; UNLABELLED for rows of -1."""
+    store = array(archive.store(place, "coparse", "masks"), "masks")
+    found = np.full((len(rows), *store.shape[1:]), UNLABELLED, np.uint8)
+    found[rows >= 0] = read_rows(store, rows[rows >= 0])
+    return found
+
+
+def _layer(
+    archive: Archive, place: Place, layer: str, rows: np.ndarray, before: np.ndarray | None
+) -> tuple[np.ndarray, int]:
+    """RGBA of a layer, (n, h, w, 4) uint8 in cells or in pixels, and how far apart the pictures are."""
+    if layer == "changed" and before is not None:
+        masks = masks_at(archive, place, rows)
+        moved = (masks != before) & (before != UNLABELLED) & (masks != UNLABELLED)
+        return np.where(moved[..., None], np.array(CHANGED, np.uint8), np.uint8(0)), 1
     if layer in ("masks", "labels"):
         cells = read_rows(array(archive.store(place, "coparse", "masks"), layer), rows)
-        return _encode(_side_by_side(_colour(cells, layer), 1, 0), "PNG")
+        return _colour(cells, layer), 1
     if layer == "head":
-        cells = read_rows(array(archive.store(place, "embed", "embeddings"), "parsed"), rows)
-        return _encode(_side_by_side(_colour(cells, layer), 1, 0), "PNG")
+        return _colour(read_rows(array(archive.store(place, "embed", "embeddings"), "parsed"), rows), layer), 1
     if layer == "truth":
         truth = archive.truth(place.rev)
         if truth is None:
             raise InputError("this data set has no true masks")
-        return _encode(_side_by_side(_colour(read_rows(truth, rows), layer), STRIDE, 0), "PNG")
+        return _colour(read_rows(truth, rows), layer), STRIDE
     if layer.startswith(CONFIDENCE) and layer.removeprefix(CONFIDENCE).isdecimal():
         part = int(layer.removeprefix(CONFIDENCE))
         confidence = confidence_maps(archive, place, rows)
         if 1 <= part < confidence.shape[1]:
             shown = np.empty((*confidence[:, 0].shape, 4), np.uint8)
             shown[..., :3], shown[..., 3] = part_colour(part), (255 * confidence[:, part]).round()
-            return _encode(_side_by_side(shown, 1, 0), "PNG")
+            return shown, 1
     raise InputError(f"no layer {layer!r}; known: {', '.join([*LAYERS, CONFIDENCE + '1', '...'])}")
 
 

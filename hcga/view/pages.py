@@ -22,6 +22,8 @@ from hcga.samples import rows_of_identity
 from hcga.view.layers import LAYERS
 from hcga.view.places import Archive, Place, parse_place
 
+NAMES = {"head": "parsing head", "changed": "changed from the round above"}  # of layers, where they are not their own
+
 
 class Pages:
     """HTML of each page.
@@ -95,9 +97,14 @@ class Pages:
             images=[_sample(samples, row) for row in rows],
             asked={key: asked.get(key) for key in ("camera", "occluded", "opacity")},
             query=str(asked),
+            filters=urlencode({key: asked[key] for key in ("camera", "occluded") if asked.get(key)}),
             before=pids[here - 1] if here > 0 else None,
             after=pids[here + 1] if here + 1 < len(pids) else None,
-            names={"head": "parsing head", **dict(zip(confidences, named, strict=True))},
+            names={
+                "head": "parsing head",
+                "changed": "changed from the row above",
+                **dict(zip(confidences, named, strict=True)),
+            },
             parts=legend(part_classes),
             **self._choices(rev),
         )

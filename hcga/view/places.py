@@ -82,6 +82,17 @@ class Archive:
         path = self.revision(rev).path("prepare", "samples")
         return _samples(path, _stamp(path))
 
+    def same_images(self, rev: str, rows: np.ndarray, other: str) -> np.ndarray:
+        """Rows of the same images in another revision, by data set and path; -1 where it does not have them."""
+        if other == rev:
+            return rows
+        tables = [self.samples(name)[["dataset", "path"]] for name in (rev, other)]
+        if tables[0].equals(tables[1]):
+            return rows
+        row_of = {key: row for row, key in enumerate(tables[1].itertuples(index=False, name=None))}
+        wanted = tables[0].iloc[rows].itertuples(index=False, name=None)
+        return np.array([row_of.get(key, -1) for key in wanted], dtype=np.int64)
+
     def table(self, place: Place) -> pd.DataFrame:
         """What is known of each identity's masks: after evaluation, else as co-parsing left it."""
         revision = self.revision(place.rev)

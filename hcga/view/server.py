@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from hcga.errors import InputError
-from hcga.view.layers import image_strip, layer_strip
+from hcga.view.layers import image_strip, layer_strip, masks_at
 from hcga.view.pages import Pages
 from hcga.view.places import Archive, parse_place
 
@@ -62,10 +62,17 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
     def picture(request: Request) -> Response:
         place = parse_place(request.path_params["place"])
         pid, layer = int(request.path_params["pid"]), request.path_params["layer"]
-        rows = pages.rows(place.rev, pid, request.query_params)
+        asked = request.query_params
+        base = asked.get("base", place.rev)
+        rows = pages.rows(base, pid, asked)
         if layer == "images":
-            return Response(image_strip(archive, place.rev, rows), media_type="image/webp")
-        return Response(layer_strip(archive, place, layer, rows), media_type="image/png")
+            return Response(image_strip(archive, base, rows), media_type="image/webp")
+        before = None
+        if layer == "changed":
+            other = parse_place(asked.get("from", str(place)))
+            before = masks_at(archive, other, archive.same_images(base, rows, other.rev))
+        rows = archive.same_images(base, rows, place.rev)
+        return Response(layer_strip(archive, place, layer, rows, before), media_type="image/png")
 
     def one_image(request: Request) -> Response:
         samples = archive.samples(request.path_params["rev"])

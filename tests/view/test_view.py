@@ -15,8 +15,9 @@ from hcga.checkpoints import load_model
 from hcga.masks import part_colour, upsample
 from hcga.pictures import colour_labels
 from hcga.stores import array, open_store
+from hcga.view.layers import layer_strip
 from hcga.view.matching import match_parts
-from hcga.view.places import Place, parse_place
+from hcga.view.places import Archive, Place, parse_place
 from hcga.view.server import create_app
 
 
@@ -59,7 +60,7 @@ def pids(text: str) -> list[str]:
 ADDRESSES = [
     "/identities",
     "/identities/3",
-    "/identities/3?at=r1&at=workspace:r2&layer=masks&layer=labels&layer=head&layer=truth&layer=confidence-1&opacity=20",
+    "/identities/3?at=r1&at=workspace:r2&layer=masks&layer=changed&layer=labels&layer=head&layer=truth&layer=confidence-1&opacity=20",
     "/changes",
     "/queries",
     "/queries/3",
@@ -202,7 +203,7 @@ def test_cosines_of_parts_that_both_show(checkout: Path) -> None:
         ("/identities?at=r3", "workspace:r3: no masks of this round yet; run `dvc repro`"),
         ("/identities?sort=height", "no column &#39;height&#39;; known: pid, images"),
         ("/identities/4", "identity 4 is not among the 2 training identities; nearest: 3, 8"),
-        ("/strips/workspace:r1/3/shoes", "no layer &#39;shoes&#39;; known: masks, labels"),
+        ("/strips/workspace:r1/3/shoes", "no layer &#39;shoes&#39;; known: masks, changed"),
         ("/strips/workspace:r1/3/confidence-9", "no layer &#39;confidence-9&#39;"),
         ("/strips/workspace:r3/3/masks", "r3.zarr: no readable store"),
         ("/queries/0", "image 0 is no query with a match"),
@@ -240,3 +241,32 @@ def test_it_answers_to_names_of_this_machine_only(checkout: Path) -> None:
 def test_places_are_written_with_a_colon(text: str, place: Place) -> None:
     assert parse_place(text) == place
     assert parse_place(str(place)) == place
+
+
+def test_cells_that_changed_from_the_row_above(client: TestClient, checkout: Path) -> None:
+    first, second = (
+        np.asarray(array(open_store(checkout / f"data/masks/{name}.zarr"), "masks")[:2]) for name in ("r1", "r2")
+    )
+    strip = picture(client, "/strips/workspace:r2/3/changed?from=r1")
+    for number in range(2):
+        shown = strip[:, number * 9 : number * 9 + 8, 3] > 0
+        np.testing.assert_array_equal(shown, first[number] != second[number])
+    assert not picture(client, "/strips/workspace:r2/3/changed?from=r2")[..., 3].any()
+    text = page(client, "/identities/3?at=r1&at=r2&layer=changed")
+    assert re.findall(r"/(workspace:r\d)/3/changed\?[^\"]*from=(workspace%3Ar\d)", text) == [
+        ("workspace:r1", "workspace%3Ar1"),
+        ("workspace:r2", "workspace%3Ar1"),
+    ]
+
+
+def test_images_of_another_revision_are_found_by_name(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = Archive(checkout)
+    samples = archive.samples("workspace")
+    other = samples.iloc[[2, 1, 3, 4, 5, 6]].reset_index(drop=True)
+    monkeypatch.setattr(archive, "samples", lambda rev: samples if rev == "workspace" else other)
+    assert archive.same_images("workspace", np.array([0, 1, 2]), "other").tolist() == [-1, 1, 0]
+    assert archive.same_images("workspace", np.array([0, 1, 2]), "workspace").tolist() == [0, 1, 2]
+    strip = Image.open(io.BytesIO(layer_strip(archive, Place("workspace", "r1"), "labels", np.array([-1, 1]))))
+    alpha = np.asarray(strip)[..., 3]
+    assert not alpha[:, :9].any()
+    assert alpha[:, 9:17].all()
