@@ -36,6 +36,7 @@ from hcga.stores import array, open_store
 from hcga.workspace import Workspace
 
 COPARSE = 141_312  # multiplications a cell and iteration, forward and back (docs/performance.md)
+BACK = 2 / 3  # share of them on the way back, which the last iteration does not go
 
 
 class Stage(NamedTuple):
@@ -104,7 +105,7 @@ def with_coparsing(workspace: Workspace, device: torch.device) -> Stage:
     maps = array(open_store(features), "features")
     previous = np.asarray(array(open_store(workspace.path("initialise", "masks")), "masks")[:])
     table = pd.read_csv(workspace.path("coparse", "table", "r1"))
-    passes = int((table["images"] * table["iterations"]).sum()) * maps.shape[2] * maps.shape[3]
+    passes = float((table["images"] * (table["iterations"] - BACK)).sum()) * maps.shape[2] * maps.shape[3]
     settings = (params.coparse, params.part_classes, (params.seed, 0), device)
     return Stage(
         "coparse",

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from runs import REPOSITORY
 
 from hcga.datasets.examples import make_example
+from hcga.runlog import RunLog
 from hcga.stage import PATH
 
 # Images and identities of train, query and gallery, as published (gallery with distractors, without junk).
@@ -55,11 +56,12 @@ def measure(stage: str, work: Path, *options: str) -> None:
     """Run a stage script and print its time and memory."""
     command = [sys.executable, str(REPOSITORY / "pipeline" / f"{stage}.py"), "--params", str(work / "params.yaml")]
     start = time.perf_counter()
-    child = subprocess.Popen([*command, *options], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
+    recorded = {**os.environ, "DVC_ROOT": str(work), "DVC_STAGE": stage}
+    done = subprocess.run([*command, *options], cwd=REPOSITORY, stderr=subprocess.DEVNULL, env=recorded)
+    if done.returncode:
         raise click.ClickException(f"stage {stage} failed")
-    click.echo(f"{stage}: {time.perf_counter() - start:.1f} s, {usage.ru_maxrss / 1024:.0f} MB")
+    peak = RunLog(work).finished()[stage].peak_mb
+    click.echo(f"{stage}: {time.perf_counter() - start:.1f} s, {peak:.0f} MB")
 
 
 def make_images(root: Path) -> None:

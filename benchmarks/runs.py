@@ -14,6 +14,8 @@ import click
 import pandas as pd
 from ruamel.yaml import YAML
 
+from hcga.runlog import RunLog
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 DVC = str(Path(sys.executable).parent / "dvc")
 # On photographs: the paper's schedule (120 epochs, 10 of warm-up, milestones 40 and 70) at a quarter of its length.
@@ -74,7 +76,7 @@ def time_stages(root: Path) -> pd.DataFrame:
     -------
     DataFrame
         A row a kind of stage, its rounds taken together: `seconds`, DVC's start included, and `peak MB`, the largest
-        resident set of any one process.
+        resident set of its process, without workers.
     """
     settings: Any = {"cwd": root, "env": environment(root)}
     dry = subprocess.run([DVC, "repro", "--dry", "--force"], check=True, capture_output=True, text=True, **settings)
@@ -82,14 +84,12 @@ def time_stages(root: Path) -> pd.DataFrame:
     rows = []
     for stage in stages:
         began = time.perf_counter()
-        child = subprocess.Popen(
-            [DVC, "repro", "--force", "--single-item", stage], stdout=subprocess.DEVNULL, **settings
-        )
-        _, status, usage = os.wait4(child.pid, 0)
-        if status:
+        done = subprocess.run([DVC, "repro", "--force", "--single-item", stage], stdout=subprocess.DEVNULL, **settings)
+        if done.returncode:
             raise click.ClickException(f"stage {stage} failed")
         seconds = time.perf_counter() - began
-        rows.append({"stage": stage.partition("@")[0], "seconds": seconds, "peak MB": usage.ru_maxrss / 1024})
+        peak = RunLog(root).finished()[stage].peak_mb
+        rows.append({"stage": stage.partition("@")[0], "seconds": seconds, "peak MB": peak})
         click.echo(f"{stage}: {seconds:.1f} s", err=True)
     return pd.DataFrame(rows).groupby("stage", sort=False).agg({"seconds": "sum", "peak MB": "max"})
 

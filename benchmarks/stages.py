@@ -3,7 +3,7 @@
     python benchmarks/stages.py
 
 DVC's own start (about a second a stage here, once for a whole `dvc repro`) is contained. Memory is the largest resident
-set of any one process of the stage; co-parsing has one such process a worker.
+set of the stage's process; for co-parsing's workers see benchmarks/coparsing.py.
 """
 
 from __future__ import annotations

@@ -329,18 +329,21 @@ def test_a_round_without_parsing_has_retrieval_figures_only(tmp_path: Path) -> N
 
 
 def test_the_gallery_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = embeddings(tmp_path)
-    whole = evaluate_retrieval(store, samples(), PLAIN)
+    store, params = embeddings(tmp_path), PLAIN.model_copy(update={"features": "F+P"})
+    whole = evaluate_retrieval(store, samples(), params)
     read: list[int] = []
+    names: set[str] = set()
 
     def note(source: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:
         read.append(len(rows))
+        names.add(source.basename)
         return read_rows(source, rows)
 
     monkeypatch.setattr("hcga.evaluation.read_rows", note)
     monkeypatch.setattr("hcga.retrieval.ranking._BLOCK_COLUMNS", 2)
-    found = evaluate_retrieval(store, samples(), PLAIN)
+    found = evaluate_retrieval(store, samples(), params)
     assert found.figures == whole.figures
     pd.testing.assert_frame_equal(found.rankings, whole.rankings)
     queries = int((samples()["split"] == "query").sum())
     assert max(read) <= max(queries, 2)
+    assert names == {"foreground", "parts", "likely", "guided"}  # F+P: nothing looks at the image's

@@ -31,7 +31,7 @@ def test_a_stage_that_runs_says_how_far_it_is(tmp_path: Path, monkeypatch: pytes
     done = log.finished()["train@r1"]
     assert 0 <= done.seconds < 60
     assert abs(done.ended - time.time()) < 60
-    assert done.peak_mb > 10
+    assert 10 < done.peak_mb < 20_000
 
 
 def test_states_are_written_now_and_then_only(tmp_path: Path) -> None:

@@ -131,7 +131,8 @@ def rank(
 
     Rows are asked for block by block, so a matrix that computes them is never there as a whole; of one that also gives
     `Columns`, neither is what it computes them from. Then every block is computed twice if there are several blocks of
-    columns: a rank counts what is more alike than a hit, so all hits must be known first.
+    columns: a rank counts what is more alike than a hit, so all hits must be known first. Equal images in blocks of
+    different widths may differ in the last bit and then are no tie.
 
     Parameters
     ----------
@@ -260,10 +261,10 @@ def _rank_all(similarity: Matrix, labels: _Labels, listed: int) -> _Found:
     width = _BLOCK_COLUMNS if isinstance(similarity, Columns) else max(1, images)
     blocks = [slice(start, min(start + width, images)) for start in range(0, images, width)]
     search = _Search(labels, queries, listed)
-    for columns in blocks if len(blocks) > 1 else []:
-        if search.has_hits(columns):
+    if len(blocks) > 1:
+        for columns in filter(search.has_hits, blocks):
             search.go_through(similarity, columns, search.collect)
-    search.sort_hits(known=len(blocks) > 1)
+        search.sort_hits()
     for columns in blocks:
         search.go_through(similarity, columns, search.count)
     return search.result()
@@ -296,7 +297,7 @@ class _Search:
 
     def go_through(self, similarity: Matrix, columns: slice, task: Callable[[NDArray[Any], int, slice], None]) -> None:
         """Call `task` with blocks of rows, their first query and the columns, on all cores."""
-        queries = similarity.shape[0]
+        queries, images = similarity.shape
         part = similarity.columns(columns) if isinstance(similarity, Columns) else similarity
         step = max(1, _BLOCK_ENTRIES // (columns.stop - columns.start))
         with ThreadPoolExecutor(available_cores()) as pool:
@@ -305,9 +306,15 @@ class _Search:
                 # max is NaN as soon as one entry is: no array of flags.
                 if block.size and np.isnan(block.max()):
                     raise ValueError(f"similarity holds NaN in {np.isnan(block).sum()} of {block.size} entries")
+                if block.dtype != np.float32 and block.shape[1] != images:
+                    raise ValueError(f"similarity must be float32 to be ranked in blocks of columns, not {block.dtype}")
                 share = -(-len(block) // available_cores())
-                firsts = range(0, len(block), share)
-                list(pool.map(lambda at: task(block[at : at + share], start + at, columns), firsts))  # noqa: B023
+                tasks = [
+                    pool.submit(task, block[first : first + share], start + first, columns)
+                    for first in range(0, len(block), share)
+                ]
+                for done in tasks:
+                    done.result()
 
     def collect(self, similarity: NDArray[np.float32], start: int, columns: slice) -> None:
         """Keep the keys of hits among some columns, of the queries from `start` on."""
@@ -315,10 +322,9 @@ class _Search:
             rows = _within(self._sought[start + row], columns)
             self._collected[start + row].append(_keys(values[rows - columns.start], rows))
 
-    def sort_hits(self, known: bool) -> None:
-        """Say that all hits have been collected, if they have been."""
-        if known:
-            self._hits = [np.sort(np.concatenate([np.zeros(0, np.int64), *keys])) for keys in self._collected]
+    def sort_hits(self) -> None:
+        """Say that all hits have been collected."""
+        self._hits = [np.sort(np.concatenate([np.zeros(0, np.int64), *keys])) for keys in self._collected]
 
     def count(self, similarity: NDArray[Any], start: int, columns: slice) -> None:
         """Count which of some columns come before each hit, and keep the first of all."""
@@ -332,14 +338,17 @@ class _Search:
             of_query[_within(self._own_camera[row], columns) - offset] = _IGNORED
             of_query.sort()
             self._positions[row] += np.searchsorted(of_query, hits, side="right")
-        begin = keys[:, : self._top_keys.shape[1]]
-        there = np.where(begin == _IGNORED, offset, begin & _ROW) - offset
+        self._keep_first(keys[:, : self._top_keys.shape[1]], similarity, start, offset)
+
+    def _keep_first(self, keys: NDArray[np.int64], similarity: NDArray[Any], start: int, offset: int) -> None:
+        """Merge the first keys of some columns, sorted, with the first of those before."""
+        there = np.where(keys == _IGNORED, offset, keys & _ROW) - offset
         values = np.take_along_axis(similarity, there, 1)
         those = slice(start, start + len(keys))
-        joined = np.concatenate([self._top_keys[those], begin], axis=1)
-        first = np.argsort(joined, axis=1, kind="stable")[:, : self._top_keys.shape[1]]
-        self._top_keys[those] = np.take_along_axis(joined, first, 1)
+        joined = np.concatenate([self._top_keys[those], keys], axis=1)
         joined_values = np.concatenate([self._top_values[those], values], axis=1)
+        first = np.argsort(joined, axis=1)[:, : self._top_keys.shape[1]]
+        self._top_keys[those] = np.take_along_axis(joined, first, 1)
         self._top_values[those] = np.take_along_axis(joined_values, first, 1)
 
     def result(self) -> _Found:

@@ -101,7 +101,9 @@ class Distances:
 
     def __getitem__(self, rows: slice) -> NDArray[np.float32]:
         """Distances of some images, (B, N) float32; an image is nearest to itself, whichever of its parts it shows."""
-        values: NDArray[np.float32] = np.sqrt(np.float32(self._highest) - self._similarities[rows])
+        turned = np.float32(self._highest) - self._similarities[rows]
+        # Other rows at a time round otherwise: equal images may be a little more alike than the highest.
+        values: NDArray[np.float32] = np.sqrt(np.maximum(turned, 0, out=turned))
         own = np.arange(self.shape[0])[rows]
         values[np.arange(len(own)), own] = 0
         return values

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -93,3 +94,33 @@ def kill_itself(*_):
 
 def test_one_worker_a_core_at_least():
     assert available_cores() >= 1
+
+
+def test_the_largest_identities_are_started_first(features, params, monkeypatch):
+    started = []
+
+    class Pool:
+        def __init__(self, workers, context, start, arguments):
+            start(*arguments)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+        def submit(self, task, rows, *arguments):
+            started.append(len(rows))
+            future = Future()
+            future.set_result(task(rows, *arguments))
+            return future
+
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", Pool)
+    try:
+        found = dict(label_identities(features[0], IDENTITIES, CAMIDS, params, SEED))
+        assert torch.get_num_threads() == 1  # of a worker
+    finally:
+        torch.set_num_threads(threads)
+    assert started == [4, 3, 2, 1]
+    assert set(found) == set(IDENTITIES)

@@ -362,3 +362,12 @@ def test_blocks_without_a_hit_are_computed_once(monkeypatch):
     sliced = Sliced(np.random.default_rng(0).random((2, 40), np.float32))
     rank(sliced, [5, 5], gallery_pids, [1, 1], np.full(40, 2))
     assert len(sliced.widths) == 5  # the last one twice
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_blocks_of_columns_must_be_float32(monkeypatch, dtype):
+    values, *labels = random_case(0, levels=4)
+    assert rank(Sliced(values.astype(dtype)), *labels).mean_ap == rank(values, *labels).mean_ap  # one block: any type
+    monkeypatch.setattr(ranking, "_BLOCK_COLUMNS", 30)
+    with pytest.raises(ValueError, match=f"must be float32 to be ranked in blocks of columns, not {np.dtype(dtype)}"):
+        rank(Sliced(values.astype(dtype)), *labels)

@@ -7,6 +7,7 @@ import pytest
 
 from hcga.retrieval import reranking
 from hcga.retrieval.reranking import Distances, rerank
+from hcga.retrieval.similarity import Embeddings, Similarities
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -145,3 +146,27 @@ def test_bad_arguments_are_refused(settings, message):
     good = {"distances": np.ones((5, 5)), "queries": 2}
     with pytest.raises(ValueError, match=message):
         rerank(**(good | settings))
+
+
+def test_equal_images_are_at_distance_0_however_many_rows_are_asked_for():
+    """Products of matrices round otherwise for another number of rows: some may be more alike than the highest."""
+
+    class Rows:
+        shape = (4, 4)
+
+        def __getitem__(self, rows):
+            values = np.full((4, 4), 0.625, np.float32)
+            few = len(range(*rows.indices(4))) < 4
+            return np.nextafter(values, np.float32(2))[rows] if few else values[rows]
+
+    turned = Distances(Rows())
+    for count in range(1, 5):
+        np.testing.assert_array_equal(turned[0:count], 0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_duplicates_can_be_reranked(seed):
+    rng = np.random.default_rng(seed)
+    vectors = np.tile(rng.normal(size=(28, 4, 24)).astype(np.float32), (2, 1, 1))
+    everyone = Embeddings(vectors[:, 0], vectors[:, 0], vectors[:, 1:], np.ones((56, 3), bool))
+    assert np.isfinite(rerank(Distances(Similarities(everyone, everyone, "F+P")), 17)).all()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hcga.retrieval.similarity import FEATURES, VARIANTS, Embeddings, similarity
+from hcga.retrieval.similarity import FEATURES, VARIANTS, Embeddings, Similarities, similarity
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -191,3 +191,15 @@ def test_bad_arguments_are_refused():
         similarity(made, made, variant="isp")
     with pytest.raises(ValueError, match=r"\(3, 5\) and \(2, 5\)"):
         similarity(made, random_embeddings(14, 4, parts=2))
+
+
+@pytest.mark.parametrize("variant", ["paper", "authors"])
+def test_columns_are_those_of_some_gallery_images(variant):
+    query, gallery = (random_embeddings(seed, count) for seed, count in ((0, 4), (1, 9)))
+    whole = Similarities(query, gallery, "F+P", variant)
+    values = whole[:]
+    part = whole.columns(slice(3, 7))
+    assert part.shape == (4, 4)
+    np.testing.assert_allclose(part[1:3], values[1:3, 3:7], atol=1e-6)
+    np.testing.assert_allclose(part.columns(slice(1, 2))[:], values[:, 4:5], atol=1e-6)
+    np.testing.assert_array_equal(whole[:], values)

@@ -1,0 +1,103 @@
+"""Features and embeddings in batches: equal to the network's own, whatever the batch; errors are not lost."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import zarr
+
+from hcga import inference
+from hcga.inference import embed, extract
+from hcga.prnet import PRNet, new_card
+from hcga.stores import RowWriter, array, open_store, write_store
+
+CARD = new_card("mobilenetv3_small_050", 8, True, 4, 5, (64, 32))
+COUNT = 9
+
+
+@pytest.fixture(scope="module")
+def network() -> PRNet:
+    torch.manual_seed(0)
+    return PRNet(CARD).eval()
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> zarr.Array:
+    """Give nine images, read in batches of four: the last batch has one."""
+    monkeypatch.setattr(inference, "BATCH", 4)
+    pixels = np.random.default_rng(0).integers(0, 256, (COUNT, CARD.height, CARD.width, 3), np.uint8)
+    write_store(tmp_path / "images.zarr", {"images": pixels})
+    return array(open_store(tmp_path / "images.zarr"), "images")
+
+
+def pixels_of(images: zarr.Array, count: int = COUNT) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(images[:count]))
+
+
+@pytest.mark.parametrize("count", [1, 4, 7, COUNT])
+def test_features_are_the_networks_maps(tmp_path: Path, network: PRNet, images: zarr.Array, count: int) -> None:
+    extract(network, CARD, images, count, tmp_path / "features.zarr")
+    store = open_store(tmp_path / "features.zarr")
+    with torch.inference_mode():
+        expected = network.maps(pixels_of(images, count))
+    found = np.asarray(array(store, "features")[:])
+    assert (found.dtype, found.shape) == (np.float16, (count, 8, 16, 8))
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
+    assert dict(store.attrs) == {"epoch": 0, "stride": 4}
+
+
+def test_embeddings_are_the_networks_own(tmp_path: Path, network: PRNet, images: zarr.Array) -> None:
+    embed(network, CARD, images, 4.0, tmp_path / "embeddings.zarr")
+    store = open_store(tmp_path / "embeddings.zarr")
+    with torch.inference_mode():
+        expected = network.embed(pixels_of(images), 4.0)
+    for name, values in expected._asdict().items():
+        found = np.asarray(array(store, name)[:])
+        assert found.shape == values.shape
+        np.testing.assert_allclose(found, values, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert store.attrs["parsing"] is False
+    assert store.attrs["part_classes"] == 4
+
+
+@pytest.mark.parametrize("batch", [0, 1, 2])
+def test_an_error_in_writing_any_batch_is_raised_and_leaves_no_store(
+    tmp_path: Path, network: PRNet, images: zarr.Array, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    write, seen = RowWriter.append, []
+
+    def fail(self: RowWriter, rows: np.ndarray) -> None:
+        seen.append(len(rows))
+        if len(seen) == batch + 1:
+            raise OSError("no space left")
+        write(self, rows)
+
+    monkeypatch.setattr(RowWriter, "append", fail)
+    with pytest.raises(OSError, match="no space left"):
+        extract(network, CARD, images, COUNT, tmp_path / "features.zarr")
+    assert not (tmp_path / "features.zarr").exists()
+
+
+def test_one_batch_waits_to_be_written_no_more(
+    tmp_path: Path, network: PRNet, images: zarr.Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else memory would grow with the number of images where the disk is slow."""
+    computed, written, waiting = [0], [0], []
+    maps, write = network.maps, RowWriter.append
+
+    def compute(batch: torch.Tensor) -> torch.Tensor:
+        computed[0] += 1
+        return maps(batch)
+
+    def slowly(self: RowWriter, rows: np.ndarray) -> None:
+        torch.zeros(1).sum()
+        waiting.append(computed[0] - written[0])
+        write(self, rows)
+        written[0] += 1
+
+    monkeypatch.setattr(inference, "BATCH", 1)
+    monkeypatch.setattr(network, "maps", compute)
+    monkeypatch.setattr(RowWriter, "append", slowly)
+    extract(network, CARD, images, COUNT, tmp_path / "features.zarr")
+    assert len(waiting) == COUNT
+    assert max(waiting) <= 3  # one being written, one done, one at work
