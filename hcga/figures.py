@@ -69,11 +69,15 @@ def collect_figures(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
     return table.reindex(columns=[*table, *(key for key in SHOWN.values() if key not in table)])
 
 
+def telling_figures(figures: pd.DataFrame) -> pd.DataFrame:
+    """The figures of `SHOWN` under their titles, one row a round; without those that no round has."""
+    known = {key: title for title, key in SHOWN.items() if figures[key].notna().any()}
+    return figures[["round", *known]].rename(columns=known)
+
+
 def format_figures(figures: pd.DataFrame) -> str:
     """Format the most telling figures as a text table, per cent except for the epoch."""
-    columns = {title: figures[key] for title, key in SHOWN.items() if figures[key].notna().any()}
-    table = pd.DataFrame({"round": figures["round"], **columns})
-    return table.to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep="-")
+    return telling_figures(figures).to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep="-")
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

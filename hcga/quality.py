@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from hcga.masks import UNLABELLED, agreement, upsample
+from hcga.masks import agreement, confusion, intersection_over_union
 from hcga.samples import identities
 from hcga.stores import array, read_rows
 
@@ -49,7 +49,8 @@ def rate_identities(
     worst_by = "agreement_head"
     if "truth" in truth:
         true = array(truth, "truth")
-        found = [foreground_iou(masks[rows_of[pid]], read_rows(true, rows_of[pid])) for pid in table["pid"]]
+        counts = [confusion(true, masks[rows_of[pid]], rows_of[pid]) for pid in table["pid"]]
+        found = [intersection_over_union(of, 2, 0)["foreground"] for of in counts]  # of parts nothing is asked
         rated.insert(place + 1, "iou_foreground", np.round(found, 3))
         worst_by = "iou_foreground"
     rated["sound"] = [not _lacks_a_part(text) for text in rated.get("warnings", [""] * len(rated))]
@@ -59,20 +60,3 @@ def rate_identities(
 def _lacks_a_part(warnings: object) -> bool:
     """Whether co-parsing's warnings, a text or nan, say `no foreground` or `no` and the name of a part."""
     return any(text.startswith("no ") and "pair" not in text for text in str(warnings).split("; "))
-
-
-def foreground_iou(masks: np.ndarray, truth: np.ndarray) -> float:
-    """Intersection over union of the foreground, all pixels together, per cent; nan where neither has any.
-
-    Parameters
-    ----------
-    masks : (n, h, w) uint8
-        In feature cells.
-    truth : (n, H, W) uint8
-        In image pixels.
-    """
-    drawn = upsample(masks)
-    known = (drawn != UNLABELLED) & (truth != UNLABELLED)
-    first, second = (drawn > 0) & known, (truth > 0) & known
-    union = int((first | second).sum())
-    return 100 * int((first & second).sum()) / union if union else float("nan")

@@ -104,7 +104,10 @@ class RunLog:
 
     def runs(self) -> list[Run]:
         """Stages that run, or that ended before they were done."""
-        states = [_read(path.read_text("utf-8")) for path in sorted(self._folder.glob("*.json"))]
+        states = []
+        for path in sorted(self._folder.glob("*.json")):
+            with suppress(FileNotFoundError):  # the stage ends at this moment
+                states.append(_read(path.read_text("utf-8")))
         found = [Run(**{**state, "levels": [Level(*level) for level in state["levels"]]}) for state in states if state]
         return sorted(found, key=lambda run: run.began)
 

@@ -42,8 +42,8 @@ def contact_sheet_of(
     PIL Image
     """
     rows_of = identities(samples)
-    pids = table["pid"].to_numpy()[:SHEET_IDENTITIES] if worst else _spread(np.array(list(rows_of)), SHEET_IDENTITIES)
-    chosen = [_spread(rows_of[pid], SHEET_IMAGES) for pid in pids]
+    pids = table["pid"].to_numpy()[:SHEET_IDENTITIES] if worst else spread(np.array(list(rows_of)), SHEET_IDENTITIES)
+    chosen = [spread(rows_of[pid], SHEET_IMAGES) for pid in pids]
     described = table.set_index("pid")
     captions = [_describe(pid, described.loc[pid]) for pid in pids]
     pictures = [read_rows(images, rows) for rows in chosen]
@@ -52,7 +52,8 @@ def contact_sheet_of(
     return Image.fromarray(contact_sheet(pictures, parts, captions, title, part_classes))
 
 
-def _spread(values: np.ndarray, most: int) -> np.ndarray:
+def spread(values: np.ndarray, most: int) -> np.ndarray:
+    """Give at most so many of the values, spread evenly."""
     return values[np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)]
 
 

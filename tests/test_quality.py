@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from hcga.masks import UNLABELLED
-from hcga.quality import foreground_iou, rate_identities
+from hcga.quality import rate_identities
 from hcga.samples import COLUMNS
 from hcga.stores import open_store, write_store
 
@@ -73,11 +73,14 @@ def test_those_that_lack_a_part_come_first(
     assert rate_identities(table(*warnings), samples, MASKS, PARSED, truth)["pid"].tolist() == order
 
 
-def test_foreground_iou_counts_known_pixels_only() -> None:
-    masks = np.array([[[1, 0], [UNLABELLED, 2]]], np.uint8)
-    truth = np.zeros((1, 8, 8), np.uint8)
-    truth[0, :4] = 1
-    assert foreground_iou(masks, truth) == pytest.approx(100 * 16 / 48)
-    truth[0, 4:] = UNLABELLED
-    assert foreground_iou(masks, truth) == 50.0
-    assert np.isnan(foreground_iou(np.zeros_like(masks), np.zeros_like(truth)))
+def test_iou_counts_known_pixels_only(samples: pd.DataFrame, tmp_path: Path) -> None:
+    masks = np.tile(np.array([[[1, 0], [UNLABELLED, 2]]], np.uint8), (5, 1, 1))
+    true = np.zeros((5, 8, 8), np.uint8)
+    true[0:2, :4] = true[2, :4] = 1  # identities 3 and 8
+    true[2, 4:] = UNLABELLED
+    masks[3:], true[3:] = 0, 0  # identity 9 has no foreground, nor has its truth
+    write_store(tmp_path / "t.zarr", {"truth": true}, part_classes=4)
+    rated = rate_identities(table(), samples, masks, masks, open_store(tmp_path / "t.zarr")).set_index("pid")
+    assert rated["iou_foreground"][3] == pytest.approx(100 * 16 / 48, abs=1e-3)
+    assert rated["iou_foreground"][8] == 50.0
+    assert np.isnan(rated["iou_foreground"][9])

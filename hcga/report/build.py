@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata, resources
 from typing import Any
 
@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from hcga.figures import SHOWN
+from hcga.figures import SHOWN, telling_figures
 from hcga.masks import part_names
 from hcga.pictures import legend, overlay
 from hcga.report.charts import draw_curves
@@ -20,6 +20,7 @@ from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.retrieval.visibility import visible_parts
 from hcga.runlog import Finished
 from hcga.samples import identities
+from hcga.sheet import spread
 from hcga.stores import array, read_rows
 
 IDENTITIES, IMAGES = 6, 8  # in the sample, and as many of the worst; of each of them
@@ -47,7 +48,7 @@ def build_page(run: Run) -> str:
     return environment.get_template("page.html").render(
         sizes=describe_set(run.samples),
         last=last,
-        figures=tabulate_figures(run.figures),
+        figures=telling_figures(run.figures),
         charts=draw_charts(run),
         parts=legend(int(str(run.rounds[last].masks.attrs["part_classes"]))) if parsing else [],
         strips=draw_strips(run, last) if parsing else {},
@@ -68,12 +69,6 @@ def describe_set(samples: pd.DataFrame) -> list[str]:
         places = f"{cameras} camera{'s' if cameras > 1 else ''}"
         lines.append(f"{split}: {len(rows):,} images of {known:,} identities at {places}")
     return lines
-
-
-def tabulate_figures(figures: pd.DataFrame) -> pd.DataFrame:
-    """The most telling figures, one row a round."""
-    known = {key: title for title, key in SHOWN.items() if figures[key].notna().any()}
-    return figures[["round", *known]].rename(columns=known)
 
 
 def draw_charts(run: Run) -> dict[str, str]:
@@ -101,7 +96,7 @@ def draw_charts(run: Run) -> dict[str, str]:
 def draw_strips(run: Run, last: str) -> dict[str, list[dict[str, Any]]]:
     """Masks of a fixed sample of the identities and of the worst, by round."""
     rows_of, rated = identities(run.samples), run.rounds[last].identities
-    sample = spread(list(rows_of), IDENTITIES)
+    sample = spread(np.array(list(rows_of)), IDENTITIES).tolist()
     worst = rated["pid"].tolist()[:IDENTITIES]
     described = dict(zip(rated["pid"], rated.to_dict("records"), strict=True))
     return {
@@ -112,7 +107,7 @@ def draw_strips(run: Run, last: str) -> dict[str, list[dict[str, Any]]]:
 
 def draw_identity(run: Run, pid: int, rows: np.ndarray, described: Mapping[Any, Any]) -> dict[str, Any]:
     """Images, masks by round and truth of an identity: a row of pictures each."""
-    chosen = np.array(spread(rows.tolist(), IMAGES))
+    chosen = spread(rows, IMAGES)
     images = read_rows(run.images, chosen)
     pictures = {"images": images}
     for name, of in run.rounds.items():
@@ -130,12 +125,6 @@ def draw_identity(run: Run, pid: int, rows: np.ndarray, described: Mapping[Any, 
     }
 
 
-def spread(values: Sequence[int], most: int) -> list[int]:
-    """At most so many of the values, spread evenly."""
-    places = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
-    return [values[place] for place in places]
-
-
 def list_retrieval(run: Run, name: str) -> dict[str, list[dict[str, Any]]]:
     """Ranked lists of a sample of the queries, and of those that were most surely wrong."""
     rankings, embeddings = run.rounds[name].rankings, run.rounds[name].embeddings
@@ -143,7 +132,7 @@ def list_retrieval(run: Run, name: str) -> dict[str, list[dict[str, Any]]]:
     summary = found.agg(hits=("hit", "sum"), best=("similarity", "first"))
     missed = summary[summary["hits"] == 0].sort_values("best", ascending=False, kind="stable")
     queries = list(summary.index)
-    sample = [queries[place] for place in spread(range(len(queries)), QUERIES)]
+    sample = spread(np.array(queries, dtype=object), QUERIES).tolist()
     likely, guided = (np.asarray(array(embeddings, key)[:]) for key in ("likely", "guided"))
     visible = visible_parts(likely, guided, run.visibility)
     parts = part_names(visible.shape[1] + 1)[1:] if embeddings.attrs["parsing"] else []

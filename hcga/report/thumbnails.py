@@ -19,7 +19,7 @@ def embed_picture(pixels: np.ndarray) -> str:
 
 
 def embed_row(pictures: np.ndarray) -> str:
-    """Encode pictures, (n, H, W, 3) uint8, side by side with a gap of transparency's stand-in, mid grey."""
+    """Encode pictures, (n, H, W, 3) uint8, side by side, a mid grey line between them."""
     gap = max(1, pictures.shape[2] // 32)
     framed = np.pad(pictures, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=128)
     return embed_picture(np.concatenate(list(framed), axis=1)[:, :-gap])

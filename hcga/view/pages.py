@@ -14,7 +14,8 @@ from starlette.requests import Request
 
 from hcga.comparison import compare_masks
 from hcga.errors import InputError
-from hcga.figures import SHOWN, collect_curves, collect_figures, read_metrics
+from hcga.figures import collect_curves, collect_figures, read_metrics, telling_figures
+from hcga.masks import STRIDE
 from hcga.pictures import legend
 from hcga.report.charts import draw_curves
 from hcga.revisions import WORKSPACE
@@ -93,7 +94,7 @@ class Pages:
             rows=described,
             layers=layers,
             known_layers=[*(LAYERS if self._archive.truth(rev) is not None else LAYERS[:-1]), *confidences],
-            size=((width + 4) * len(rows), height),
+            size=((width + STRIDE) * len(rows), height),
             images=[_sample(samples, row) for row in rows],
             asked={key: asked.get(key) for key in ("camera", "occluded", "opacity")},
             query=str(asked),
@@ -181,9 +182,7 @@ class Pages:
             metrics = {name: read_metrics(path) for name, path in paths.items() if path.is_file()}
             if not metrics:
                 raise InputError(f"{rev}: no figures yet; run `dvc repro`")
-            figures = collect_figures(metrics)
-            known = {key: title for title, key in SHOWN.items() if figures[key].notna().any()}
-            table = figures[["round", *known]].rename(columns=known)
+            table = telling_figures(collect_figures(metrics))
             tables.append(table.assign(revision=rev))
             for title in ("Rank-1", "mAP", "mask fg IoU"):
                 if title in table:

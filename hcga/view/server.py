@@ -7,8 +7,8 @@ import threading
 import webbrowser
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -34,6 +34,36 @@ LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 Handler = Callable[[Request], Awaitable[Response]]
 
 
+class Pictures:
+    """Strips of an identity and single images, by their addresses."""
+
+    def __init__(self, archive: Archive, pages: Pages) -> None:
+        self._archive, self._pages = archive, pages
+
+    def strip(self, request: Request) -> Response:
+        """An identity's images, or a layer of a place that lies over them."""
+        place = parse_place(request.path_params["place"])
+        layer, asked = request.path_params["layer"], request.query_params
+        base = asked.get("base", place.rev)
+        rows = self._pages.rows(base, request.path_params["pid"], asked)
+        if layer == "images":
+            return Response(image_strip(self._archive, base, rows), media_type="image/webp")
+        before = None
+        if layer == "changed":
+            other = parse_place(asked.get("from", str(place)))
+            before = masks_at(self._archive, other, self._archive.same_images(base, rows, other.rev))
+        rows = self._archive.same_images(base, rows, place.rev)
+        return Response(layer_strip(self._archive, place, layer, rows, before), media_type="image/png")
+
+    def image(self, request: Request) -> Response:
+        """One image of a revision."""
+        rev, row = request.path_params["rev"], request.path_params["row"]
+        count = len(self._archive.samples(rev))
+        if row >= count:
+            raise InputError(f"image {row} is not among the {count} images")
+        return Response(image_strip(self._archive, rev, np.array([row])), media_type="image/webp")
+
+
 def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
     """Build the application.
 
@@ -46,6 +76,7 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
     """
     archive = Archive(root)
     pages = Pages(archive)
+    pictures = Pictures(archive, pages)
 
     def page(build: Callable[[Request], str | Response]) -> Handler:
         async def respond(request: Request) -> Response:
@@ -59,28 +90,6 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
 
         return respond
 
-    def picture(request: Request) -> Response:
-        place = parse_place(request.path_params["place"])
-        pid, layer = int(request.path_params["pid"]), request.path_params["layer"]
-        asked = request.query_params
-        base = asked.get("base", place.rev)
-        rows = pages.rows(base, pid, asked)
-        if layer == "images":
-            return Response(image_strip(archive, base, rows), media_type="image/webp")
-        before = None
-        if layer == "changed":
-            other = parse_place(asked.get("from", str(place)))
-            before = masks_at(archive, other, archive.same_images(base, rows, other.rev))
-        rows = archive.same_images(base, rows, place.rev)
-        return Response(layer_strip(archive, place, layer, rows, before), media_type="image/png")
-
-    def one_image(request: Request) -> Response:
-        samples = archive.samples(request.path_params["rev"])
-        row = int(request.path_params["row"])
-        if row >= len(samples):
-            raise InputError(f"image {row} is not among the {len(samples)} images")
-        return Response(image_strip(archive, request.path_params["rev"], _one(row)), media_type="image/webp")
-
     routes = [
         Route("/", page(lambda request: RedirectResponse("/identities"))),
         Route("/identities", page(pages.identities)),
@@ -89,17 +98,11 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
         Route("/queries", page(pages.queries)),
         Route("/queries/{row:int}", page(pages.query)),
         Route("/figures", page(pages.figures)),
-        Route("/strips/{place:path}/{pid:int}/{layer:str}", page(picture)),
-        Route("/images/{rev:path}/{row:int}", page(one_image)),
+        Route("/strips/{place:path}/{pid:int}/{layer:str}", page(pictures.strip)),
+        Route("/images/{rev:path}/{row:int}", page(pictures.image)),
         Mount("/static", StaticFiles(packages=[("hcga.view", "static")])),
     ]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
-
-
-def _one(row: int) -> Any:
-    import numpy as np
-
-    return np.array([row])
 
 
 def serve(root: Path, host: str, port: int, browser: bool) -> None:

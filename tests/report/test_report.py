@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hcga.report.build import build_page, describe_set, list_retrieval, spread, tabulate_times
+from hcga.report.build import build_page, describe_set, list_retrieval, tabulate_times
 from hcga.report.charts import draw_curves
 from hcga.report.inputs import Round, Run
 from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.runlog import Finished
 from hcga.samples import COLUMNS
+from hcga.sheet import spread
 from hcga.stores import array, open_store, write_store
 
 HOSTILE = "<script>alert('x')</script>&\"'.jpg"
@@ -211,4 +212,4 @@ def test_pictures_are_webp_and_keep_their_size() -> None:
 
 @pytest.mark.parametrize(("count", "expected"), [(1, [0]), (3, [0, 1, 2]), (10, [0, 3, 6, 9])])
 def test_a_sample_is_spread_evenly(count: int, expected: list[int]) -> None:
-    assert spread(list(range(count)), 4) == expected
+    assert spread(np.arange(count), 4).tolist() == expected
