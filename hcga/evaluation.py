@@ -14,8 +14,9 @@ from hcga.errors import InputError
 from hcga.masks import agreement, confusion, intersection_over_union
 from hcga.params import Evaluate
 from hcga.quality import rate_identities
-from hcga.retrieval.ranking import Ranking, Top, rank
+from hcga.retrieval.ranking import Ranking, rank
 from hcga.retrieval.reranking import Distances, rerank
+from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import visibility_figures, visible_parts
 from hcga.stores import array, read_rows

@@ -340,7 +340,7 @@ def test_the_gallery_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.Monke
         return read_rows(source, rows)
 
     monkeypatch.setattr("hcga.evaluation.read_rows", note)
-    monkeypatch.setattr("hcga.retrieval.ranking._BLOCK_COLUMNS", 2)
+    monkeypatch.setattr("hcga.retrieval.search._BLOCK_COLUMNS", 2)
     found = evaluate_retrieval(store, samples(), params)
     assert found.figures == whole.figures
     pd.testing.assert_frame_equal(found.rankings, whole.rankings)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hcga.retrieval import ranking
+from hcga.retrieval import search
 from hcga.retrieval.ranking import rank, top
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -130,7 +130,7 @@ def test_hand_made_top():
 
 
 def test_rows_may_be_computed_when_they_are_asked_for(monkeypatch):
-    monkeypatch.setattr(ranking, "_BLOCK_ENTRIES", 3 * 61)
+    monkeypatch.setattr(search, "_BLOCK_ENTRIES", 3 * 61)
     similarity, *labels = random_case(9)
     asked = []
 
@@ -197,7 +197,7 @@ def list_by_loops(similarity, query_pids, gallery_pids, query_camids, gallery_ca
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("block_entries", [1, 200, 2**21])
 def test_equals_loops_whatever_the_block_and_type(monkeypatch, dtype, block_entries):
-    monkeypatch.setattr(ranking, "_BLOCK_ENTRIES", block_entries)  # blocks of 1, 3 and all queries
+    monkeypatch.setattr(search, "_BLOCK_ENTRIES", block_entries)  # blocks of 1, 3 and all queries
     similarity, *labels = random_case(3, levels=4)
     result, first = rank(similarity.astype(dtype), *labels), top(similarity.astype(dtype), *labels, k=8)
     invalid = 0
@@ -344,8 +344,8 @@ class Sliced:
 def test_blocks_of_columns_give_the_same_ranking(monkeypatch, seed, width):
     values, *labels = random_case(seed, levels=4)
     expected = rank(values, *labels, max_rank=61, listed=12)
-    monkeypatch.setattr(ranking, "_BLOCK_COLUMNS", width)
-    monkeypatch.setattr(ranking, "_BLOCK_ENTRIES", 5 * width)
+    monkeypatch.setattr(search, "_BLOCK_COLUMNS", width)
+    monkeypatch.setattr(search, "_BLOCK_ENTRIES", 5 * width)
     sliced = Sliced(values)
     found = rank(sliced, *labels, max_rank=61, listed=12)
     assert max(sliced.widths) == min(width, 61)
@@ -356,7 +356,7 @@ def test_blocks_of_columns_give_the_same_ranking(monkeypatch, seed, width):
 
 
 def test_blocks_without_a_hit_are_computed_once(monkeypatch):
-    monkeypatch.setattr(ranking, "_BLOCK_COLUMNS", 10)
+    monkeypatch.setattr(search, "_BLOCK_COLUMNS", 10)
     gallery_pids = np.zeros(40, int)
     gallery_pids[33] = 5
     sliced = Sliced(np.random.default_rng(0).random((2, 40), np.float32))
@@ -368,6 +368,6 @@ def test_blocks_without_a_hit_are_computed_once(monkeypatch):
 def test_blocks_of_columns_must_be_float32(monkeypatch, dtype):
     values, *labels = random_case(0, levels=4)
     assert rank(Sliced(values.astype(dtype)), *labels).mean_ap == rank(values, *labels).mean_ap  # one block: any type
-    monkeypatch.setattr(ranking, "_BLOCK_COLUMNS", 30)
+    monkeypatch.setattr(search, "_BLOCK_COLUMNS", 30)
     with pytest.raises(ValueError, match=f"must be float32 to be ranked in blocks of columns, not {np.dtype(dtype)}"):
         rank(Sliced(values.astype(dtype)), *labels)
