@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,8 +29,9 @@ from torch import nn
 
 from hcga.backbone import load_weights
 from hcga.coparsing.decoder import build_decoder
-from hcga.coparsing.identity import Labelling, train_decoders
-from hcga.coparsing.pool import label_identities
+from hcga.coparsing.identity import Labelling, label_identity, train_decoders
+from hcga.coparsing.inputs import Input
+from hcga.coparsing.pool import map_identities
 from hcga.coparsing.winograd import to_tiles
 from hcga.datasets.layouts.market1501 import read_market1501
 from hcga.datasets.synthetic import synthesise
@@ -44,9 +46,12 @@ IDENTITIES, IMAGES, LARGE = 8, 22, 64
 SIZE = (256, 128)
 WORKER = """
 import os, sys, threading, time
+from functools import partial
 from pathlib import Path
 import numpy as np
-from hcga.coparsing.pool import label_identities
+from hcga.coparsing.identity import label_identity
+from hcga.coparsing.inputs import Input
+from hcga.coparsing.pool import map_identities
 from hcga.params import load_params
 from hcga.stores import array, open_store
 
@@ -68,10 +73,10 @@ def watch():
 
 store, images = Path(sys.argv[1]), int(sys.argv[2])
 count = array(open_store(store), "features").shape[0]
-params = load_params("params.yaml").coparse.model_copy(update={"workers": 1})
+work = partial(label_identity, camids=np.zeros(count, int), params=load_params("params.yaml").coparse, seed=(0,))
 peak = [0, 0]
 threading.Thread(target=watch, daemon=True).start()
-list(label_identities(store, {1: np.arange(count - images, count)}, np.zeros(count, int), params, (0,)))
+list(map_identities(work, Input(store, "features"), {1: np.arange(count - images, count)}, 1))
 print(*(size // 1024 for size in peak))
 """  # a program of its own, since a worker loads again what its parent's script loads
 
@@ -111,7 +116,9 @@ def label_all(
     for number, of_identity in enumerate(np.split(features, IDENTITIES)):
         taken = []
         for _ in range(repeats):
-            decoder = build_decoder(features.shape[1], params.labels, [torch.Generator().manual_seed(number)])
+            decoder = build_decoder(
+                features.shape[1], params.decoder_width, params.labels, [torch.Generator().manual_seed(number)]
+            )
             began = time.perf_counter()
             labelling = run(decoder, torch.from_numpy(of_identity), torch.from_numpy(camids), params)
             taken.append(time.perf_counter() - began)
@@ -177,17 +184,18 @@ def with_workers(store: Path, camids: np.ndarray, params: Coparse, repeats: int)
     """All identities by one and by two processes, their start included and taken off."""
     rows = {pid: np.arange(IMAGES) + IMAGES * (pid - 1) for pid in range(1, IDENTITIES + 1)}
     many = {pid: rows[(pid - 1) % IDENTITIES + 1] for pid in range(1, 4 * IDENTITIES + 1)}
-    everyone = np.tile(camids, IDENTITIES)
+    source = Input(store, "features")
+    work = partial(label_identity, camids=np.tile(camids, IDENTITIES), params=params, seed=(0,))
+    once = partial(work, params=params.model_copy(update={"iterations": 1}))
     times = {}
     for workers in (1, 2):
-        settings = params.model_copy(update={"workers": workers})
         few = {pid: rows[pid] for pid in range(1, workers + 1)}
         taken = []
         for _ in range(repeats):
             began = time.perf_counter()
-            list(label_identities(store, few, everyone, settings.model_copy(update={"iterations": 1}), (0,)))
+            list(map_identities(once, source, few, workers))
             started = time.perf_counter()
-            list(label_identities(store, many, everyone, settings, (0,)))
+            list(map_identities(work, source, many, workers))
             taken.append(time.perf_counter() - 2 * started + began)
         times[workers] = float(np.median(taken)) / len(many)
     click.echo(f"an identity, by 1 worker {times[1]:.2f} s, by 2 {times[2]:.2f} s: {times[1] / times[2]:.2f} times")

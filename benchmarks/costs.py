@@ -27,10 +27,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hcga.checkpoints import load_model
 from hcga.coparsing.coparse import coparse
+from hcga.coparsing.sources import Material
 from hcga.devices import choose_device, precision
 from hcga.evaluation import evaluate_retrieval
 from hcga.inference import BATCH, embed
-from hcga.masks import STRIDE
+from hcga.masks import STRIDE, UNLABELLED
 from hcga.samples import read_samples
 from hcga.stores import array, open_store
 from hcga.workspace import Workspace
@@ -106,12 +107,22 @@ def with_coparsing(workspace: Workspace, device: torch.device) -> Stage:
     previous = np.asarray(array(open_store(workspace.path("initialise", "masks")), "masks")[:])
     table = pd.read_csv(workspace.path("coparse", "table", "r1"))
     passes = float((table["images"] * (table["iterations"] - BACK)).sum()) * maps.shape[2] * maps.shape[3]
-    settings = (params.coparse, params.part_classes, (params.seed, 0), device)
+    elsewhere = np.full_like(previous, UNLABELLED)
+    material = Material(
+        samples=samples,
+        features=features,
+        images=workspace.path("prepare", "images"),
+        external=elsewhere,
+        params=params.coparse,
+        part_classes=params.part_classes,
+        seed=(params.seed, 0),
+        device=device,
+    )
     return Stage(
         "coparse",
         2 * COPARSE * passes,
         maps.nbytes + 2 * previous.nbytes,
-        lambda: coparse(features, samples, previous, *settings),
+        lambda: coparse(material, previous, elsewhere),
     )
 
 

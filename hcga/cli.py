@@ -8,8 +8,8 @@ import click
 
 import hcga
 from hcga.cli_data import data
+from hcga.cli_masks import masks, picture_file
 from hcga.errors import InputError
-from hcga.revisions import WORKSPACE
 from hcga.stage import PATH, clear_errors
 from hcga.workspace import Workspace, write_rounds
 
@@ -24,6 +24,7 @@ def main() -> None:
 
 
 main.add_command(data)
+main.add_command(masks)
 
 
 @main.command()
@@ -77,76 +78,6 @@ def status() -> None:
 
 
 @main.group()
-def masks() -> None:
-    """Look at the pseudo-masks of the rounds."""
-
-
-@masks.command("draw")
-@click.option("--round", "round_name", required=True, help="Name of the round in params.yaml, such as r2.")
-@click.option("--pid", type=int, required=True, help="A training identity; the CSV beside the masks lists them.")
-@click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
-@click.option("--output", "-o", type=PATH, help="PNG to write.  [default: masks-ROUND-PID.png]")
-def draw_masks(round_name: str, pid: int, rev: str, output: Path | None) -> None:
-    """Draw an identity's images, its decoder labels before CPLR, and its masks, as a PNG strip."""
-    from PIL import Image
-
-    from hcga.inspection import draw_identity
-    from hcga.revisions import open_revision
-
-    with clear_errors():
-        target = _picture(output, f"masks-{round_name}-{pid}.png")
-        Image.fromarray(draw_identity(open_revision(Path(), rev), round_name, pid)).save(target)
-    click.echo(target)
-
-
-@masks.command()
-@click.argument("first")
-@click.argument("second", default=WORKSPACE)
-@click.option("--round", "round_names", multiple=True, help="Rounds; repeatable.  [default: all that both have]")
-@click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="Identities to list.")
-@click.option("--csv", "as_csv", is_flag=True, help="All identities as CSV, for other programs.")
-def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv: bool) -> None:
-    """Say which identities' masks differ between two revisions, and by how much.
-
-    FIRST and SECOND are Git revisions, names of DVC experiments, or `workspace`, which SECOND is if left out. Shares
-    are per cent of the cells: changed, another label; foreground changed, foreground in one alone.
-    """
-    import pandas as pd
-
-    from hcga.comparison import compare_masks, describe_difference
-    from hcga.revisions import open_revision
-
-    with clear_errors():
-        before, after = open_revision(Path(), first), open_revision(Path(), second)
-        names = list(round_names) or [name for name in before.params.rounds if name in after.params.rounds]
-        if not names:
-            raise InputError(f"{first} and {second} have no round of the same name")
-        tables = {name: compare_masks(before, after, name) for name in names}
-    if as_csv:
-        joined = pd.concat([table.assign(round=name) for name, table in tables.items()])
-        click.echo(joined[["round", *tables[names[0]]]].to_csv(index=False), nl=False)
-        return
-    for name, table in tables.items():
-        click.echo(describe_difference(name, table, top))
-
-
-@masks.command("export")
-@click.argument("target", type=PATH)
-@click.option("--round", "round_name", required=True, help="Name of the round in params.yaml, such as r2.")
-@click.option("--format", "kind", type=click.Choice(["png", "npz", "coco"]), default="png", show_default=True)
-@click.option("--pid", "pids", type=int, multiple=True, help="A training identity; repeatable.  [default: all]")
-@click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
-def export_masks_(target: Path, round_name: str, kind: str, pids: tuple[int, ...], rev: str) -> None:
-    """Write masks at image resolution to TARGET: a folder of PNG, or one file of npz or COCO's JSON."""
-    from hcga.export import export_masks
-    from hcga.revisions import open_revision
-
-    with clear_errors():
-        count = export_masks(open_revision(Path(), rev), round_name, kind, list(pids), target)
-    click.echo(f"{target}: {count} masks")
-
-
-@main.group()
 def coparse() -> None:
     """Watch co-parsing itself."""
 
@@ -171,7 +102,7 @@ def trace(round_name: str, pid: int, rgb: bool, settings: tuple[str, ...], outpu
     from hcga.tracing import draw_frames, draw_strip, tabulate, trace_round
 
     with clear_errors():
-        target = _picture(output, f"trace-{round_name}-{pid}.png")
+        target = picture_file(output, f"trace-{round_name}-{pid}.png")
         changes = {}
         for setting in settings:
             field, equals, value = setting.partition("=")
@@ -224,11 +155,3 @@ def rounds(count: int, epochs_each: int) -> None:
         "adapt them to the new length (the paper's 120 epochs have 10 and [40, 70])",
         err=True,
     )
-
-
-def _picture(output: Path | None, default: str) -> Path:
-    """Where to write a picture; `InputError` if it cannot stand there."""
-    target = output or Path(default)
-    if not target.parent.is_dir() or target.suffix != ".png":
-        raise InputError(f"--output {target}: give a name that ends in .png in a folder that exists")
-    return target

@@ -11,7 +11,7 @@ import pandas as pd
 import zarr
 
 from hcga.errors import InputError
-from hcga.masks import agreement, confusion, intersection_over_union
+from hcga.masks import UNLABELLED, agreement, confusion, foreground_share, intersection_over_union
 from hcga.params import Evaluate
 from hcga.quality import rate_identities
 from hcga.retrieval.ranking import Ranking, rank
@@ -172,15 +172,19 @@ def evaluate_masks(
     Returns
     -------
     dict of dict
-        `masks`: share of foreground, agreement with the round before, and where there is truth IoU against it, also of
-        the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`.
+        `masks`: share of foreground, agreement with the round before, numbers of images without a mask and of those
+        repaired by hand, and where there is truth IoU against it, also of the guess that the middle 60 % of the columns
+        of every image are foreground, `iou_guess`.
         `parsing_head`: agreement with the pseudo-masks on the training images, IoU on the test images.
     """
-    shares = table["agreement_previous"].to_numpy(float) * table["images"].to_numpy()
+    known = table.dropna(subset="agreement_previous")
+    agreed = float((known["agreement_previous"] * known["images"]).sum())
     figures = {
         "masks": {
-            "foreground_share": 100 * float(np.mean(masks > 0)),
-            "agreement_previous": float(shares.sum() / len(masks)),
+            "foreground_share": foreground_share(masks),
+            "agreement_previous": agreed / int(known["images"].sum()) if len(known) else float("nan"),
+            "images_without": int((masks == UNLABELLED).all(axis=(1, 2)).sum()),
+            "images_repaired": int(table["repaired"].sum()),
         },
         "parsing_head": {"agreement": agreement(masks, np.asarray(parsed[: len(masks)]))},
     }

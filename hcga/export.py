@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from hcga.errors import InputError
 from hcga.files import fresh
-from hcga.masks import part_colour, part_names, upsample
+from hcga.masks import part_names, upsample
+from hcga.pictures import palette_image
 from hcga.progress import track
 from hcga.samples import identities, read_samples, rows_of_identity
 from hcga.stores import array, open_store, read_rows
@@ -68,7 +68,6 @@ def export_masks(workspace: Workspace, round_name: str, kind: str, pids: list[in
 
 
 def _write_png(draft: Path, samples: pd.DataFrame, masks: Iterator[np.ndarray], part_classes: int) -> None:
-    palette = [channel for part in range(256) for channel in (part_colour(part) if part < part_classes else (255,) * 3)]
     draft.mkdir()
     for sample, mask in zip(samples.itertuples(), masks, strict=True):
         file = (draft / str(sample.dataset) / str(sample.path)).with_suffix(".png")
@@ -77,9 +76,7 @@ def _write_png(draft: Path, samples: pd.DataFrame, masks: Iterator[np.ndarray], 
         if file.exists():
             raise InputError(f"{sample.path}: another image differs only in its ending; export as npz or coco")
         file.parent.mkdir(parents=True, exist_ok=True)
-        picture = Image.fromarray(mask, "P")
-        picture.putpalette(palette)
-        picture.save(file)
+        palette_image(mask, part_classes).save(file)
 
 
 def _write_npz(draft: Path, samples: pd.DataFrame, masks: Iterator[np.ndarray], part_classes: int) -> None:

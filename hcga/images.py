@@ -40,13 +40,13 @@ def load_image(path: Path, height: int, width: int) -> np.ndarray:
         The file is missing, no image or truncated, has a side of less than 8 pixels, more than 100 megapixels, or
         floating-point or 32-bit pixels.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return np.asarray(_to_rgb(path, image).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def load_picture(path: Path) -> Image.Image:
     """Decode an image file as `load_image` does, at its own size."""
-    with _opened(path) as image:
+    with opened(path) as image:
         return _to_rgb(path, image)
 
 
@@ -56,7 +56,7 @@ def describe_image(path: Path) -> tuple[str, int, int]:
     The mode is Pillow's name; what else there is is added: `RGB rotated` by EXIF, `P animated`, of which the first
     frame is taken. Errors as of `load_image`.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         turned = " rotated" if image.getexif().get(0x0112) in TURNED else ""
         moving = " animated" if getattr(image, "n_frames", 1) > 1 else ""
         width, height = _to_rgb(path, image).size
@@ -82,12 +82,18 @@ def load_labels(path: Path, shown: Path) -> np.ndarray:
     InputError
         As of `load_image`, or the label image has not one channel of 8 bits, or not the size of the image.
     """
-    with _opened(path) as image:
+    labels = load_label_image(path)
+    if labels.shape != (size := _size_shown(shown)[::-1]):
+        here, there = (f"{high} x {wide}" for high, wide in (labels.shape, size))
+        raise InputError(f"{path}: {here} pixels, but {shown} has {there}; make them alike")
+    return labels
+
+
+def load_label_image(path: Path) -> np.ndarray:
+    """Read a label image of any size: (H, W) uint8; errors as of `load_labels`."""
+    with opened(path) as image:
         if image.mode not in ("L", "P"):
             raise InputError(f"{path}: mode {image.mode}; a label image has one 8-bit channel (mode L or P)")
-        if image.size != (size := _size_shown(shown)):
-            here, there = (f"{high} x {wide}" for wide, high in (image.size, size))
-            raise InputError(f"{path}: {here} pixels, but {shown} has {there}; make them alike")
         return np.asarray(image)
 
 
@@ -98,13 +104,13 @@ def resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _size_shown(path: Path) -> tuple[int, int]:
     """Width and height in pixels of an image as it is shown, by its header alone."""
-    with _opened(path) as image:
+    with opened(path) as image:
         lying = image.getexif().get(0x0112) in (5, 6, 7, 8)
         return (image.height, image.width) if lying else image.size
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """Open an image of bearable size; whatever goes wrong until the end of the block names the file."""
     try:
         with Image.open(path) as image:

@@ -56,6 +56,17 @@ def agreement(first: np.ndarray, second: np.ndarray) -> float:
     return 100 * float(np.mean((first == second)[labelled])) if labelled.any() else float("nan")
 
 
+def foreground(masks: np.ndarray) -> np.ndarray:
+    """Which cells belong to a part: (N, h, w) uint8 -> (N, h, w) bool."""
+    return (masks > 0) & (masks != UNLABELLED)
+
+
+def foreground_share(masks: np.ndarray) -> float:
+    """Share of the labelled cells that belong to a part, per cent; nan where none is labelled."""
+    labelled = int((masks != UNLABELLED).sum())
+    return 100 * int(foreground(masks).sum()) / labelled if labelled else float("nan")
+
+
 def upsample(masks: np.ndarray) -> np.ndarray:
     """Masks in feature cells to image pixels, each cell a block of `STRIDE` x `STRIDE`.
 
@@ -68,6 +79,30 @@ def upsample(masks: np.ndarray) -> np.ndarray:
     (N, H, W) uint8
     """
     return masks.repeat(STRIDE, axis=1).repeat(STRIDE, axis=2)
+
+
+def downsample(labels: np.ndarray) -> np.ndarray:
+    """Labels in image pixels to feature cells: what most pixels of a cell have; of ties the lowest.
+
+    Parameters
+    ----------
+    labels : (N, H, W) uint8
+        H and W multiples of `STRIDE`.
+
+    Returns
+    -------
+    (N, h, w) uint8
+    """
+    images, height, width = labels.shape
+    blocks = labels.reshape(images, height // STRIDE, STRIDE, width // STRIDE, STRIDE)
+    known = np.unique(labels)
+    most = np.zeros((images, height // STRIDE, width // STRIDE), np.uint8)
+    result = np.full_like(most, known[0])
+    for label in known:
+        count = (blocks == label).sum(axis=(2, 4), dtype=np.uint8)
+        result[count > most] = label
+        np.maximum(most, count, out=most)
+    return result
 
 
 def confusion(truth: zarr.Array[Any] | np.ndarray, masks: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -76,21 +76,23 @@ LayoutName = Literal[
 ]
 
 
+def _written_in_full(root: str) -> str:
+    if root.startswith("~"):
+        raise ValueError(f"{root!r}: ~ is not replaced here; write the path in full")
+    return root
+
+
+Root = Annotated[str, Field(min_length=1), AfterValidator(_written_in_full)]
+
+
 class Dataset(Section):
     """A data set on disk, which stage catalogue lists."""
 
     layout: LayoutName
-    root: Annotated[str, Field(min_length=1)]
+    root: Root
     splits: Annotated[list[Split], Field(min_length=1)]
     truth: Annotated[str, Field(pattern=r"^[^/\\]*[^/\\.][^/\\]*$")] | None
     counts: Literal["warn", "error", "ignore"]
-
-    @field_validator("root")
-    @classmethod
-    def _written_in_full(cls, root: str) -> str:
-        if root.startswith("~"):
-            raise ValueError(f"{root!r}: ~ is not replaced here; write the path in full")
-        return root
 
 
 class Prepare(Section):
@@ -119,17 +121,22 @@ class Backbone(Section):
 class Coparse(Section):
     """HCNet and CPLR (III-B)."""
 
-    source: Literal["hcnet", "none"]
+    source: Literal["hcnet", "isp", "external", "stripes", "none"]
+    repair: bool
+    input: Literal["features", "rgb"]
     iterations: Count
     learning_rate: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)]
     labels: Annotated[int, Field(ge=2, le=255)]
+    decoder_width: Annotated[int, Field(ge=2, multiple_of=2)]
     min_labels: Annotated[int, Field(ge=1)]
     norm: Literal[1, 2]
     semantic_weight: Weight
     local_weight: Weight
     diagonal_weight: Weight
     back_weight: Weight
+    rgb_local_weight: Weight
+    rgb_back_weight: Weight
     window: Literal[3, 5]
     pairs: Literal["camera", "sequence"]
     background: Literal["authors", "perimeter"]
@@ -151,6 +158,13 @@ class Coparse(Section):
         if list(self.borders) != sorted(set(self.borders)):
             raise ValueError(f"borders {list(self.borders)} must increase")
         return self
+
+
+class External(Section):
+    """Part masks made elsewhere, which stage translate reads."""
+
+    root: Root
+    labels: Literal["parts", "lip", "atr", "pascal", "bodypix"] | dict[str, list[Annotated[int, Field(ge=0, le=255)]]]
 
 
 class Gam(Section):
@@ -208,6 +222,7 @@ class Params(Section):
     image: Image
     backbone: Backbone
     coparse: Coparse
+    external: External
     gam: Gam
     train: Train
     evaluate: Evaluate

@@ -38,6 +38,14 @@ def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.5) -> np.n
     return np.where((labels == UNLABELLED)[..., None], images, result).astype(np.uint8)
 
 
+def palette_image(mask: np.ndarray, part_classes: int) -> Image.Image:
+    """A mask (H, W) uint8 as a picture of palette colours, the parts' own; all other numbers are white."""
+    palette = [channel for part in range(256) for channel in (part_colour(part) if part < part_classes else PAPER)]
+    picture = Image.fromarray(mask, "P")
+    picture.putpalette(palette)
+    return picture
+
+
 def colour_labels(labels: np.ndarray) -> np.ndarray:
     """Give each decoder label a colour of its own, (N, h, w) uint8 -> (N, h, w, 3) uint8.
 

@@ -61,4 +61,5 @@ def _describe(pid: int, row: pd.Series) -> str:
     if "foreground_share" not in row:
         return f"identity {pid}"
     warning = f"  ({row['warnings']})" if isinstance(row["warnings"], str) else ""  # nan where there are none
-    return f"identity {pid}: {row['foreground_share']:.0f} % foreground, {row['labels_left']} labels{warning}"
+    labels = f", {row['labels_left']} labels" if "labels_left" in row else ""  # of HCNet alone
+    return f"identity {pid}: {row['foreground_share']:.0f} % foreground{labels}{warning}"

@@ -10,9 +10,11 @@ import pandas as pd
 import torch
 
 from hcga.coparsing.identity import count_labels, iterate, seeded_decoder
+from hcga.coparsing.inputs import as_input, settings_of
 from hcga.coparsing.losses import adjacent_pairs, background_loss, local_loss, semantic_loss
 from hcga.coparsing.winograd import to_tiles
 from hcga.errors import InputError
+from hcga.masks import downsample
 from hcga.params import Coparse, change_section
 from hcga.pictures import colour_labels, label_rows, stack
 from hcga.samples import read_samples, rows_of_identity
@@ -69,15 +71,19 @@ def trace_round(
     samples = read_samples(workspace.path("prepare", "samples"))
     rows = rows_of_identity(samples, pid)
     images = read_rows(array(open_store(workspace.path("prepare", "images")), "images"), rows)
+    written = workspace.params.coparse
+    rgb = rgb or written.input == "rgb"
+    params = settings_of(change_section(written, "coparse", {**changes, "input": "rgb" if rgb else "features"}))
     if rgb:
-        features = np.ascontiguousarray((images / np.float32(255)).transpose(0, 3, 1, 2))
+        features = as_input(images)
     else:
         features = read_rows(array(open_store(workspace.path("extract", "features", round_name)), "features"), rows)
-    params = change_section(workspace.params.coparse, "coparse", changes)
     seed = (workspace.params.seed, int(str(masks.attrs["epoch"])), pid)
     steps = trace_identity(features, samples["camid"].to_numpy()[rows], params, seed)
-    stored = read_rows(array(masks, "labels"), rows)
-    return Trace(images, steps, None if rgb or changes else bool((stored == steps[-1].labels).all()))
+    if changes or rgb != (written.input == "rgb"):
+        return Trace(images, steps, None)
+    stored, last = read_rows(array(masks, "labels"), rows), steps[-1].labels
+    return Trace(images, steps, bool((stored == (downsample(last) if rgb else last)).all()))
 
 
 def trace_identity(features: np.ndarray, camids: np.ndarray, params: Coparse, seed: tuple[int, ...]) -> list[Step]:
@@ -98,7 +104,7 @@ def trace_identity(features: np.ndarray, camids: np.ndarray, params: Coparse, se
     """
     cameras = torch.from_numpy(camids)
     paired = adjacent_pairs(cameras, params.pairs)
-    decoder = seeded_decoder(features.shape[1], params.labels, [seed])
+    decoder = seeded_decoder(features.shape[1], params, [seed])
     height, width = features.shape[2:]
     tiles = to_tiles(torch.from_numpy(features)[None])
     steps: list[Step] = []

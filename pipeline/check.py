@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import click
 
 from hcga.errors import InputError
+from hcga.parsers import translation
 from hcga.stage import PATH, stage
 from hcga.workspace import Workspace, refuse_common_splits
 
 
-@stage("datasets", "device", "synthetic")
+@stage("datasets", "device", "external", "part_classes", "synthetic")
 @click.option("--checked", type=PATH, required=True, help="Text file to write.")
 def main(params: SimpleNamespace, checked: Path) -> None:
     """Check params.yaml against this machine and write a constant note that the first stages depend on."""
@@ -22,6 +23,9 @@ def main(params: SimpleNamespace, checked: Path) -> None:
         if root.resolve() != drawn and not root.is_dir():
             raise InputError(f"datasets.{name}.root: {root} is no folder; set it to where the data set is")
     refuse_common_splits(params.datasets, Path())
+    if not Path(params.external.root).is_dir():
+        raise InputError(f"external.root: {params.external.root} is no folder; set it to where the masks are")
+    translation(params.external.labels, params.part_classes)
     if params.device not in ("auto", "cpu"):
         from hcga.devices import choose_device
 

@@ -1,4 +1,4 @@
-"""Stage coparse: part masks of the training images from their features (III-B)."""
+"""Stage coparse: part masks of the training images (III-B)."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +7,7 @@ import click
 import numpy as np
 
 from hcga.coparsing.coparse import coparse
+from hcga.coparsing.sources import Material
 from hcga.devices import choose_device
 from hcga.files import fresh
 from hcga.masks import mask_attributes
@@ -18,24 +19,31 @@ from hcga.stores import array, open_store, write_store
 @stage("coparse", "device", "part_classes", "seed")
 @click.option("--samples", type=PATH, required=True)
 @click.option("--features", type=PATH, required=True)
+@click.option("--images", type=PATH, required=True)
+@click.option("--translated", type=PATH, required=True, help="Store of masks made elsewhere.")
 @click.option("--previous", type=PATH, required=True, help="Masks of the round before.")
 @click.option("--masks", type=PATH, required=True, help="Store of masks and decoder labels to write.")
 @click.option("--table", type=PATH, required=True, help="CSV to write, one row an identity.")
-def main(params: SimpleNamespace, samples: Path, features: Path, previous: Path, masks: Path, table: Path) -> None:
-    """Co-parse every training identity with HCNet and CPLR."""
-    rows = read_samples(samples)
-    before = np.asarray(array(open_store(previous), "masks")[:])
-    epoch = int(str(open_store(features).attrs["epoch"]))
-    device = choose_device(params.device)
-    found = coparse(features, rows, before, params.coparse, params.part_classes, (params.seed, epoch), device)
-    write_store(
-        masks,
-        {"masks": found.masks, "labels": found.labels},
-        source=params.coparse.source,
-        epoch=epoch,
-        **mask_attributes(params.part_classes),
+def main(params: SimpleNamespace, **paths: Path) -> None:
+    """Make the masks of every training identity, with HCNet and CPLR unless params say otherwise."""
+    translated = open_store(paths["translated"])
+    external, repairs = (np.asarray(array(translated, name)[:]) for name in ("external", "repairs"))
+    epoch = int(str(open_store(paths["features"]).attrs["epoch"]))
+    material = Material(
+        samples=read_samples(paths["samples"]),
+        features=paths["features"],
+        images=paths["images"],
+        external=external,
+        params=params.coparse,
+        part_classes=params.part_classes,
+        seed=(params.seed, epoch),
+        device=choose_device(params.device),
     )
-    with fresh(table) as draft:
+    previous = np.asarray(array(open_store(paths["previous"]), "masks")[:])
+    found = coparse(material, previous, repairs)
+    attributes = {"source": params.coparse.source, "epoch": epoch, **mask_attributes(params.part_classes)}
+    write_store(paths["masks"], {"masks": found.masks, "labels": found.labels}, **attributes)
+    with fresh(paths["table"]) as draft:
         found.table.to_csv(draft, index=False, lineterminator="\n")
 
 

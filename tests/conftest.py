@@ -91,7 +91,7 @@ def workspace_folder(tmp_path: Path) -> Path:
     images, masks = rng.integers(0, 256, (5, 16, 8, 3), np.uint8), rng.integers(0, 4, (3, 4, 2), np.uint8)
     write_store(root / "data/images.zarr", {"images": images})
     write_store(root / "data/truth.zarr", {})
-    write_store(root / "data/masks/r1.zarr", {"masks": masks, "labels": masks + 20})
+    write_store(root / "data/masks/r1.zarr", {"masks": masks, "labels": masks + 20}, part_classes=4)
     figures = {"epoch": 4, "retrieval": {"rank1": 43.21, "mAP": 32.1}, "masks": {"iou_foreground": 65.4}}
     (root / "data/metrics/r1.json").write_text(json.dumps(figures), encoding="utf-8")
     return root

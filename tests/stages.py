@@ -44,7 +44,11 @@ def resolve(
     for verb, stage in templates().items():
         loops = {"${rounds}": rounds, "${datasets}": datasets, None: {"": {}}}
         for key, item in loops[DVC["stages"][verb].get("foreach")].items():
-            values = {"${key}": key, **{f"${{item.{name}}}": str(value) for name, value in item.items()}}
+            values = {
+                "${key}": key,
+                "${external.root}": PARAMS["external"]["root"],
+                **{f"${{item.{name}}}": str(value) for name, value in item.items()},
+            }
             lists = [[fill(text, values) for text in texts] for texts in stage[1:]]
             found[f"{verb}@{key}" if key else verb] = Stage(verb, *lists)
     return found

@@ -222,7 +222,7 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
     parsed[3] = 1
     write_store(tmp_path / "e.zarr", {"parsed": parsed})
     _, truths = masks_store(tmp_path, masks, truth)
-    table = pd.DataFrame({"pid": [9, 10], "images": [1, 1], "agreement_previous": [50.0, 75.0]})
+    table = pd.DataFrame({"pid": [9, 10], "images": [1, 1], "agreement_previous": [50.0, 75.0], "repaired": [0, 1]})
     parsed_array = array(open_store(tmp_path / "e.zarr"), "parsed")
     figures = evaluate_masks(masks, parsed_array, truths, table, 3)
     # Training rows. True part 1: cells (0, 1) and (1, 1) of image 0; masks there: 1 and 2.
@@ -230,6 +230,8 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
         {
             "foreground_share": 100 * 7 / 16,
             "agreement_previous": 62.5,
+            "images_without": 0,
+            "images_repaired": 1,
             "iou_foreground": 100 * 2 / 7,
             "iou_guess": 100 * 2 / 16,
             "iou_part1": 100 * 1 / (3 + 2 - 1),
@@ -255,11 +257,23 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
 
 def test_agreement_with_the_round_before_is_weighed_by_images(tmp_path: Path) -> None:
     masks = np.zeros((4, 2, 2), np.uint8)
-    table = pd.DataFrame({"pid": [1, 2], "images": [1, 3], "agreement_previous": [0.0, 100.0]})
+    table = pd.DataFrame({"pid": [1, 2], "images": [1, 3], "agreement_previous": [0.0, 100.0], "repaired": 0})
     _, truth = masks_store(tmp_path, masks, None)
     figures = evaluate_masks(masks, masks, truth, table, 4)
-    assert figures["masks"] == {"foreground_share": 0, "agreement_previous": 75.0}
+    counts = {"images_without": 0, "images_repaired": 0}
+    assert figures["masks"] == {"foreground_share": 0, "agreement_previous": 75.0, **counts}
     assert figures["parsing_head"] == {"agreement": 100.0}
+
+
+def test_unlabelled_images_are_counted_and_left_out_of_shares(tmp_path: Path) -> None:
+    masks = np.zeros((4, 2, 2), np.uint8)
+    masks[0], masks[1, 0] = UNLABELLED, 2
+    masks[2, 0, 0] = UNLABELLED
+    table = pd.DataFrame({"pid": [1, 2], "images": [1, 3], "agreement_previous": [np.nan, 80.0], "repaired": 0})
+    _, truth = masks_store(tmp_path, masks, None)
+    figures = evaluate_masks(masks, masks, truth, table, 4)["masks"]
+    assert figures["foreground_share"] == pytest.approx(100 * 2 / 11)
+    assert (figures["images_without"], figures["agreement_previous"]) == (1, 80.0)
 
 
 def test_tidy_rounds_and_drops_what_is_not_defined() -> None:
@@ -284,17 +298,19 @@ def round_figures(path: Path, parsing: bool, truth: np.ndarray | None, **table: 
 
 def test_a_round_rates_its_identities(tmp_path: Path) -> None:
     masks, truths = masks_store(tmp_path, np.full((2, 4, 2), 1, np.uint8), np.ones((len(ROWS), 16, 8), np.uint8))
-    pd.DataFrame({"pid": [9], "images": [2], "agreement_previous": [80.0]}).to_csv(tmp_path / "table.csv", index=False)
+    table = pd.DataFrame({"pid": [9], "images": [2], "agreement_previous": [80.0], "repaired": [0]})
+    table.to_csv(tmp_path / "table.csv", index=False)
     (tmp_path / "skipped.csv").write_text("dataset,path,problem\n")
     files = (tmp_path / "table.csv", tmp_path / "skipped.csv")
     found = evaluate_round(embeddings(tmp_path, parsing=True), masks, truths, samples(), *files, PLAIN)
     (row,) = found.identities.to_dict("records")
-    assert row == {"pid": 9, "images": 2, "agreement_previous": 80.0, "agreement_head": 0.0, "iou_foreground": 100.0}
+    known = {"pid": 9, "images": 2, "agreement_previous": 80.0, "repaired": 0}
+    assert row == {**known, "agreement_head": 0.0, "iou_foreground": 100.0}
 
 
 def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
     truth = np.ones((len(ROWS), 16, 8), np.uint8)
-    figures = round_figures(tmp_path, True, truth, images=[2], agreement_previous=[80.0])
+    figures = round_figures(tmp_path, True, truth, images=[2], agreement_previous=[80.0], repaired=[0])
     assert list(figures) == [
         "epoch",
         "skipped_images",
@@ -308,6 +324,8 @@ def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
     assert figures["masks"] == {  # part 2 is nowhere: no number for it, nor for the mean
         "foreground_share": 100,
         "agreement_previous": 80,
+        "images_without": 0,
+        "images_repaired": 0,
         "iou_foreground": 100,
         "iou_guess": 100,
         "iou_part1": 100,
@@ -318,8 +336,8 @@ def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
 
 
 def test_the_first_round_has_nothing_to_agree_with(tmp_path: Path) -> None:
-    figures = round_figures(tmp_path, True, None, images=[2], agreement_previous=[np.nan])
-    assert figures["masks"] == {"foreground_share": 100}
+    figures = round_figures(tmp_path, True, None, images=[2], agreement_previous=[np.nan], repaired=[0])
+    assert figures["masks"] == {"foreground_share": 100, "images_without": 0, "images_repaired": 0}
 
 
 def test_a_round_without_parsing_has_retrieval_figures_only(tmp_path: Path) -> None:

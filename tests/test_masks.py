@@ -7,6 +7,9 @@ from hcga.masks import (
     UNLABELLED,
     agreement,
     confusion,
+    downsample,
+    foreground,
+    foreground_share,
     intersection_over_union,
     mask_attributes,
     part_names,
@@ -134,3 +137,19 @@ def test_a_part_too_many_in_the_masks_alone_has_no_overlap() -> None:
     counts[1, 1], counts[1, 2] = 3, 1
     figures = intersection_over_union(counts, 3, 3)
     assert (figures["part1"], figures["part2"], figures["foreground"]) == (75.0, 0.0, 100.0)
+
+
+def test_downsample_takes_what_most_pixels_of_a_cell_have() -> None:
+    labels = np.zeros((2, 8, 8), np.uint8)
+    labels[0, :4, :3], labels[0, :4, 4:6], labels[0, 4, 4:], labels[1] = 7, 3, 9, UNLABELLED
+    assert downsample(labels).tolist() == [[[7, 0], [0, 0]], [[UNLABELLED] * 2] * 2]  # 3 ties with 0
+    random = np.random.default_rng(0).integers(0, 5, (3, 8, 12), np.uint8)
+    np.testing.assert_array_equal(downsample(upsample(random)), random)
+    assert downsample(labels).dtype == np.uint8
+
+
+def test_foreground_leaves_background_and_unlabelled_out() -> None:
+    masks = np.array([[[0, 1], [3, UNLABELLED]]], np.uint8)
+    assert foreground(masks).tolist() == [[[False, True], [True, False]]]
+    assert foreground_share(masks) == pytest.approx(200 / 3)
+    assert np.isnan(foreground_share(np.full((1, 2, 2), UNLABELLED, np.uint8)))

@@ -17,6 +17,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from hcga.checkpoints import load_model
+from hcga.masks import downsample
 from hcga.samples import read_samples
 from hcga.stores import array, open_store
 
@@ -38,7 +39,7 @@ TINY = {
     "evaluate.features": "F+P",
     "rounds": ROUNDS,
 }
-ONCE = {"check", "synthesise", "catalogue@main", "prepare", "initialise", "report"}
+ONCE = {"check", "synthesise", "catalogue@main", "prepare", "translate", "initialise", "report"}
 EACH = ("extract", "coparse", "draw", "train", "embed", "evaluate")
 ALL = ONCE | {f"{verb}@{key}" for verb in EACH for key in ROUNDS}
 
@@ -121,7 +122,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder)
     shutil.copy(DEFAULT, folder / "params.yaml")
-    for name in ("hcga", "pipeline"):
+    for name in ("hcga", "pipeline", "data/external", "data/repairs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     made = Checkout(folder)
     made.change(TINY)
@@ -143,7 +144,7 @@ def test_all_outputs_are_there_and_nothing_else(checkout: Checkout) -> None:
     assert set(lock) == ALL
     assert all((checkout.folder / out).exists() for out in outs)
     stray = [f for f in checkout.outputs() if not any(f == out or f.startswith(f"{out}/") for out in outs)]
-    assert [name for name in stray if not name.endswith(".gitignore")] == []
+    assert [name for name in stray if not name.endswith((".gitignore", "README.md"))] == []
     assert not [name for name in stray if ".part" in name]
 
 
@@ -211,6 +212,30 @@ def test_the_plots_of_dvc_yaml_find_their_columns(checkout: Checkout) -> None:
     assert set(json.loads(shown.stdout)[""]["data"]) == {f"data/metrics/{key}.json" for key in ROUNDS}
 
 
+def test_masks_made_elsewhere_and_by_hand_become_those_of_the_round(checkout: Checkout) -> None:
+    """The true masks of the synthetic people as another parser's, and one of them repaired."""
+    data = checkout.folder / "data"
+    samples = read_samples(data / "samples.csv")
+    repair = (data / "repairs/main" / samples["path"][1]).with_suffix(".png")
+    repair.parent.mkdir(parents=True)
+    Image.fromarray(np.full((64, 32), 2, np.uint8)).save(repair)
+    try:
+        with checkout.changed({"coparse.source": "external", "external.root": "data/synthetic/truth"}):
+            ran = checkout.repro("coparse@r1")
+            masks = np.asarray(array(open_store(data / "masks/r1.zarr"), "masks")[:])
+            table = pd.read_csv(data / "masks/r1.csv")
+            account = pd.read_csv(data / "translated.csv")
+    finally:
+        shutil.rmtree(data / "repairs/main")
+    assert ran == {"check", "translate", "coparse@r1"}
+    expected = downsample(np.asarray(array(open_store(data / "truth.zarr"), "truth")[: len(masks)]))
+    expected[1] = 2
+    np.testing.assert_array_equal(masks, expected)
+    assert table["repaired"].sum() == account["repaired"].sum() == 1
+    assert set(account["external"]) == {"mask"}
+    assert checkout.status() == set()
+
+
 ROUND_STAGES = {verb: {f"{verb}@{key}" for key in ROUNDS} for verb in EACH}
 
 
@@ -222,7 +247,8 @@ ROUND_STAGES = {verb: {f"{verb}@{key}" for key in ROUNDS} for verb in EACH}
         ({"coparse.back_weight": 0.0}, ROUND_STAGES["coparse"]),
         ({"gam.t": None}, ROUND_STAGES["train"] | ROUND_STAGES["embed"]),
         ({"train.margin": 0.5}, ROUND_STAGES["train"]),
-        ({"image.height": 96}, {"prepare"}),
+        ({"image.height": 96}, {"prepare", "translate"}),
+        ({"external.labels": "lip"}, {"translate"}),
         ({"synthetic.seed": 8}, {"synthesise"}),
         ({"rounds.r2": ...}, {"report"}),
         ({"rounds.r2.until_epoch": 3}, {"report", "train@r2"}),
@@ -345,9 +371,11 @@ def test_an_identity_that_trains_and_is_tested_stops_in_prepare(checkout: Checko
             "datasets.main.root: nowhere is no folder; set it to where",
         ),
         ({"synthetic": None}, "datasets.main.root: data/synthetic is for synthetic people, but synthetic is null"),
+        ({"external.root": "nowhere"}, "external.root: nowhere is no folder; set it to where the masks are"),
+        ({"external.labels": {"hat": [1]}}, "external.labels: 'hat' is no part class; known: background, head, "),
         ({"device": "mps"}, "device: mps is not available here; set it to auto or cpu"),
     ],
-    ids=["missing", "not drawn", "device"],
+    ids=["missing", "not drawn", "no masks", "no part", "device"],
 )
 def test_what_this_machine_lacks_is_named_and_outputs_stay(
     checkout: Checkout, changes: dict[str, Any], message: str

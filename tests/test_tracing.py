@@ -55,7 +55,7 @@ def test_the_most_iterations(features: np.ndarray, default_params: Params) -> No
 def test_the_terms_add_up_to_the_loss(features: np.ndarray, default_params: Params) -> None:
     params = default_params.coparse.model_copy(update={"semantic_weight": 0.7, "back_weight": 1.3, "iterations": 3})
     steps = trace_identity(features, CAMIDS, params, SEED)
-    decoder = seeded_decoder(features.shape[1], params.labels, [SEED])
+    decoder = seeded_decoder(features.shape[1], params, [SEED])
     camids = torch.from_numpy(CAMIDS)
     passes = iterate(decoder, to_tiles(torch.from_numpy(features)[None]), 16, 8, camids[None], params)
     for step, (scores, _) in zip(steps, passes, strict=True):

@@ -137,7 +137,16 @@ def test_a_split_of_a_root_is_read_once(tmp_path: Path, default_params: Params) 
 
 def test_stage_names_in_the_order_of_the_pipeline(workspace_folder: Path) -> None:
     names = Workspace(workspace_folder).stage_names()
-    assert names[:6] == ["check", "synthesise", "catalogue@main", "prepare", "initialise", "extract@r1"]
-    assert names[6:13] == ["coparse@r1", "draw@r1", "train@r1", "embed@r1", "evaluate@r1", "extract@r2", "coparse@r2"]
+    assert names[:6] == ["check", "synthesise", "catalogue@main", "prepare", "translate", "initialise"]
+    assert names[6:14] == [
+        "extract@r1",
+        "coparse@r1",
+        "draw@r1",
+        "train@r1",
+        "embed@r1",
+        "evaluate@r1",
+        "extract@r2",
+        "coparse@r2",
+    ]
     assert names[-2:] == ["evaluate@r3", "report"]
-    assert len(names) == len(set(names)) == 24
+    assert len(names) == len(set(names)) == 25

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from hcga.coparsing.identity import Labelling, label_together
+from hcga.coparsing.inputs import Input, as_input
 from hcga.params import Coparse
 from hcga.progress import Progress
 from hcga.stores import array, open_store, read_rows
@@ -21,7 +21,7 @@ TILED, LAYERS = 2.25, 1000
 
 
 def label_in_batches(
-    features: Path,
+    source: Input,
     identities: Mapping[int, np.ndarray],
     camids: np.ndarray,
     params: Coparse,
@@ -31,13 +31,18 @@ def label_in_batches(
 ) -> Iterator[tuple[int, Labelling]]:
     """Label the images of each identity with HCNet, several identities at once.
 
-    Each has a decoder of its own, started from the same weights as in `label_identities`; sums run in another order, so
+    Each has a decoder of its own, started from the same weights as on processor cores; sums run in another order, so
     labels may differ in the cells where two are nearly alike.
 
     Parameters
     ----------
-    features, identities, camids, params, seed
-        As in `label_identities`; `workers` plays no part.
+    source : Input
+    identities : mapping of int to (n,) int64
+        pid to rows.
+    camids : (N,) int64
+    params : Coparse
+    seed : tuple of int
+        (seed, epoch).
     device : torch.device
     memory : int
         Bytes that a batch may take there.
@@ -49,20 +54,23 @@ def label_in_batches(
 
     Raises
     ------
-    InputError, FloatingPointError
-        As `label_identities`.
+    InputError
+        The store is missing or lacks the array.
+    FloatingPointError
+        See `label_together`.
     """
-    store = array(open_store(features), "features")
+    store = array(open_store(source.store), source.name)
+    shape = as_input(np.asarray(store[:1])).shape[1:]
     by_size = sorted(identities, key=lambda pid: (len(identities[pid]), pid))
     batches: list[list[int]] = []
     for images, group in groupby(by_size, key=lambda pid: len(identities[pid])):
-        alike, most = list(group), identities_at_once(images, store.shape[1:], memory)
+        alike, most = list(group), identities_at_once(images, shape, memory)
         batches += [alike[start : start + most] for start in range(0, len(alike), most)]
     log.info("%d identities in %d batches", len(identities), len(batches))
     with Progress("co-parsing", len(identities), "identity") as progress:
         for pids in batches:
             rows = np.stack([identities[pid] for pid in pids])
-            values = np.stack([read_rows(store, of_identity) for of_identity in rows])
+            values = np.stack([as_input(read_rows(store, of_identity)) for of_identity in rows])
             found = label_together(values, camids[rows], params, [(*seed, pid) for pid in pids], device)
             yield from zip(pids, found, strict=True)
             progress.update(len(pids))

@@ -1,126 +1,99 @@
-"""One round's co-parsing of a training set: masks, labels and a table with a row an identity."""
+"""One round's part masks of a training set, and a table with a row an identity."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
-from hcga.coparsing.batches import free_memory, label_in_batches
-from hcga.coparsing.identity import Labelling
-from hcga.coparsing.labels import reassign_labels
-from hcga.coparsing.losses import adjacent_pairs
-from hcga.coparsing.pool import label_identities
-from hcga.masks import UNLABELLED, agreement, part_names
-from hcga.params import Coparse
-from hcga.samples import identities
+from hcga.coparsing.sources import SOURCES, Material
+from hcga.masks import UNLABELLED, agreement, foreground, foreground_share, part_names
 
 
 class CoparsedSet(NamedTuple):
     """Pseudo-masks of a training set."""
 
     masks: np.ndarray  # (N, h, w) uint8, 0 background, 1..C-1 parts, UNLABELLED
-    labels: np.ndarray  # (N, h, w) uint8, decoder labels before CPLR, UNLABELLED
+    labels: np.ndarray  # (N, h, w) uint8, what the source had before parts were assigned, UNLABELLED
     table: pd.DataFrame  # one row an identity
 
 
-def coparse(
-    features: Path,
-    samples: pd.DataFrame,
-    previous: np.ndarray,
-    params: Coparse,
-    part_classes: int,
-    seed: tuple[int, ...],
-    device: torch.device,
-) -> CoparsedSet:
-    """Co-parse every training identity.
+def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray) -> CoparsedSet:
+    """Make the masks of every training identity.
 
     Parameters
     ----------
-    features : Path
-        Store of the training images' features.
-    samples : DataFrame
-        The arranged sample table.
+    material : Material
+        Its `params.source` says how; `none` leaves everything unlabelled.
     previous : (N, h, w) uint8
         Masks of the round before, for the agreement in the table.
-    params : Coparse
-        `source: none` leaves everything unlabelled.
-    part_classes : int
-        C.
-    seed : tuple of int
-        (seed, epoch of the features' model).
-    device : torch.device
-        On cuda many identities are trained at once, else one on each processor core.
+    repairs : (N, h, w) uint8
+        Masks made by hand, UNLABELLED where there is none; each replaces that of the source, if `params.repair` is set.
 
     Returns
     -------
     CoparsedSet
     """
-    rows_of = identities(samples)
+    source = material.params.source
     masks, labels = np.full_like(previous, UNLABELLED), np.full_like(previous, UNLABELLED)
-    if params.source == "none":
-        return CoparsedSet(masks, labels, pd.DataFrame({"pid": list(rows_of)}))
-    camids = samples["camid"].to_numpy()
+    by_hand = (repairs != UNLABELLED).any(axis=(1, 2)) & material.params.repair & (source != "none")
     entries: dict[int, dict[str, object]] = {}
-    if device.type == "cuda":
-        labelled = label_in_batches(features, rows_of, camids, params, seed, device, free_memory(device))
-    else:
-        labelled = label_identities(features, rows_of, camids, params, seed)
-    for pid, found in labelled:
-        rows = rows_of[pid]
-        labels[rows] = found.labels
-        masks[rows] = reassign_labels(found.labels, part_classes, params.background, params.split, params.borders)
-        entries[pid] = describe_identity(pid, found, masks[rows], previous[rows], camids[rows], params, part_classes)
-    return CoparsedSet(masks, labels, pd.DataFrame([entries[pid] for pid in rows_of]))
+    for pid, parsed in SOURCES[source](material):
+        rows = material.rows_of[pid]
+        labels[rows] = parsed.labels
+        masks[rows] = np.where(by_hand[rows, None, None], repairs[rows], parsed.masks)
+        if source == "none":
+            entries[pid] = {"pid": pid}
+        else:
+            head = {"pid": pid, "images": len(rows), "cameras": len(np.unique(material.camids[rows]))}
+            figures = describe_masks(masks[rows], labels[rows], previous[rows], material.part_classes)
+            repaired = int(by_hand[rows].sum())
+            warnings = "; ".join([*warn(masks[rows], repaired, material.part_classes), *parsed.warnings])
+            entries[pid] = head | parsed.account | figures | {"repaired": repaired, "warnings": warnings}
+    return CoparsedSet(masks, labels, pd.DataFrame([entries[pid] for pid in material.rows_of]))
 
 
-def describe_identity(
-    pid: int,
-    found: Labelling,
-    masks: np.ndarray,
-    previous: np.ndarray,
-    camids: np.ndarray,
-    params: Coparse,
-    part_classes: int,
-) -> dict[str, object]:
-    """One row of the per-identity table; shares and agreement in per cent of cells.
+def describe_masks(
+    masks: np.ndarray, labels: np.ndarray, previous: np.ndarray, part_classes: int
+) -> dict[str, int | float]:
+    """Figures of one identity for the table; shares and agreement in per cent of the labelled cells.
 
     Parameters
     ----------
-    pid : int
-    found : Labelling
     masks, previous : (n, h, w) uint8
         This round's and the last one's masks of the identity.
-    camids : (n,) int64
-    params : Coparse
+    labels : (n, h, w) uint8
+        Before parts were assigned.
     part_classes : int
         C.
     """
-    names = part_names(part_classes)
-    shares = {f"{name}_share": 100 * float(np.mean(masks == part)) for part, name in enumerate(names) if part}
-    foreground = masks > 0
-    row = {
-        "pid": pid,
-        "images": len(masks),
-        "cameras": len(np.unique(camids)),
-        "iterations": found.iterations,
-        "labels_left": found.labels_left,
-        "foreground_labels": len(np.unique(found.labels[foreground])),
-        "foreground_share": 100 * float(np.mean(foreground)),
+    labelled = masks != UNLABELLED
+    shares = {
+        f"{name}_share": float(100 * np.mean(masks[labelled] == part)) if labelled.any() else float("nan")
+        for part, name in enumerate(part_names(part_classes))
+        if part
+    }
+    figures = {
+        "foreground_labels": len(np.unique(labels[foreground(masks)])),
+        "foreground_share": foreground_share(masks),
         **shares,
         "agreement_previous": agreement(masks, previous),
+        "without_mask": int((~labelled.any(axis=(1, 2))).sum()),
     }
-    unpaired = params.back_weight > 0 and not adjacent_pairs(torch.from_numpy(camids), params.pairs).any()
-    empty = int((~foreground.any(axis=(1, 2))).sum())
-    warnings = [
-        *(["no foreground"] if not foreground.any() else [f"no {n}" for n in names[1:] if not shares[f"{n}_share"]]),
-        *([f"{empty} image(s) all background"] if empty and foreground.any() else []),
+    return {key: round(value, 3) if isinstance(value, float) else value for key, value in figures.items()}
+
+
+def warn(masks: np.ndarray, repaired: int, part_classes: int) -> list[str]:
+    """What one should know of an identity's masks (n, h, w) uint8, of which some were repaired by hand."""
+    names, parts = part_names(part_classes), foreground(masks)
+    lacking = [f"no {name}" for part, name in enumerate(names) if part and not (masks == part).any()]
+    without = int((masks == UNLABELLED).all(axis=(1, 2)).sum())
+    empty = int((~parts.any(axis=(1, 2))).sum()) - without
+    return [
+        *(lacking if parts.any() else ["no foreground"]),
+        *([f"{without} image(s) without a mask"] if without else []),
+        *([f"{empty} image(s) all background"] if empty and parts.any() else []),
+        *([f"{repaired} image(s) repaired by hand"] if repaired else []),
         *(["one image"] if len(masks) == 1 else []),
-        *(["no pair of images for the background loss"] if unpaired else []),
     ]
-    return {key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()} | {
-        "warnings": "; ".join(warnings)
-    }

@@ -10,8 +10,8 @@ from torch import nn
 from hcga.coparsing.winograd import convolve_tiles, to_map
 
 
-def build_decoder(channels: int, labels: int, generators: Sequence[torch.Generator]) -> nn.Sequential:
-    """Build fresh decoders: conv3x3 q->64, 1x1 64->32, 3x3 32->64, 1x1 64->C', each with batch norm.
+def build_decoder(channels: int, width: int, labels: int, generators: Sequence[torch.Generator]) -> nn.Sequential:
+    """Build fresh decoders: conv3x3 q->W, 1x1 W->W/2, 3x3 W/2->W, 1x1 W->C', each with batch norm.
 
     Several decoders stand side by side as groups of the channels: no weight and no statistic is shared, so each is
     trained as if it were alone.
@@ -24,6 +24,8 @@ def build_decoder(channels: int, labels: int, generators: Sequence[torch.Generat
     ----------
     channels : int
         q of the features; 3 for RGB.
+    width : int
+        W, even; 64 in the paper.
     labels : int
         C', number of outputs.
     generators : sequence of torch.Generator
@@ -36,7 +38,7 @@ def build_decoder(channels: int, labels: int, generators: Sequence[torch.Generat
         statistics are used throughout. This is the plain formulation; `decode` computes the same faster.
     """
     count = len(generators)
-    widths = [(channels, 64, 3), (64, 32, 1), (32, 64, 3), (64, labels, 1)]
+    widths = [(channels, width, 3), (width, width // 2, 1), (width // 2, width, 3), (width, labels, 1)]
     layers: list[nn.Module] = []
     for inputs, outputs, kernel in widths:
         convolution = nn.Conv2d(count * inputs, count * outputs, kernel, padding=kernel // 2, groups=count, bias=False)

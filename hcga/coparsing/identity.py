@@ -10,6 +10,7 @@ import torch
 
 from hcga.coparsing.decoder import build_decoder, decode
 from hcga.coparsing.gradients import hcnet_gradient
+from hcga.coparsing.inputs import as_input
 from hcga.coparsing.losses import adjacent_pairs, background_loss, local_loss, semantic_loss
 from hcga.coparsing.winograd import to_tiles
 from hcga.params import Coparse
@@ -21,6 +22,32 @@ class Labelling(NamedTuple):
     labels: np.ndarray  # (N, h, w) uint8, below C'
     iterations: int  # forward passes done
     labels_left: int  # distinct labels in `labels`
+
+
+def label_identity(
+    pid: int, rows: np.ndarray, values: np.ndarray, camids: np.ndarray, params: Coparse, seed: tuple[int, ...]
+) -> Labelling:
+    """Label the images of one identity.
+
+    Parameters
+    ----------
+    pid : int
+    rows : (n,) int64
+    values : (n, ...)
+        Those rows of an `hcga.coparsing.inputs.Input`.
+    camids : (N,) int64
+        Of all images.
+    params : Coparse
+    seed : tuple of int
+        (seed, epoch); the decoder's comes from it and the pid.
+
+    Raises
+    ------
+    FloatingPointError
+        See `label_together`.
+    """
+    (found,) = label_together(as_input(values)[None], camids[rows][None], params, [(*seed, pid)])
+    return found
 
 
 def label_together(
@@ -59,17 +86,18 @@ def label_together(
             raise FloatingPointError(
                 f"features of identity {seed[-1]} are not finite; the training before has diverged"
             )
-    decoder = seeded_decoder(features.shape[2], params.labels, seeds)
+    decoder = seeded_decoder(features.shape[2], params, seeds)
     tiles = to_tiles(torch.from_numpy(features).to(device))
     height, width = features.shape[3:]
     del features, of_identity  # a tenth of a worker's memory
     return train_decoders(decoder.to(device), tiles, height, width, torch.from_numpy(camids).to(device), params)
 
 
-def seeded_decoder(channels: int, labels: int, seeds: Sequence[tuple[int, ...]]) -> torch.nn.Sequential:
+def seeded_decoder(channels: int, params: Coparse, seeds: Sequence[tuple[int, ...]]) -> torch.nn.Sequential:
     """Build fresh decoders side by side, each with weights that its seed decides."""
     numbers = [int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1) for seed in seeds]
-    return build_decoder(channels, labels, [torch.Generator().manual_seed(number) for number in numbers])
+    generators = [torch.Generator().manual_seed(number) for number in numbers]
+    return build_decoder(channels, params.decoder_width, params.labels, generators)
 
 
 def train_decoders(

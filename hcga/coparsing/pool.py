@@ -1,75 +1,67 @@
-"""HCNet on many identities on processor cores: one after another in a pool of processes."""
+"""Work on many identities, each by itself, in a pool of processes on processor cores."""
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import zarr
+from threadpoolctl import threadpool_limits
 
-from hcga.coparsing.identity import Labelling, label_together
+from hcga.coparsing.inputs import Input
 from hcga.cores import available_cores
 from hcga.errors import InputError
-from hcga.params import Coparse
 from hcga.progress import track
 from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+Work = Callable[[int, np.ndarray, np.ndarray], T]  # of pid, its rows (n,) int64 and their values (n, ...)
 
 
-def label_identities(
-    features: Path,
-    identities: Mapping[int, np.ndarray],
-    camids: np.ndarray,
-    params: Coparse,
-    seed: tuple[int, ...],
-) -> Iterator[tuple[int, Labelling]]:
-    """Label the images of each identity with HCNet.
+def map_identities(
+    work: Work[T], source: Input, identities: Mapping[int, np.ndarray], workers: int | None
+) -> Iterator[tuple[int, T]]:
+    """Do some work on the features of each identity.
 
-    The workers read the store themselves, compute on one thread each and write nothing; an identity's seed comes
-    from `seed` and its pid. So neither the number of workers nor the order changes a label.
+    The workers read the store themselves, compute on one thread each and write nothing: where the work has a seed of
+    its own for each pid, neither the number of workers nor the order changes a result.
 
     Parameters
     ----------
-    features : Path
-        Store with array `features`, (N, q, h, w) float16.
+    work : callable
+        Something that can be sent to another process, such as a function of a module.
+    source : Input
     identities : mapping of int to (n,) int64
         pid to rows; the largest are started first.
-    camids : (N,) int64
-    params : Coparse
-        `workers`: number of processes; None for one a core.
-    seed : tuple of int
-        (seed, epoch).
+    workers : int or None
+        Number of processes; None for one a core.
 
     Yields
     ------
-    (int, Labelling)
-        pid and its labels, in the order of completion.
+    (int, T)
+        pid and what `work` returns, in the order of completion.
 
     Raises
     ------
     InputError
-        The store is missing or holds no features, or a worker was killed.
-    FloatingPointError
-        See `label_together`; what has not begun is given up.
+        The store is missing or lacks the array, or a worker was killed.
+    Exception
+        What `work` raises; what has not begun is given up.
     """
-    array(open_store(features), "features")  # refused here, not in a worker
-    workers = min(params.workers or available_cores(), len(identities))
+    array(open_store(source.store), source.name)  # refused here, not in a worker
+    workers = min(workers or available_cores(), len(identities))
     log.info("%d identities, %d workers of one thread each", len(identities), workers)
     largest_first = sorted(identities, key=lambda pid: (-len(identities[pid]), pid))
-    with ProcessPoolExecutor(workers, _context(), _start_worker, (features,)) as pool:
-        tasks = {
-            pool.submit(_label, identities[pid], camids[identities[pid]], params, (*seed, pid)): pid
-            for pid in largest_first
-        }
+    with ProcessPoolExecutor(workers, _context(), _start_worker, (work, source)) as pool:
+        tasks = {pool.submit(_do, pid, identities[pid]): pid for pid in largest_first}
         try:
             for task in track(as_completed(tasks), "co-parsing", len(tasks), "identity"):
                 yield tasks[task], task.result()
@@ -92,15 +84,16 @@ def _context() -> BaseContext:
     return context
 
 
-_features: zarr.Array[Any]  # of a worker
+_work: Work[Any]  # of a worker
+_values: zarr.Array[Any]
 
 
-def _start_worker(features: Path) -> None:
+def _start_worker(work: Work[Any], source: Input) -> None:
     torch.set_num_threads(1)
-    global _features
-    _features = array(open_store(features), "features")
+    threadpool_limits(1)
+    global _work, _values
+    _work, _values = work, array(open_store(source.store), source.name)
 
 
-def _label(rows: np.ndarray, camids: np.ndarray, params: Coparse, seed: tuple[int, ...]) -> Labelling:
-    (found,) = label_together(read_rows(_features, rows)[None], camids[None], params, [seed])
-    return found
+def _do(pid: int, rows: np.ndarray) -> Any:
+    return _work(pid, rows, read_rows(_values, rows))

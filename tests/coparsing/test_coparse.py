@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from hcga.coparsing import coparse as module
-from hcga.coparsing.coparse import coparse
-from hcga.coparsing.identity import Labelling
+from hcga.coparsing import sources
+from hcga.coparsing.identity import Labelling, label_identity
+from hcga.coparsing.inputs import Input
+from hcga.coparsing.sources import Material
+from hcga.errors import InputError
 from hcga.masks import UNLABELLED
 
-FEATURES, SEED, CPU = Path("features.zarr"), (1, 4), torch.device("cpu")
+FEATURES, IMAGES, SEED, CPU = Path("features.zarr"), Path("images.zarr"), (1, 4), torch.device("cpu")
 HEIGHT, WIDTH = 17, 8
 CELLS = HEIGHT * WIDTH  # 136
 COLUMNS = [
@@ -27,8 +30,11 @@ COLUMNS = [
     "upper_body_share",
     "lower_body_share",
     "agreement_previous",
+    "without_mask",
+    "repaired",
     "warnings",
 ]
+NOTHING = np.full((5, HEIGHT, WIDTH), UNLABELLED, np.uint8)
 
 
 @pytest.fixture
@@ -79,12 +85,17 @@ def calls(monkeypatch):
     """Replace HCNet by FOUND, which comes in another order than that of the pids; gives the arguments it got."""
     seen = []
 
-    def label_identities(*arguments):
+    def map_identities(*arguments):
         seen.append(arguments)
         yield from ((pid, FOUND[pid]) for pid in (12, 3, 7))
 
-    monkeypatch.setattr(module, "label_identities", label_identities)
+    monkeypatch.setattr(sources, "map_identities", map_identities)
     return seen
+
+
+def coparse(samples, previous, params, part_classes=4, device=CPU, external=NOTHING, repairs=NOTHING):
+    material = Material(samples, FEATURES, IMAGES, external, params, part_classes, SEED, device)
+    return module.coparse(material, previous, repairs)
 
 
 @pytest.fixture
@@ -97,18 +108,19 @@ def previous():
 
 
 def test_masks_and_labels_stand_in_the_rows_of_the_table(calls, samples, previous, params):
-    found = coparse(FEATURES, samples, previous, params, 4, SEED, CPU)
+    found = coparse(samples, previous, params)
     np.testing.assert_array_equal(found.masks, EXPECTED)
     np.testing.assert_array_equal(found.labels, np.concatenate([FOUND[pid].labels for pid in (3, 7, 12)]))
     assert found.masks.dtype == found.labels.dtype == np.uint8
 
 
 def test_hcnet_gets_the_rows_of_every_training_identity(calls, samples, previous, params):
-    coparse(FEATURES, samples, previous, params, 4, SEED, CPU)
-    ((features, rows_of, camids, settings, seed),) = calls
-    assert (features, settings, seed) == (FEATURES, params, SEED)
+    coparse(samples, previous, params)
+    ((work, source, rows_of, workers),) = calls
+    assert (source, workers) == (Input(FEATURES, "features"), params.workers)
+    assert (work.func, work.keywords["params"], work.keywords["seed"]) == (label_identity, params, SEED)
     assert {pid: rows.tolist() for pid, rows in rows_of.items()} == {3: [0], 7: [1, 2], 12: [3, 4]}
-    assert camids[:5].tolist() == [1, 1, 1, 1, 2]
+    assert work.keywords["camids"][:5].tolist() == [1, 1, 1, 1, 2]
 
 
 def test_a_gpu_gets_all_identities_at_once(calls, samples, previous, params, monkeypatch):
@@ -118,9 +130,9 @@ def test_a_gpu_gets_all_identities_at_once(calls, samples, previous, params, mon
         seen.append(arguments)
         yield from FOUND.items()
 
-    monkeypatch.setattr(module, "label_in_batches", label_in_batches)
-    monkeypatch.setattr(module, "free_memory", lambda device: 77)
-    found = coparse(FEATURES, samples, previous, params, 4, SEED, gpu)
+    monkeypatch.setattr(sources, "label_in_batches", label_in_batches)
+    monkeypatch.setattr(sources, "free_memory", lambda device: 77)
+    found = coparse(samples, previous, params, device=gpu)
     np.testing.assert_array_equal(found.masks, EXPECTED)
     assert not calls
     assert seen[0][3:] == (params, SEED, gpu, 77)
@@ -128,7 +140,7 @@ def test_a_gpu_gets_all_identities_at_once(calls, samples, previous, params, mon
 
 def test_table_has_a_row_an_identity(calls, samples, previous, params):
     """Shares and agreement in per cent, three places: 4 of 136 cells are 2.941, 4 of 272 are 1.471."""
-    table = coparse(FEATURES, samples, previous, params, 4, SEED, CPU).table
+    table = coparse(samples, previous, params).table
     assert list(table) == COLUMNS
     assert table["pid"].tolist() == [3, 7, 12]
     assert table["images"].tolist() == [1, 2, 2]
@@ -151,19 +163,19 @@ def test_table_has_a_row_an_identity(calls, samples, previous, params):
 
 @pytest.mark.parametrize("changes", [{"pairs": "sequence"}, {"back_weight": 0.0}])
 def test_pairs_are_missed_only_where_they_are_wanted(calls, samples, previous, params, changes):
-    table = coparse(FEATURES, samples, previous, params.model_copy(update=changes), 4, SEED, CPU).table
+    table = coparse(samples, previous, params.model_copy(update=changes)).table
     single = "; no pair of images for the background loss" if "pairs" in changes else ""
     assert table["warnings"][0] == f"one image{single}"
     assert table["warnings"][2] == "no foreground"
 
 
 def test_settings_of_the_labels_translation_are_obeyed(calls, samples, previous, params):
-    equal = coparse(FEATURES, samples, previous, params.model_copy(update={"split": "equal"}), 4, SEED, CPU)
+    equal = coparse(samples, previous, params.model_copy(update={"split": "equal"}))
     # Two labels in three groups, the first of which is empty (see reassign_labels).
     assert np.unique(equal.masks[1]).tolist() == [0, 2, 3]
-    low = coparse(FEATURES, samples, previous, params.model_copy(update={"borders": (2.0, 2.5)}), 4, SEED, CPU)
+    low = coparse(samples, previous, params.model_copy(update={"borders": (2.0, 2.5)}))
     assert low.masks[0, [2, 8, 14], 2].tolist() == [1, 1, 3]
-    two = coparse(FEATURES, samples, previous, params.model_copy(update={"borders": ()}), 2, SEED, CPU)
+    two = coparse(samples, previous, params.model_copy(update={"borders": ()}), 2)
     np.testing.assert_array_equal(two.masks, EXPECTED > 0)
     assert "part1_share" in two.table
     assert "head_share" not in two.table
@@ -175,12 +187,12 @@ def test_background_rule_is_obeyed(calls, samples, previous, params, monkeypatch
     labels[0, 3] = 9
     monkeypatch.setitem(FOUND, 3, Labelling(labels, 9, 5))
     for rule, foreground in (("authors", False), ("perimeter", True)):
-        found = coparse(FEATURES, samples, previous, params.model_copy(update={"background": rule}), 4, SEED, CPU)
+        found = coparse(samples, previous, params.model_copy(update={"background": rule}))
         assert (found.masks[0, 3] > 0).tolist() == [foreground] * WIDTH
 
 
 def test_source_none_leaves_all_unlabelled(calls, samples, previous, params):
-    found = coparse(FEATURES, samples, previous, params.model_copy(update={"source": "none"}), 4, SEED, CPU)
+    found = coparse(samples, previous, params.model_copy(update={"source": "none"}))
     assert found.masks.shape == found.labels.shape == previous.shape
     assert (found.masks == UNLABELLED).all()
     assert (found.labels == UNLABELLED).all()
@@ -190,5 +202,94 @@ def test_source_none_leaves_all_unlabelled(calls, samples, previous, params):
 
 def test_masks_of_the_round_before_are_not_changed(calls, samples, previous, params):
     copy = previous.copy()
-    coparse(FEATURES, samples, previous, params, 4, SEED, CPU)
+    coparse(samples, previous, params)
     np.testing.assert_array_equal(previous, copy)
+
+
+def test_images_have_weights_of_their_own_and_their_labels_come_to_cells(calls, samples, params, monkeypatch):
+    """V-B: labels of 4 x 4 pixels become that of most of them."""
+    settings = params.model_copy(update={"input": "rgb", "rgb_local_weight": 7.0, "rgb_back_weight": 0.0})
+    fine = {pid: found._replace(labels=found.labels.repeat(4, 1).repeat(4, 2)) for pid, found in FOUND.items()}
+    for found in fine.values():
+        found.labels[:, ::4] = 31  # 4 of 16 pixels
+    monkeypatch.setattr("test_coparse.FOUND", fine)
+    found = coparse(samples, EXPECTED, settings)
+    np.testing.assert_array_equal(found.masks, EXPECTED)
+    ((work, source, *_),) = calls
+    assert source == Input(IMAGES, "images")
+    assert (work.keywords["params"].local_weight, work.keywords["params"].back_weight) == (7.0, 0.0)
+    assert "pair" not in "".join(found.table["warnings"])  # no background loss, so no pair is missed
+
+
+EXTERNAL = EXPECTED.copy()
+EXTERNAL[2], EXTERNAL[3, 0] = UNLABELLED, 1  # identity 7 lacks a mask, identity 12 has a head
+
+
+def test_external_masks_are_taken_as_they_are(samples, previous, params):
+    found = coparse(samples, previous, params.model_copy(update={"source": "external"}), external=EXTERNAL)
+    np.testing.assert_array_equal(found.masks, EXTERNAL)
+    np.testing.assert_array_equal(found.labels, EXTERNAL)
+    table = found.table
+    assert list(table) == [name for name in COLUMNS if name not in ("iterations", "labels_left")]
+    assert table["without_mask"].tolist() == [0, 1, 0]
+    assert table["foreground_share"].tolist() == [round(1200 / CELLS, 3), round(800 / CELLS, 3), round(800 / 272, 3)]
+    assert table["warnings"].tolist() == [
+        "one image",
+        "no upper_body; 1 image(s) without a mask",
+        "no upper_body; no lower_body; 1 image(s) all background",
+    ]
+
+
+def test_identity_without_any_external_mask_says_so(samples, previous, params):
+    only = NOTHING.copy()
+    only[0] = EXPECTED[0]
+    table = coparse(samples, previous, params.model_copy(update={"source": "external"}), external=only).table
+    assert table["without_mask"].tolist() == [0, 2, 2]
+    assert np.isnan(table["foreground_share"][1])
+    assert table["warnings"][1] == "no foreground; 2 image(s) without a mask"
+
+
+def test_external_source_without_masks_is_refused(samples, previous, params):
+    with pytest.raises(InputError, match=r"no mask made elsewhere .* set external\.root"):
+        coparse(samples, previous, params.model_copy(update={"source": "external"}))
+
+
+@pytest.mark.parametrize(("part_classes", "counts"), [(4, [5, 6, 6]), (3, [8, 9]), (2, [17])])
+def test_stripes_are_equal_bands_over_the_whole_image(samples, previous, params, part_classes, counts):
+    settings = params.model_copy(update={"source": "stripes"})
+    found = coparse(samples, previous, settings, part_classes)
+    assert (found.masks == found.masks[:1, :, :1]).all()
+    assert (np.diff(found.masks[0, :, 0]) >= 0).all()
+    assert [int((found.masks[0, :, 0] == part).sum()) for part in range(part_classes)] == [0, *counts]
+    assert (found.table["foreground_share"] == 100).all()
+
+
+def test_isp_gets_the_features_and_a_seed_of_its_own_for_each_identity(samples, previous, params, monkeypatch):
+    seen = []
+    monkeypatch.setattr(sources, "cluster_identity", lambda *arguments: seen.append(arguments) or EXPECTED[:2])
+
+    def map_identities(work, source, rows_of, workers):
+        assert source == Input(FEATURES, "features")
+        yield from ((pid, work(pid, rows, np.ones(1))[: len(rows)]) for pid, rows in rows_of.items())
+
+    monkeypatch.setattr(sources, "map_identities", map_identities)
+    found = coparse(samples, previous, params.model_copy(update={"source": "isp"}))
+    assert [seed for _, _, seed in seen] == [(1, 4, 3), (1, 4, 7), (1, 4, 12)]
+    np.testing.assert_array_equal(found.masks, EXPECTED[[0, 0, 1, 0, 1]])
+
+
+def test_repairs_replace_whole_masks_where_there_are_any(calls, samples, previous, params):
+    repairs = NOTHING.copy()
+    repairs[2] = 0
+    repairs[2, 5] = 2
+    repairs[3] = 0  # nobody to be seen there: that is a mask too
+    found = coparse(samples, previous, params, repairs=repairs)
+    expected = EXPECTED.copy()
+    expected[2:4] = repairs[2:4]
+    np.testing.assert_array_equal(found.masks, expected)
+    np.testing.assert_array_equal(found.labels, coparse(samples, previous, params).labels)
+    assert found.table["repaired"].tolist() == [0, 1, 1]
+    assert found.table["warnings"][1] == "1 image(s) repaired by hand"
+    for changes in ({"repair": False}, {"source": "none"}):
+        left = coparse(samples, previous, params.model_copy(update=changes), repairs=repairs).masks
+        np.testing.assert_array_equal(left, EXPECTED if "repair" in changes else NOTHING)

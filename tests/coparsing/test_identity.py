@@ -69,8 +69,8 @@ def train(decoder, features, camids, params):
     return found
 
 
-def fresh_decoder(channels, seed=0, labels=32):
-    return build_decoder(channels, labels, [torch.Generator().manual_seed(seed)])
+def fresh_decoder(channels, seed=0, labels=32, width=64):
+    return build_decoder(channels, width, labels, [torch.Generator().manual_seed(seed)])
 
 
 def load(case, params):
@@ -101,6 +101,8 @@ def test_decoder_has_the_layers_of_the_paper():
     shapes = [tuple(layer.weight.shape) for layer in decoder if isinstance(layer, torch.nn.Conv2d)]
     assert shapes == [(64, 7, 3, 3), (32, 64, 1, 1), (64, 32, 3, 3), (32, 64, 1, 1)]
     assert decoder(torch.zeros(2, 7, 5, 3)).shape == (2, 32, 5, 3)
+    narrow = [tuple(layer.weight.shape) for layer in fresh_decoder(7, width=6) if isinstance(layer, torch.nn.Conv2d)]
+    assert narrow == [(6, 7, 3, 3), (3, 6, 1, 1), (6, 3, 3, 3), (32, 6, 1, 1)]
 
 
 def test_decoder_starts_as_pytorchs_convolutions_do():

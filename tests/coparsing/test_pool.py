@@ -3,6 +3,7 @@
 import os
 import signal
 from concurrent.futures import Future
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 
 from hcga.coparsing import pool
 from hcga.coparsing.batches import identities_at_once, label_in_batches
-from hcga.coparsing.identity import label_together
-from hcga.coparsing.pool import label_identities
+from hcga.coparsing.identity import label_identity, label_together
+from hcga.coparsing.inputs import Input
+from hcga.coparsing.pool import map_identities
 from hcga.cores import available_cores
 from hcga.errors import InputError
 from hcga.stores import write_store
@@ -34,6 +36,12 @@ def features(tmp_path_factory):
 @pytest.fixture(scope="module")
 def params(default_params):
     return default_params.coparse.model_copy(update={"iterations": 4, "min_labels": 2, "pairs": "camera"})
+
+
+def label_identities(path, identities, camids, params, seed, name="features"):
+    """HCNet in the pool."""
+    work = partial(label_identity, camids=camids, params=params, seed=seed)
+    return map_identities(work, Input(path, name), identities, params.workers)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -64,10 +72,9 @@ def test_error_of_a_worker_surfaces(features, params):
         list(label_identities(features[0], beyond, camids, settings, SEED))
 
 
-def test_a_killed_worker_is_explained(features, params, monkeypatch):
-    monkeypatch.setattr(pool, "_label", kill_itself)
+def test_a_killed_worker_is_explained(features):
     with pytest.raises(InputError, match=r"worker was killed, .* fewer coparse\.workers \(now 2\) each has more"):
-        list(label_identities(features[0], IDENTITIES, CAMIDS, params.model_copy(update={"workers": 2}), SEED))
+        list(map_identities(kill_itself, Input(features[0], "features"), IDENTITIES, 2))
 
 
 @pytest.mark.parametrize("memory", [0, 10**9])
@@ -75,7 +82,9 @@ def test_batches_label_each_identity_as_the_pool_does(memory, features, params):
     """On the processor here: what differs on a GPU is the order of sums."""
     many = {pid: np.array(rows) for pid, rows in {2: [0, 1], 3: [1, 4], 9: [0, 2, 5, 8], 12: [3], 21: [7, 6]}.items()}
     pooled = dict(label_identities(features[0], many, CAMIDS, params.model_copy(update={"workers": 1}), SEED))
-    found = dict(label_in_batches(features[0], many, CAMIDS, params, SEED, torch.device("cpu"), memory))
+    found = dict(
+        label_in_batches(Input(features[0], "features"), many, CAMIDS, params, SEED, torch.device("cpu"), memory)
+    )
     assert sorted(found) == sorted(many)
     for pid, labelling in found.items():
         assert labelling[1:] == pooled[pid][1:]
@@ -109,10 +118,10 @@ def test_the_largest_identities_are_started_first(features, params, monkeypatch)
         def __exit__(self, *error):
             return None
 
-        def submit(self, task, rows, *arguments):
+        def submit(self, task, pid, rows):
             started.append(len(rows))
             future = Future()
-            future.set_result(task(rows, *arguments))
+            future.set_result(task(pid, rows))
             return future
 
     threads = torch.get_num_threads()
@@ -124,3 +133,19 @@ def test_the_largest_identities_are_started_first(features, params, monkeypatch)
         torch.set_num_threads(threads)
     assert started == [4, 3, 2, 1]
     assert set(found) == set(IDENTITIES)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_images_are_labelled_like_features_of_three_channels_in_0_to_1(batched, tmp_path, params):
+    """RGB mode (V-B), in the pool and in batches."""
+    images = np.random.default_rng(1).integers(0, 256, (10, 8, 12, 3), np.uint8)
+    write_store(tmp_path / "images.zarr", {"images": images})
+    source, few = Input(tmp_path / "images.zarr", "images"), {3: np.array([1, 4])}
+    if batched:
+        found = dict(label_in_batches(source, few, CAMIDS, params, SEED, torch.device("cpu"), 10**9))
+    else:
+        found = dict(label_identities(source.store, few, CAMIDS, params, SEED, "images"))
+    values = (images[[1, 4]].astype(np.float64) / 255).transpose(0, 3, 1, 2).astype(np.float32)
+    (expected,) = label_together(values[None], CAMIDS[[1, 4]][None], params, [(*SEED, 3)])
+    assert found[3].labels.shape == (2, 8, 12)
+    assert np.mean(found[3].labels == expected.labels) > 0.99

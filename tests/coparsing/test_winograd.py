@@ -46,7 +46,7 @@ def test_maps_of_another_size_are_refused(size):
 
 @pytest.mark.parametrize("decoders", [1, 2])
 def test_decode_equals_the_plain_decoder_and_its_gradients(decoders):
-    decoder = build_decoder(6, 8, [torch.Generator().manual_seed(seed) for seed in range(decoders)])
+    decoder = build_decoder(6, 64, 8, [torch.Generator().manual_seed(seed) for seed in range(decoders)])
     features = random(5, decoders, 3, 6, 8, 12)
     plain = decoder(flatten(features))
     given = random(6, *plain.shape)

@@ -1,0 +1,113 @@
+"""`hcga masks`: the pseudo-masks of the rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hcga.errors import InputError
+from hcga.revisions import WORKSPACE
+from hcga.stage import PATH, clear_errors
+from hcga.workspace import Workspace
+
+
+@click.group()
+def masks() -> None:
+    """Look at the pseudo-masks of the rounds."""
+
+
+@masks.command("draw")
+@click.option("--round", "round_name", required=True, help="Name of the round in params.yaml, such as r2.")
+@click.option("--pid", type=int, required=True, help="A training identity; the CSV beside the masks lists them.")
+@click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
+@click.option("--output", "-o", type=PATH, help="PNG to write.  [default: masks-ROUND-PID.png]")
+def draw_masks(round_name: str, pid: int, rev: str, output: Path | None) -> None:
+    """Draw an identity's images, its decoder labels before CPLR, and its masks, as a PNG strip."""
+    from PIL import Image
+
+    from hcga.inspection import draw_identity
+    from hcga.revisions import open_revision
+
+    with clear_errors():
+        target = picture_file(output, f"masks-{round_name}-{pid}.png")
+        Image.fromarray(draw_identity(open_revision(Path(), rev), round_name, pid)).save(target)
+    click.echo(target)
+
+
+@masks.command()
+@click.argument("first")
+@click.argument("second", default=WORKSPACE)
+@click.option("--round", "round_names", multiple=True, help="Rounds; repeatable.  [default: all that both have]")
+@click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="Identities to list.")
+@click.option("--csv", "as_csv", is_flag=True, help="All identities as CSV, for other programs.")
+def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv: bool) -> None:
+    """Say which identities' masks differ between two revisions, and by how much.
+
+    FIRST and SECOND are Git revisions, names of DVC experiments, or `workspace`, which SECOND is if left out. Shares
+    are per cent of the cells: changed, another label; foreground changed, foreground in one alone.
+    """
+    import pandas as pd
+
+    from hcga.comparison import compare_masks, describe_difference
+    from hcga.revisions import open_revision
+
+    with clear_errors():
+        before, after = open_revision(Path(), first), open_revision(Path(), second)
+        names = list(round_names) or [name for name in before.params.rounds if name in after.params.rounds]
+        if not names:
+            raise InputError(f"{first} and {second} have no round of the same name")
+        tables = {name: compare_masks(before, after, name) for name in names}
+    if as_csv:
+        joined = pd.concat([table.assign(round=name) for name, table in tables.items()])
+        click.echo(joined[["round", *tables[names[0]]]].to_csv(index=False), nl=False)
+        return
+    for name, table in tables.items():
+        click.echo(describe_difference(name, table, top))
+
+
+@masks.command("export")
+@click.argument("target", type=PATH)
+@click.option("--round", "round_name", required=True, help="Name of the round in params.yaml, such as r2.")
+@click.option("--format", "kind", type=click.Choice(["png", "npz", "coco"]), default="png", show_default=True)
+@click.option("--pid", "pids", type=int, multiple=True, help="A training identity; repeatable.  [default: all]")
+@click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
+def export_masks_(target: Path, round_name: str, kind: str, pids: tuple[int, ...], rev: str) -> None:
+    """Write masks at image resolution to TARGET: a folder of PNG, or one file of npz or COCO's JSON."""
+    from hcga.export import export_masks
+    from hcga.revisions import open_revision
+
+    with clear_errors():
+        count = export_masks(open_revision(Path(), rev), round_name, kind, list(pids), target)
+    click.echo(f"{target}: {count} masks")
+
+
+@masks.command("import")
+@click.argument("source", type=PATH)
+def import_masks_(source: Path) -> None:
+    """Take masks that were repaired by hand, so that they replace those of co-parsing in every round.
+
+    SOURCE is a folder as `hcga masks export --format png` writes it, with the names of its files as they were. All
+    are checked before any is taken; those without a change are left out. To take one back, delete it from the folder
+    that this command names.
+    """
+    from hcga.repairs import import_masks
+
+    with clear_errors():
+        workspace = Workspace(Path())
+        taken, unchanged = import_masks(workspace, source)
+    folder = workspace.path("translate", "repairs").relative_to(workspace.root)
+    left = f"; {unchanged} are as co-parsing made them" if unchanged else ""
+    click.echo(f"{folder}: {len(taken)} masks taken{left}")
+    if not workspace.params.coparse.repair:
+        click.echo("note: coparse.repair is false in params.yaml, so they are not used", err=True)
+    elif taken:
+        click.echo("`dvc repro` goes on with them")
+
+
+def picture_file(output: Path | None, default: str) -> Path:
+    """Where to write a picture; `InputError` if it cannot stand there."""
+    target = output or Path(default)
+    if not target.parent.is_dir() or target.suffix != ".png":
+        raise InputError(f"--output {target}: give a name that ends in .png in a folder that exists")
+    return target

@@ -1,0 +1,127 @@
+"""Where part masks come from (Table VI): HCNet, or what it is compared with, all behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from hcga.coparsing.batches import free_memory, label_in_batches
+from hcga.coparsing.identity import Labelling, label_identity
+from hcga.coparsing.inputs import Input, settings_of
+from hcga.coparsing.isp import cluster_identity
+from hcga.coparsing.labels import reassign_labels
+from hcga.coparsing.losses import adjacent_pairs
+from hcga.coparsing.pool import map_identities
+from hcga.errors import InputError
+from hcga.masks import UNLABELLED, downsample
+from hcga.params import Coparse
+from hcga.samples import identities
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a source may look at."""
+
+    samples: pd.DataFrame  # the arranged sample table
+    features: Path  # store of the training images' features
+    images: Path  # store of all images
+    external: np.ndarray  # (N, h, w) uint8, masks of the training images made elsewhere, UNLABELLED
+    params: Coparse
+    part_classes: int  # C
+    seed: tuple[int, ...]  # (seed, epoch of the features' model)
+    device: torch.device
+
+    @cached_property
+    def rows_of(self) -> dict[int, np.ndarray]:
+        """Rows of each training identity."""
+        return identities(self.samples)
+
+    @cached_property
+    def camids(self) -> np.ndarray:
+        """Camera of each image, (N,) int64."""
+        return self.samples["camid"].to_numpy()
+
+
+class Parsed(NamedTuple):
+    """What a source says of one identity's n images."""
+
+    masks: np.ndarray  # (n, h, w) uint8, 0 background, 1..C-1 parts, UNLABELLED
+    labels: np.ndarray  # (n, h, w) uint8, what the source had before parts were assigned; else the masks
+    account: dict[str, Any]  # how it came to them: further columns of the per-identity table
+    warnings: tuple[str, ...]
+
+
+Source = Callable[[Material], Iterator[tuple[int, Parsed]]]
+
+
+def hcnet(material: Material) -> Iterator[tuple[int, Parsed]]:
+    """HCNet and CPLR (III-B). On cuda many identities are trained at once, else one on each processor core."""
+    params, device = settings_of(material.params), material.device
+    rgb = params.input == "rgb"
+    source = Input(material.images, "images") if rgb else Input(material.features, "features")
+    if device.type == "cuda":
+        memory = free_memory(device)
+        found = label_in_batches(source, material.rows_of, material.camids, params, material.seed, device, memory)
+    else:
+        work = partial(label_identity, camids=material.camids, params=params, seed=material.seed)
+        found = map_identities(work, source, material.rows_of, params.workers)
+    for pid, labelling in found:
+        labels = downsample(labelling.labels) if rgb else labelling.labels
+        masks = reassign_labels(labels, material.part_classes, params.background, params.split, params.borders)
+        yield pid, Parsed(masks, labels, *_account(labelling, material.camids[material.rows_of[pid]], params))
+
+
+def _account(labelling: Labelling, camids: np.ndarray, params: Coparse) -> tuple[dict[str, Any], tuple[str, ...]]:
+    account = {"iterations": labelling.iterations, "labels_left": labelling.labels_left}
+    unpaired = params.back_weight > 0 and not adjacent_pairs(torch.from_numpy(camids), params.pairs).any()
+    return account, ("no pair of images for the background loss",) if unpaired else ()
+
+
+def isp(material: Material) -> Iterator[tuple[int, Parsed]]:
+    """Cascaded k-means, on processor cores."""
+    work = partial(_cluster, part_classes=material.part_classes, seed=material.seed)
+    source = Input(material.features, "features")
+    for pid, masks in map_identities(work, source, material.rows_of, material.params.workers):
+        yield pid, Parsed(masks, masks, {}, ())
+
+
+def _cluster(pid: int, _: np.ndarray, values: np.ndarray, part_classes: int, seed: tuple[int, ...]) -> np.ndarray:
+    return cluster_identity(values, part_classes, (*seed, pid))
+
+
+def external(material: Material) -> Iterator[tuple[int, Parsed]]:
+    """Masks made by another parser; images of which it has none stay unlabelled."""
+    if (material.external == UNLABELLED).all():
+        raise InputError(
+            "coparse.source is external, but there is no mask made elsewhere of any training image; set external.root "
+            "to where they are"
+        )
+    for pid, rows in material.rows_of.items():
+        yield pid, Parsed(material.external[rows], material.external[rows], {}, ())
+
+
+def stripes(material: Material) -> Iterator[tuple[int, Parsed]]:
+    """C - 1 horizontal bands of equal height, the upper ones a row shorter where it does not come out even."""
+    height, width = material.external.shape[1:]
+    bands = 1 + (np.arange(height) + 1) * (material.part_classes - 1) // (height + 1)
+    mask = np.broadcast_to(bands.astype(np.uint8)[:, None], (height, width))
+    for pid, rows in material.rows_of.items():
+        masks = np.broadcast_to(mask, (len(rows), height, width))
+        yield pid, Parsed(masks, masks, {}, ())
+
+
+def none(material: Material) -> Iterator[tuple[int, Parsed]]:
+    """No masks at all: the baseline without parsing."""
+    for pid, rows in material.rows_of.items():
+        unlabelled = np.full_like(material.external[rows], UNLABELLED)
+        yield pid, Parsed(unlabelled, unlabelled, {}, ())
+
+
+SOURCES: dict[str, Source] = {"hcnet": hcnet, "isp": isp, "external": external, "stripes": stripes, "none": none}

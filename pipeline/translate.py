@@ -1,0 +1,33 @@
+"""Stage translate: part masks made elsewhere, in our own part classes."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+
+from hcga.external import translate
+from hcga.files import fresh
+from hcga.masks import mask_attributes
+from hcga.samples import read_samples
+from hcga.stage import PATH, stage
+from hcga.stores import write_store
+
+
+@stage("external", "image", "part_classes")
+@click.option("--samples", type=PATH, required=True)
+@click.option("--repairs", type=PATH, required=True, help="Folder of masks made by hand.")
+@click.option("--masks", type=PATH, required=True, help="Store of masks to write: external, repairs.")
+@click.option("--table", type=PATH, required=True, help="CSV to write, one row a training image.")
+def main(params: SimpleNamespace, samples: Path, repairs: Path, masks: Path, table: Path) -> None:
+    """Translate another parser's label images and gather masks made by hand."""
+    size = (params.image.height, params.image.width)
+    root, labels = Path(params.external.root), params.external.labels
+    found = translate(read_samples(samples), root, labels, repairs, size, params.part_classes)
+    arrays = {"external": found.external, "repairs": found.repairs}
+    write_store(masks, arrays, **mask_attributes(params.part_classes))
+    with fresh(table) as draft:
+        found.table.to_csv(draft, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main()
