@@ -22,10 +22,10 @@ from runs import QUARTER_SCHEDULE, Checkout, data_set, spread
 
 from hcga.evaluation import evaluate_retrieval
 from hcga.params import Evaluate
-from hcga.retrieval.visibility import visibility_figures, visible_parts
+from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.samples import read_samples
 from hcga.stage import PATH
-from hcga.stores import array, open_store
+from hcga.stores import open_store
 
 SHARE = 0.3  # of the training identities, held out
 FEATURES = ["I", "F", "P", "F+P", "I+F+P"]
@@ -70,18 +70,20 @@ def match(checkout: Checkout) -> pd.DataFrame:
     rows = []
     choices = [FEATURES, *(get_args(Evaluate.model_fields[key].annotation) for key in ("similarity", "visibility"))]
     for features, similarity, visibility in itertools.product(*choices):
-        params = Evaluate(features=features, similarity=similarity, visibility=visibility, rerank=False)
+        params = Evaluate(
+            features=features, similarity=similarity, visibility=visibility, least_share=0.02, rerank=False
+        )
         figures = evaluate_retrieval(embeddings, samples, params).figures
-        empty = visibility_of(embeddings, samples, visibility)
+        empty = empty_parts(embeddings, samples, params)
         rows.append({**params.model_dump(), "rank1": figures["rank1"], "mAP": figures["mAP"], "empty": empty})
     return pd.DataFrame(rows)
 
 
-def visibility_of(embeddings: zarr.Group, samples: pd.DataFrame, rule: str) -> float:
+def empty_parts(embeddings: zarr.Group, samples: pd.DataFrame, params: Evaluate) -> float:
     """Share of the queries' visible parts to which GAM leaves no cell, in per cent."""
-    likely, guided = (np.asarray(array(embeddings, name)[:]) for name in ("likely", "guided"))
-    figures = visibility_figures(visible_parts(likely, guided, rule), guided, samples, likely.shape[1] + 1)
-    return figures["visibility_query"]["empty"]
+    statistics = read_statistics(embeddings, np.flatnonzero(samples["split"] == "query"))
+    visible = visible_parts(statistics, params)
+    return 100 * float(visible[statistics.guided == 0].sum() / visible.sum())
 
 
 if __name__ == "__main__":

@@ -12,13 +12,14 @@ import zarr
 
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED, agreement, confusion, foreground_share, intersection_over_union
+from hcga.occluders import Occlusion, share_inside
 from hcga.params import Evaluate
 from hcga.quality import rate_identities
 from hcga.retrieval.ranking import Ranking, rank
 from hcga.retrieval.reranking import Distances, rerank
 from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
-from hcga.retrieval.visibility import visibility_figures, visible_parts
+from hcga.retrieval.visibility import read_statistics, visibility_figures, visible_parts
 from hcga.stores import array, read_rows
 
 RANKS = (1, 5, 10)
@@ -105,7 +106,7 @@ class StoredEmbeddings:
     """
 
     def __init__(self, store: zarr.Group, rows: np.ndarray, params: Evaluate) -> None:
-        self._store, self._rows, self._rule = store, rows, params.visibility
+        self._store, self._rows, self._params = store, rows, params
         self._unread = "image" if "I" not in params.features else ""
 
     def __len__(self) -> int:
@@ -114,10 +115,10 @@ class StoredEmbeddings:
 
     def take(self, rows: slice) -> Embeddings:
         """Read those of some of the images."""
-        image, foreground, parts, likely, guided = (
-            self._read(name, self._rows[rows]) for name in ("image", "foreground", "parts", "likely", "guided")
-        )
-        return Embeddings(image, foreground, parts, visible_parts(likely, guided, self._rule))
+        chosen = self._rows[rows]
+        image, foreground, parts = (self._read(name, chosen) for name in ("image", "foreground", "parts"))
+        visible = visible_parts(read_statistics(self._store, chosen), self._params)
+        return Embeddings(image, foreground, parts, visible)
 
     def _read(self, name: str, rows: np.ndarray) -> np.ndarray:
         stored = array(self._store, name)
@@ -152,7 +153,12 @@ def _list_rankings(found: Top, paths: np.ndarray, query: np.ndarray, gallery: np
 
 
 def evaluate_masks(
-    masks: np.ndarray, parsed: zarr.Array[Any], truth: zarr.Group, table: pd.DataFrame, part_classes: int
+    masks: np.ndarray,
+    parsed: zarr.Array[Any],
+    truth: zarr.Group,
+    table: pd.DataFrame,
+    occlusion: Occlusion,
+    part_classes: int,
 ) -> dict[str, dict[str, float]]:
     """Measure pseudo-masks and parsing head.
 
@@ -166,15 +172,17 @@ def evaluate_masks(
         As `hcga.preparation.write_truth` writes it.
     table : DataFrame
         The per-identity table of co-parsing.
+    occlusion : Occlusion
+        Of all images.
     part_classes : int
         C.
 
     Returns
     -------
     dict of dict
-        `masks`: share of foreground, agreement with the round before, numbers of images without a mask and of those
-        repaired by hand, and where there is truth IoU against it, also of the guess that the middle 60 % of the columns
-        of every image are foreground, `iou_guess`.
+        `masks`: share of foreground, agreement with the round before, share of foreground inside known occluders,
+        numbers of images without a mask and of those repaired by hand, and where there is truth IoU against it, also of
+        the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`.
         `parsing_head`: agreement with the pseudo-masks on the training images, IoU on the test images.
     """
     known = table.dropna(subset="agreement_previous")
@@ -183,6 +191,7 @@ def evaluate_masks(
         "masks": {
             "foreground_share": foreground_share(masks),
             "agreement_previous": agreed / int(known["images"].sum()) if len(known) else float("nan"),
+            "inside_occluders": share_inside(masks, occlusion.boxes),
             "images_without": int((masks == UNLABELLED).all(axis=(1, 2)).sum()),
             "images_repaired": int(table["repaired"].sum()),
         },
@@ -222,6 +231,7 @@ def evaluate_round(
     masks: zarr.Group,
     truth: zarr.Group,
     samples: pd.DataFrame,
+    occlusion: Occlusion,
     table_file: Path,
     skipped_file: Path,
     params: Evaluate,
@@ -234,6 +244,8 @@ def evaluate_round(
         The stores; `truth` may hold no array.
     samples : DataFrame
         The arranged sample table.
+    occlusion : Occlusion
+        Of its images.
     table_file : Path
         Per-identity table of co-parsing.
     skipped_file : Path
@@ -244,7 +256,7 @@ def evaluate_round(
     -------
     Evaluated
         Its figures: epoch, skipped_images, `retrieval` and, for a network with parsing, `masks`, `parsing_head` and
-        `visibility_query`, `visibility_gallery`.
+        what `visibility_figures` gives.
 
     Raises
     ------
@@ -262,9 +274,9 @@ def evaluate_round(
     if embeddings.attrs["parsing"]:
         part_classes = int(str(embeddings.attrs["part_classes"]))
         drawn, parsed = np.asarray(array(masks, "masks")[:]), array(embeddings, "parsed")
-        figures |= evaluate_masks(drawn, parsed, truth, table, part_classes)
+        figures |= evaluate_masks(drawn, parsed, truth, table, occlusion, part_classes)
         table = rate_identities(table, samples, drawn, parsed, truth)
-        likely, guided = (np.asarray(array(embeddings, name)[:]) for name in ("likely", "guided"))
-        visible = visible_parts(likely, guided, params.visibility)
-        figures |= visibility_figures(visible, guided, samples, part_classes)
+        statistics = read_statistics(embeddings, np.arange(len(samples)))
+        visible = visible_parts(statistics, params)
+        figures |= visibility_figures(visible, statistics.guided, samples, occlusion, part_classes)
     return Evaluated(tidy(figures), found.cmc, found.rankings, table)

@@ -83,7 +83,7 @@ def load_labels(path: Path, shown: Path) -> np.ndarray:
         As of `load_image`, or the label image has not one channel of 8 bits, or not the size of the image.
     """
     labels = load_label_image(path)
-    if labels.shape != (size := _size_shown(shown)[::-1]):
+    if labels.shape != (size := size_shown(shown)[::-1]):
         here, there = (f"{high} x {wide}" for high, wide in (labels.shape, size))
         raise InputError(f"{path}: {here} pixels, but {shown} has {there}; make them alike")
     return labels
@@ -102,7 +102,7 @@ def resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST))
 
 
-def _size_shown(path: Path) -> tuple[int, int]:
+def size_shown(path: Path) -> tuple[int, int]:
     """Width and height in pixels of an image as it is shown, by its header alone."""
     with opened(path) as image:
         lying = image.getexif().get(0x0112) in (5, 6, 7, 8)

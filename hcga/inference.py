@@ -50,8 +50,8 @@ def embed(network: PRNet, card: Card, images: zarr.Array[Any], t: float | None, 
     t : float or None
         Of GAM.
     path : Path
-        Store to write: `image` and `foreground` (N, q) float32, `parts` (N, C - 1, q) float32, `likely` and
-        `guided` (N, C - 1) float32, `parsed` (N, h, w) uint8; see `hcga.prnet.Embedding`.
+        Store to write: `image` and `foreground` (N, q) float32, `parts` (N, C - 1, q) float32, `likely`,
+        `guided` and `peak` (N, C - 1) float32, `parsed` (N, h, w) uint8; see `hcga.prnet.Embedding`.
     """
     parts = card.part_classes - 1
     size = (card.height // STRIDE, card.width // STRIDE)
@@ -61,6 +61,7 @@ def embed(network: PRNet, card: Card, images: zarr.Array[Any], t: float | None, 
         "parts": ((parts, card.channels), "float32"),
         "likely": ((parts,), "float32"),
         "guided": ((parts,), "float32"),
+        "peak": ((parts,), "float32"),
         "parsed": (size, "uint8"),
     }
     attributes = {"epoch": card.epoch, "parsing": card.parsing, **mask_attributes(card.part_classes)}

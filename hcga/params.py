@@ -196,7 +196,8 @@ class Evaluate(Section):
 
     features: Literal["I", "F", "P", "F+P", "I+F", "I+F+P"]
     similarity: Literal["paper", "authors"]
-    visibility: Literal["any", "guided"]
+    visibility: Literal["any", "guided", "share", "soft"]
+    least_share: Annotated[float, Field(gt=0, le=1)]
     rerank: bool
 
 

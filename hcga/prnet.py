@@ -47,6 +47,7 @@ class Embedding(NamedTuple):
     parts: torch.Tensor  # (N, C - 1, q)
     likely: torch.Tensor  # (N, C - 1), share of the cells whose most likely class the part is
     guided: torch.Tensor  # (N, C - 1), share of the cells that GAM leaves to the part; at 0 its vector is empty
+    peak: torch.Tensor  # (N, C - 1), the part's highest probability in any cell
     parsed: torch.Tensor  # (N, h, w) uint8, most likely class of each cell
 
 
@@ -112,6 +113,7 @@ class PRNet(nn.Module):
             self.part_neck(parts.flatten(1)).view_as(parts),
             likely.float().mean((2, 3)),
             (guided > 0).float().mean((2, 3)),
+            confidence.amax((2, 3)),
             parsed.to(torch.uint8),
         )
 

@@ -8,6 +8,7 @@ import click
 
 from hcga.evaluation import evaluate_round
 from hcga.files import fresh
+from hcga.occluders import read_occlusion
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
 from hcga.stores import open_store
@@ -19,6 +20,7 @@ from hcga.stores import open_store
 @click.option("--masks", type=PATH, required=True)
 @click.option("--table", type=PATH, required=True, help="Per-identity table of co-parsing.")
 @click.option("--truth", type=PATH, required=True)
+@click.option("--occlusion", type=PATH, required=True, help="What is known of occluders.")
 @click.option("--skipped", type=PATH, required=True, help="Images that were left out.")
 @click.option("--metrics", type=PATH, required=True, help="JSON to write.")
 @click.option("--cmc", type=PATH, required=True, help="CSV to write: rank, cmc.")
@@ -27,9 +29,11 @@ from hcga.stores import open_store
 def main(params: SimpleNamespace, **paths: Path) -> None:
     """Match queries with the gallery; measure masks, parsing head and visibility."""
     stores = {name: open_store(paths[name]) for name in ("embeddings", "masks", "truth")}
+    samples = read_samples(paths["samples"])
     found = evaluate_round(
         **stores,
-        samples=read_samples(paths["samples"]),
+        samples=samples,
+        occlusion=read_occlusion(paths["occlusion"], samples),
         table_file=paths["table"],
         skipped_file=paths["skipped"],
         params=params.evaluate,

@@ -32,7 +32,7 @@ def main(params: SimpleNamespace, report: Path, **paths: Path) -> None:
     names = list(params.rounds)
     for path in [stray for folder in ("metrics", "history") for stray in strays(paths[folder], names)]:
         click.echo(f"warning: {path} belongs to no round of params.yaml; remove it, or dvc.lock will name it", err=True)
-    run = read_run(names, paths, params.evaluate.visibility, RunLog(Path()).finished())
+    run = read_run(names, paths, params.evaluate, RunLog(Path()).finished())
     with fresh(report) as draft:
         draft.mkdir()
         (draft / "index.html").write_text(build_page(run), "utf-8")

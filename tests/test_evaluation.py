@@ -11,13 +11,16 @@ from hcga import evaluation
 from hcga.errors import InputError
 from hcga.evaluation import evaluate_masks, evaluate_retrieval, evaluate_round, tidy
 from hcga.masks import UNLABELLED
+from hcga.occluders import BOX, Occlusion
 from hcga.params import Evaluate
 from hcga.retrieval.ranking import rank
 from hcga.retrieval.reranking import Distances, rerank
 from hcga.samples import COLUMNS
 from hcga.stores import array, open_store, read_rows, write_store
 
-PLAIN = Evaluate(features="I", similarity="paper", visibility="any", rerank=False)
+PLAIN = Evaluate(features="I", similarity="paper", visibility="any", least_share=0.5, rerank=False)
+NOBODY = np.zeros(10, bool)
+UNKNOWN = Occlusion(NOBODY, NOBODY, pd.DataFrame(columns=["row", *BOX]))
 # Angles of the image features in degrees: both queries stand at 0 and look for the smallest angle.
 ROWS = [
     ("train", 9, 1, 0),
@@ -52,6 +55,7 @@ def embeddings(
         "parts": np.stack([vectors, vectors], 1),
         "likely": np.ones((len(rows), 2), np.float32),
         "guided": np.ones((len(rows), 2), np.float32),
+        "peak": np.ones((len(rows), 2), np.float32),
         "parsed": np.zeros((len(rows), 4, 2), np.uint8),
     }
     write_store(path / "embeddings.zarr", arrays | changes, epoch=6, parsing=parsing, part_classes=3)
@@ -125,11 +129,14 @@ def test_the_similarity_asked_for_decides(tmp_path: Path) -> None:
 
 
 def test_the_visibility_rule_asked_for_decides(tmp_path: Path) -> None:
-    guided = np.ones((len(ROWS), 2), np.float32)
+    likely, guided, peak = (np.ones((len(ROWS), 2), np.float32) for _ in range(3))
+    likely[7] = 0.4, 0.6  # the first part has less than half of the cells
     guided[7] = 0  # most likely somewhere, but GAM leaves nothing
-    store = embeddings(tmp_path, guided=guided)
+    peak[7] = 0.25
+    store = embeddings(tmp_path, likely=likely, guided=guided, peak=peak)
     cosine = np.cos(np.deg2rad(30))
-    for rule, expected in {"any": 2 * cosine / 3, "guided": cosine}.items():
+    expectations = {"any": 2 / 3, "guided": 1, "share": 1.5 / 2, "soft": (1 + 0.25) / (1 + 0.5)}
+    for rule, expected in {rule: factor * cosine for rule, factor in expectations.items()}.items():
         params = PLAIN.model_copy(update={"features": "F+P", "visibility": rule})
         similarity = evaluate_retrieval(store, samples(), params).rankings.set_index(["query", "gallery"])["similarity"]
         assert similarity["2.jpg", "7.jpg"] == pytest.approx(expected, abs=2e-5)
@@ -176,7 +183,7 @@ def test_in_re_ranking_an_image_is_nearest_to_itself(
 
     monkeypatch.setattr(evaluation, "rerank", spy)
     likely = np.random.default_rng(0).choice([0, 0.5], (len(ROWS), 2)).astype(np.float32)
-    params = Evaluate(features=features, similarity=similarity, visibility="any", rerank=True)
+    params = Evaluate(features=features, similarity=similarity, visibility="any", least_share=0.5, rerank=True)
     evaluate_retrieval(embeddings(tmp_path, likely=likely), samples(), params)
     (distances,) = given
     assert not np.diagonal(distances).any()
@@ -224,12 +231,14 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
     _, truths = masks_store(tmp_path, masks, truth)
     table = pd.DataFrame({"pid": [9, 10], "images": [1, 1], "agreement_previous": [50.0, 75.0], "repaired": [0, 1]})
     parsed_array = array(open_store(tmp_path / "e.zarr"), "parsed")
-    figures = evaluate_masks(masks, parsed_array, truths, table, 3)
+    boxes = pd.DataFrame([(0, 0.5, 0, 1, 1), (1, 0, 0, 0.5, 0.5)], columns=["row", *BOX])  # 4 cells, 2 cells
+    figures = evaluate_masks(masks, parsed_array, truths, table, Occlusion(NOBODY, NOBODY, boxes), 3)
     # Training rows. True part 1: cells (0, 1) and (1, 1) of image 0; masks there: 1 and 2.
     assert figures["masks"] == pytest.approx(
         {
             "foreground_share": 100 * 7 / 16,
             "agreement_previous": 62.5,
+            "inside_occluders": 100 * 4 / 6,
             "images_without": 0,
             "images_repaired": 1,
             "iou_foreground": 100 * 2 / 7,
@@ -249,7 +258,7 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
             "test_iou_parts": 100 * 2 / 12 / 2,
         }
     )
-    five = evaluate_masks(masks, parsed_array, truths, table, 5)
+    five = evaluate_masks(masks, parsed_array, truths, table, UNKNOWN, 5)
     assert {name for name in five["masks"] if name.startswith("iou")} == {"iou_foreground", "iou_guess"}, (
         "not 5 classes"
     )
@@ -259,9 +268,10 @@ def test_agreement_with_the_round_before_is_weighed_by_images(tmp_path: Path) ->
     masks = np.zeros((4, 2, 2), np.uint8)
     table = pd.DataFrame({"pid": [1, 2], "images": [1, 3], "agreement_previous": [0.0, 100.0], "repaired": 0})
     _, truth = masks_store(tmp_path, masks, None)
-    figures = evaluate_masks(masks, masks, truth, table, 4)
-    counts = {"images_without": 0, "images_repaired": 0}
-    assert figures["masks"] == {"foreground_share": 0, "agreement_previous": 75.0, **counts}
+    figures = evaluate_masks(masks, masks, truth, table, UNKNOWN, 4)
+    counts = {"images_without": 0, "images_repaired": 0, "inside_occluders": np.nan}
+    expected = {"foreground_share": 0, "agreement_previous": 75.0, **counts}
+    assert figures["masks"] == pytest.approx(expected, nan_ok=True)
     assert figures["parsing_head"] == {"agreement": 100.0}
 
 
@@ -271,7 +281,7 @@ def test_unlabelled_images_are_counted_and_left_out_of_shares(tmp_path: Path) ->
     masks[2, 0, 0] = UNLABELLED
     table = pd.DataFrame({"pid": [1, 2], "images": [1, 3], "agreement_previous": [np.nan, 80.0], "repaired": 0})
     _, truth = masks_store(tmp_path, masks, None)
-    figures = evaluate_masks(masks, masks, truth, table, 4)["masks"]
+    figures = evaluate_masks(masks, masks, truth, table, UNKNOWN, 4)["masks"]
     assert figures["foreground_share"] == pytest.approx(100 * 2 / 11)
     assert (figures["images_without"], figures["agreement_previous"]) == (1, 80.0)
 
@@ -293,7 +303,7 @@ def round_figures(path: Path, parsing: bool, truth: np.ndarray | None, **table: 
     pd.DataFrame({"pid": [9]} | table).to_csv(path / "table.csv", index=False)
     (path / "skipped.csv").write_text("dataset,path,problem\nmain,a.jpg,truncated\n")
     files = (path / "table.csv", path / "skipped.csv")
-    return evaluate_round(embeddings(path, parsing=parsing), masks, truths, samples(), *files, PLAIN).figures
+    return evaluate_round(embeddings(path, parsing=parsing), masks, truths, samples(), UNKNOWN, *files, PLAIN).figures
 
 
 def test_a_round_rates_its_identities(tmp_path: Path) -> None:
@@ -302,7 +312,7 @@ def test_a_round_rates_its_identities(tmp_path: Path) -> None:
     table.to_csv(tmp_path / "table.csv", index=False)
     (tmp_path / "skipped.csv").write_text("dataset,path,problem\n")
     files = (tmp_path / "table.csv", tmp_path / "skipped.csv")
-    found = evaluate_round(embeddings(tmp_path, parsing=True), masks, truths, samples(), *files, PLAIN)
+    found = evaluate_round(embeddings(tmp_path, parsing=True), masks, truths, samples(), UNKNOWN, *files, PLAIN)
     (row,) = found.identities.to_dict("records")
     known = {"pid": 9, "images": 2, "agreement_previous": 80.0, "repaired": 0}
     assert row == {**known, "agreement_head": 0.0, "iou_foreground": 100.0}
@@ -357,11 +367,12 @@ def test_the_gallery_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.Monke
         names.add(source.basename)
         return read_rows(source, rows)
 
-    monkeypatch.setattr("hcga.evaluation.read_rows", note)
+    for module in ("evaluation", "retrieval.visibility"):
+        monkeypatch.setattr(f"hcga.{module}.read_rows", note)
     monkeypatch.setattr("hcga.retrieval.search._BLOCK_COLUMNS", 2)
     found = evaluate_retrieval(store, samples(), params)
     assert found.figures == whole.figures
     pd.testing.assert_frame_equal(found.rankings, whole.rankings)
     queries = int((samples()["split"] == "query").sum())
     assert max(read) <= max(queries, 2)
-    assert names == {"foreground", "parts", "likely", "guided"}  # F+P: nothing looks at the image's
+    assert names == {"foreground", "parts", "likely", "guided", "peak"}  # F+P: nothing looks at the image's

@@ -13,6 +13,7 @@ from hcga.datasets.readers import read_data_set
 from hcga.datasets.truth import refuse_strays, truth_file
 from hcga.errors import InputError
 from hcga.files import digest
+from hcga.occluders import list_occluders
 from hcga.progress import track
 
 
@@ -34,14 +35,14 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
     Returns
     -------
     DataFrame
-        split, pid, camid, sequence, frame, path, digest, truth_digest ('' where there is no label image), in the order
-        of split, pid, camid, sequence, frame, path.
+        split, pid, camid, sequence, frame, path, digest, occluder (see `list_occluders`), truth_digest ('' where there
+        is no label image), in the order of split, pid, camid, sequence, frame, path.
 
     Raises
     ------
     InputError
-        See `read_data_set`; a wanted split is not in the data set, or the truth folder holds no label image of it, or
-        one of no image.
+        See `read_data_set` and `list_occluders`; a wanted split is not in the data set, or the truth folder holds no
+        label image of it, or one of no image.
     """
     table = read_data_set(layout, root)
     lacking = [split for split in splits if split not in set(table["split"])]
@@ -52,6 +53,7 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
     table = table[table["split"].isin(splits)]
     table = table.sort_values(["split", "pid", "camid", "sequence", "frame", "path"], ignore_index=True)
     table["digest"] = _digests([root / path for path in table["path"]], f"reading {root.name}")
+    table["occluder"] = list_occluders(root, table["path"])
     if truth is None:
         return table.assign(truth_digest=NO_FILE)
     labels = [truth_file(root, truth, path) for path in table["path"]]
@@ -83,9 +85,8 @@ def read_catalogues(files: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
     tables = {}
     for name, file in files.items():
         try:
-            tables[name] = pd.read_csv(
-                file, dtype={"path": str, "digest": str, "truth_digest": str}, keep_default_na=False
-            )
+            texts = dict.fromkeys(["path", "digest", "occluder", "truth_digest"], str)
+            tables[name] = pd.read_csv(file, dtype=texts, keep_default_na=False)
         except FileNotFoundError:
             raise InputError(f"{file}: no such file; run `dvc repro catalogue@{name}`") from None
     return tables

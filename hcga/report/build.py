@@ -17,7 +17,7 @@ from hcga.pictures import legend, overlay
 from hcga.report.charts import draw_curves
 from hcga.report.inputs import Run
 from hcga.report.thumbnails import embed_picture, embed_row
-from hcga.retrieval.visibility import visible_parts
+from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.runlog import Finished
 from hcga.samples import identities
 from hcga.sheet import spread
@@ -133,8 +133,7 @@ def list_retrieval(run: Run, name: str) -> dict[str, list[dict[str, Any]]]:
     missed = summary[summary["hits"] == 0].sort_values("best", ascending=False, kind="stable")
     queries = list(summary.index)
     sample = spread(np.array(queries, dtype=object), QUERIES).tolist()
-    likely, guided = (np.asarray(array(embeddings, key)[:]) for key in ("likely", "guided"))
-    visible = visible_parts(likely, guided, run.visibility)
+    visible = visible_parts(read_statistics(embeddings, np.arange(len(run.samples))), run.matching) > 0.5
     parts = part_names(visible.shape[1] + 1)[1:] if embeddings.attrs["parsing"] else []
     row_of = {path: row for row, path in enumerate(run.samples["path"])}
 

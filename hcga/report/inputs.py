@@ -10,6 +10,7 @@ import pandas as pd
 import zarr
 
 from hcga.figures import collect_curves, collect_figures, read_metrics
+from hcga.params import Evaluate
 from hcga.runlog import Finished
 from hcga.samples import read_samples
 from hcga.stores import array, open_store
@@ -36,11 +37,11 @@ class Run(NamedTuple):
     figures: pd.DataFrame  # all rounds
     rounds: Mapping[str, Round]
     params: str  # params.yaml as it is written
-    visibility: str  # the rule of section evaluate
+    matching: Evaluate  # section evaluate
     times: Mapping[str, Finished]  # of the stages, where they are known
 
 
-def read_run(names: list[str], paths: Mapping[str, Path], visibility: str, times: Mapping[str, Finished]) -> Run:
+def read_run(names: list[str], paths: Mapping[str, Path], matching: Evaluate, times: Mapping[str, Finished]) -> Run:
     """Read what the stages have written.
 
     Parameters
@@ -50,8 +51,8 @@ def read_run(names: list[str], paths: Mapping[str, Path], visibility: str, times
     paths : mapping of str to Path
         Files `samples`, `images`, `truth`, `written` (params.yaml); folders with one file a round: `metrics`,
         `history`, `cmc`, `rankings`, `identities`, `masks` and `embeddings`.
-    visibility : str
-        The rule of section evaluate.
+    matching : Evaluate
+        Its rule of visibility counts.
     times : mapping of str to Finished
 
     Raises
@@ -78,6 +79,6 @@ def read_run(names: list[str], paths: Mapping[str, Path], visibility: str, times
         figures=collect_figures({name: this.figures for name, this in rounds.items()}),
         rounds=rounds,
         params=paths["written"].read_text("utf-8"),
-        visibility=visibility,
+        matching=matching,
         times=times,
     )

@@ -32,8 +32,8 @@ class Embeddings:
     parts : (N, P, D) float32
         One vector a part, ordered top to bottom. P may be 0 (a network without parsing). The vector of a
         part that is not visible is never read: it may hold anything, NaN included.
-    visible : (N, P) bool
-        Whether the part is seen in the image.
+    visible : (N, P) float32
+        How far the part is seen in the image, in [0, 1].
 
     Raises
     ------
@@ -44,13 +44,13 @@ class Embeddings:
     image: NDArray[np.float32]
     foreground: NDArray[np.float32]
     parts: NDArray[np.float32]
-    visible: NDArray[np.bool_]
+    visible: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         for name, ndim in (("image", 2), ("foreground", 2), ("parts", 3), ("visible", 2)):
-            array, dtype = getattr(self, name), np.dtype(bool if name == "visible" else np.float32)
-            if array.dtype != dtype:
-                raise ValueError(f"{name} must be {dtype}, not {array.dtype}")
+            array = getattr(self, name)
+            if array.dtype != np.float32:
+                raise ValueError(f"{name} must be float32, not {array.dtype}")
             if array.ndim != ndim:
                 raise ValueError(f"{name} must have {ndim} dimensions, not {array.ndim}: shape {array.shape}")
         images, dim = self.image.shape
@@ -92,7 +92,7 @@ class Similarities:
     """How alike each query and each gallery image are; larger is more alike. Rows are computed when they are asked for.
 
     With W the chosen whole vectors (of image and foreground) and S the parts visible in both images (none if
-    P is not chosen):
+    P is not chosen; a part that is visible by v in one and by u in the other counts u * v times):
 
     - ``paper``: (sum over W of cos + 1/2 * sum over S of cos) / (number of W + number of S). With ``F+P``
       this is Eq. (10) to the letter; the other choices generalise it. Where the denominator is 0 (``P``
@@ -135,7 +135,7 @@ class Similarities:
         self._with_parts = "P" in chosen
         # One matrix product does what sums over vectors would; the 1/2 of parts goes into the queries.
         self._query = self._side_by_side(query, 1.0 if variant == "authors" else 0.5)
-        self._seen = query.visible.astype(np.float32)
+        self._seen = query.visible
         self._gallery = gallery
 
     def columns(self, columns: slice) -> Similarities:
@@ -150,7 +150,7 @@ class Similarities:
     def _prepared(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Vectors of the gallery, and which parts it shows."""
         gallery = self._gallery.take(slice(None))
-        return self._side_by_side(gallery, 1.0), gallery.visible.astype(np.float32)
+        return self._side_by_side(gallery, 1.0), gallery.visible
 
     def __getitem__(self, rows: slice) -> NDArray[np.float32]:
         """Compute the similarities of some queries, (B, G) float32."""
@@ -163,8 +163,7 @@ class Similarities:
             values += terms
             values *= np.float32(0.5)
             return values
-        # Where there are no terms the sum of cosines is 0 already: dividing it by 1 keeps it.
-        values /= np.maximum(terms, 1, out=terms)
+        np.divide(values, terms, out=values, where=terms > 0)  # without terms the sum of cosines is 0 already
         return values
 
     def _side_by_side(self, embeddings: Embeddings, weight: float) -> NDArray[np.float32]:
@@ -176,8 +175,9 @@ class Similarities:
         for name, column in zip(self._whole, columns, strict=False):
             _unit(getattr(embeddings, name), column)
         for part, column in enumerate(columns[len(self._whole) :]):
-            _unit(np.where(embeddings.visible[:, part, None], embeddings.parts[:, part], np.float32(0)), column)
-            column *= np.float32(weight)
+            visible = embeddings.visible[:, part, None]
+            _unit(np.where(visible > 0, embeddings.parts[:, part], np.float32(0)), column)
+            column *= np.float32(weight) * visible
         return units
 
 

@@ -5,61 +5,88 @@ Letters: N images, C part classes, background included.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
+import zarr
 
 from hcga.masks import part_names
+from hcga.occluders import Occlusion
+from hcga.params import Evaluate
+from hcga.stores import array, read_rows
 
 
-def visible_parts(likely: np.ndarray, guided: np.ndarray, rule: str) -> np.ndarray:
-    """Decide which parts are visible.
+class PartStatistics(NamedTuple):
+    """What the parsing head says of the parts of N images, each (N, C - 1) float32."""
+
+    likely: np.ndarray  # share of the cells whose most likely class the part is
+    guided: np.ndarray  # share of the cells that GAM leaves to the part, Eq. (8); at 0 its vector is empty
+    peak: np.ndarray  # the part's highest probability in any cell
+
+
+def read_statistics(embeddings: zarr.Group, rows: np.ndarray) -> PartStatistics:
+    """Read those of some rows, (n,) int64, of a store that `hcga.inference.embed` wrote."""
+    return PartStatistics(*(read_rows(array(embeddings, name), rows) for name in PartStatistics._fields))
+
+
+def visible_parts(statistics: PartStatistics, params: Evaluate) -> np.ndarray:
+    """Decide how far each part is visible.
 
     Parameters
     ----------
-    likely : (N, C - 1) float32
-        Share of an image's cells whose most likely class the part is.
-    guided : (N, C - 1) float32
-        Share of an image's cells that GAM leaves to the part, Eq. (8).
-    rule : {'any', 'guided'}
-        any: the part is the most likely class of some cell (the paper, authors' code). guided: GAM leaves it some cell.
-        Where it leaves none, the part vector is that of an empty map, the same for every image; `any` compares it
-        nevertheless.
+    statistics : PartStatistics
+    params : Evaluate
+        Its `visibility` is the rule. any: the part is the most likely class of some cell (the paper, authors' code).
+        guided: GAM leaves it some cell; where it leaves none, the part vector is that of an empty map, the same for
+        every image, and the other rules compare it nevertheless. share: the part is the most likely class of at least
+        `least_share` of the cells. soft: no decision but a number, its highest probability in any cell.
 
     Returns
     -------
-    (N, C - 1) bool
+    (N, C - 1) float32
+        In [0, 1]; 0 or 1 but for soft.
     """
-    return {"any": likely, "guided": guided}[rule] > 0
+    likely, guided, peak = statistics
+    rules = {"any": likely > 0, "guided": guided > 0, "share": likely >= params.least_share, "soft": peak}
+    return rules[params.visibility].astype(np.float32)
 
 
 def visibility_figures(
-    visible: np.ndarray, guided: np.ndarray, samples: pd.DataFrame, part_classes: int
+    visible: np.ndarray, guided: np.ndarray, samples: pd.DataFrame, occlusion: Occlusion, part_classes: int
 ) -> dict[str, dict[str, float]]:
-    """Count the visible parts of each test split, in per cent.
+    """Mean visibility of the parts, in per cent.
 
     Parameters
     ----------
-    visible : (N, C - 1) bool
-    guided : (N, C - 1) float32
+    visible, guided : (N, C - 1) float32
         As in `visible_parts`.
     samples : DataFrame
         With column split, N rows.
+    occlusion : Occlusion
+        Of the N images.
     part_classes : int
         C.
 
     Returns
     -------
     dict of dict
-        For `visibility_query` and `visibility_gallery`: each part's share of the images that show it, and `empty`, the
-        share of the visible parts to which GAM leaves no cell; nan where no part is visible.
+        For `visibility_query`, `visibility_gallery`, and of both together, where it is known, `visibility_occluded`
+        and `visibility_whole`: the mean of each part (the share of the images that show it), and `empty`, the share of
+        what is visible to which GAM leaves no cell; nan where no part is visible.
     """
+    split = samples["split"].to_numpy()
+    groups = {
+        "query": split == "query",
+        "gallery": split == "gallery",
+        "occluded": (split != "train") & occlusion.occluded,
+        "whole": (split != "train") & occlusion.known & ~occlusion.occluded,
+    }
     figures = {}
-    for split in ("query", "gallery"):
-        rows = (samples["split"] == split).to_numpy()
-        shares = 100 * visible[rows].mean(0)
-        empty = (guided[rows] == 0)[visible[rows]]
-        figures[f"visibility_{split}"] = {
-            **dict(zip(part_names(part_classes)[1:], shares.tolist(), strict=True)),
-            "empty": 100 * float(empty.mean()) if len(empty) else float("nan"),
-        }
+    for name, rows in groups.items():
+        if rows.any():
+            seen = visible[rows].astype(float)
+            empty = 100 * seen[guided[rows] == 0].sum() / seen.sum() if seen.any() else float("nan")
+            parts = dict(zip(part_names(part_classes)[1:], (100 * seen.mean(0)).tolist(), strict=True))
+            figures[f"visibility_{name}"] = {**parts, "empty": float(empty)}
     return figures

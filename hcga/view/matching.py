@@ -8,7 +8,8 @@ import numpy as np
 import zarr
 
 from hcga.masks import part_names
-from hcga.retrieval.visibility import visible_parts
+from hcga.params import Evaluate
+from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.stores import array, read_rows
 
 
@@ -20,7 +21,7 @@ class Matched(NamedTuple):
     gallery: list[dict[str, list[float | None]]]  # `cosines`, None where a part is not visible in both
 
 
-def match_parts(embeddings: zarr.Group, query: int, gallery: np.ndarray, rule: str) -> Matched:
+def match_parts(embeddings: zarr.Group, query: int, gallery: np.ndarray, params: Evaluate) -> Matched:
     """Compare foreground and parts of a query with those of gallery images, as Eq. (10) does.
 
     Parameters
@@ -31,18 +32,18 @@ def match_parts(embeddings: zarr.Group, query: int, gallery: np.ndarray, rule: s
         Row.
     gallery : (n,) int64
         Rows.
-    rule : str
-        Of visibility, see `visible_parts`.
+    params : Evaluate
+        Its rule of visibility counts.
     """
     rows = np.concatenate([[query], gallery])
-    foreground, parts, likely, guided = (
-        read_rows(array(embeddings, name), rows) for name in ("foreground", "parts", "likely", "guided")
-    )
+    foreground, parts = (read_rows(array(embeddings, name), rows) for name in ("foreground", "parts"))
     vectors = np.concatenate([foreground[:, None], parts], axis=1).astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=2, keepdims=True)
     vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     cosines = (vectors[1:] * vectors[:1]).sum(2)
-    shown = np.concatenate([np.ones((len(rows), 1), bool), visible_parts(likely, guided, rule)], axis=1)
+    shown = np.concatenate(
+        [np.ones((len(rows), 1), bool), visible_parts(read_statistics(embeddings, rows), params) > 0], axis=1
+    )
     shared = shown[1:] & shown[:1]
     entries: list[dict[str, list[float | None]]] = [
         {"cosines": [float(value) if both else None for value, both in zip(values, of, strict=True)]}

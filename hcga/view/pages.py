@@ -151,8 +151,8 @@ class Pages:
         found = rankings[rankings["query"] == path]
         rows = [row_of[name] for name in found["gallery"]]
         store = self._archive.store(place, "embed", "embeddings")
-        rule = self._archive.revision(place.rev).params.evaluate.visibility
-        matched = match_parts(store, row, np.array(rows, dtype=np.int64), rule)
+        matching = self._archive.revision(place.rev).params.evaluate
+        matched = match_parts(store, row, np.array(rows, dtype=np.int64), matching)
         entries = [
             {**_sample(samples, number), **entry, "rank": rank, "similarity": similarity, "hit": hit}
             for number, entry, rank, similarity, hit in zip(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hcga.params import Evaluate
 from hcga.report.build import build_page, describe_set, list_retrieval, tabulate_times
 from hcga.report.charts import draw_curves
 from hcga.report.inputs import Round, Run
@@ -18,6 +19,7 @@ from hcga.samples import COLUMNS
 from hcga.sheet import spread
 from hcga.stores import array, open_store, write_store
 
+MATCHING = Evaluate(features="F+P", similarity="paper", visibility="any", least_share=0.5, rerank=False)
 HOSTILE = "<script>alert('x')</script>&\"'.jpg"
 MASKS = np.zeros((5, 4, 2), np.uint8)
 MASKS[0:2, :2], MASKS[2, 0], MASKS[3:5, 1:] = 1, 2, 3
@@ -51,7 +53,7 @@ def run(tmp_path: Path) -> Run:
         parsed = np.zeros((10, 4, 2), np.uint8)
         parsed[:5] = MASKS
         parsed[0, 3] = 2
-        embeddings = {"likely": likely, "guided": 0 * likely, "parsed": parsed}
+        embeddings = {"likely": likely, "guided": 0 * likely, "peak": likely, "parsed": parsed}
         write_store(tmp_path / f"e{name}.zarr", embeddings, parsing=True, epoch=number)
         table = pd.DataFrame(
             {"pid": [9, 8, 3], "images": [2, 1, 2], "labels_left": [16, 17, 18], "foreground_share": [75.0, 25.0, 50.0]}
@@ -72,7 +74,7 @@ def run(tmp_path: Path) -> Run:
     history = pd.DataFrame({"epoch": [1, 2], "loss": [3.0, 2.0], "image": [2.0, 1.0], "accuracy": [10.0, 20.0]})
     times = {"train@r1": Finished("train@r1", 1.0, 61.5, 2000.0), "prepare": Finished("prepare", 0.0, 3.0, 300.0)}
     images, true = array(open_store(tmp_path / "images.zarr"), "images"), open_store(tmp_path / "truth.zarr")
-    return Run(samples(), images, true, history, figures, rounds, f"seed: 1  # {HOSTILE}", "any", times)
+    return Run(samples(), images, true, history, figures, rounds, f"seed: 1  # {HOSTILE}", MATCHING, times)
 
 
 KEYS = [
@@ -147,7 +149,7 @@ def test_identities_the_worst_first(run: Run) -> None:
 
 
 def test_without_parsing_there_are_no_masks(run: Run, tmp_path: Path) -> None:
-    arrays = {"likely": np.zeros((10, 3), np.float32), "guided": np.zeros((10, 3), np.float32)}
+    arrays = dict.fromkeys(("likely", "guided", "peak"), np.zeros((10, 3), np.float32))
     write_store(tmp_path / "none.zarr", arrays, parsing=False)
     rounds = {name: of._replace(embeddings=open_store(tmp_path / "none.zarr")) for name, of in run.rounds.items()}
     figures = run.figures.assign(**{key: np.nan for key in KEYS if not key.startswith("retrieval")})
@@ -166,7 +168,7 @@ def test_ranked_lists_of_a_sample_and_of_the_surest_mistakes(run: Run) -> None:
     first = sample[0]["gallery"][0]
     assert (first["pid"], first["hit"], first["rank"], first["similarity"]) == (5, True, 1, 0.9)
     assert first["seen"] == ["head", "lower body"]
-    guided = list_retrieval(run._replace(visibility="guided"), "r2")
+    guided = list_retrieval(run._replace(matching=run.matching.model_copy(update={"visibility": "guided"})), "r2")
     assert next(iter(guided.values()))[0]["seen"] == []
 
 

@@ -168,5 +168,5 @@ def test_equal_images_are_at_distance_0_however_many_rows_are_asked_for():
 def test_duplicates_can_be_reranked(seed):
     rng = np.random.default_rng(seed)
     vectors = np.tile(rng.normal(size=(28, 4, 24)).astype(np.float32), (2, 1, 1))
-    everyone = Embeddings(vectors[:, 0], vectors[:, 0], vectors[:, 1:], np.ones((56, 3), bool))
+    everyone = Embeddings(vectors[:, 0], vectors[:, 0], vectors[:, 1:], np.ones((56, 3), np.float32))
     assert np.isfinite(rerank(Distances(Similarities(everyone, everyone, "F+P")), 17)).all()

@@ -18,12 +18,12 @@ def random_embeddings(seed, images, parts=3, dim=5):
         rng.normal(size=(images, dim)).astype(np.float32),
         rng.normal(size=(images, dim)).astype(np.float32),
         rng.normal(size=(images, parts, dim)).astype(np.float32),
-        rng.random((images, parts)) < 0.6,
+        (rng.random((images, parts)) < 0.6).astype(np.float32),
     )
-    made.visible[0] = False
-    made.visible[1] = True
+    made.visible[0] = 0
+    made.visible[1] = 1
     made.image[2], made.foreground[2], made.parts[2, 0] = 0, 0, 0
-    made.visible[2, :1] = True
+    made.visible[2, :1] = 1
     return made
 
 
@@ -45,21 +45,26 @@ def similarity_by_loops(query, gallery, features, variant):
             shared = []
             if "P" in features:
                 for p in range(query.parts.shape[1]):
-                    if query.visible[i, p] and gallery.visible[j, p]:
-                        shared.append(cosine(query.parts[i, p], gallery.parts[j, p]))
+                    if both := float(query.visible[i, p]) * float(gallery.visible[j, p]):
+                        shared.append((both, cosine(query.parts[i, p], gallery.parts[j, p])))
             if variant == "authors":
-                result[i, j] = sum((c + 1) / 2 for c in whole + shared)
+                result[i, j] = sum((c + 1) / 2 for c in whole) + sum(both * (c + 1) / 2 for both, c in shared)
             elif whole or shared:
-                result[i, j] = (sum(whole) + 0.5 * sum(shared)) / (len(whole) + len(shared))
+                terms = len(whole) + sum(both for both, _ in shared)
+                result[i, j] = (sum(whole) + 0.5 * sum(both * c for both, c in shared)) / terms
             else:
                 result[i, j] = 0
     return result
 
 
+@pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("features", FEATURES)
-def test_equals_the_definition_pair_by_pair(features, variant):
+def test_equals_the_definition_pair_by_pair(features, variant, soft):
     query, gallery = random_embeddings(1, 11), random_embeddings(2, 17)
+    if soft:
+        for made, seed in ((query, 3), (gallery, 4)):
+            made.visible[:] *= np.random.default_rng(seed).random(made.visible.shape)
     result = similarity(query, gallery, features, variant)
     assert result.dtype == np.float32
     assert result.shape == (11, 17)
@@ -72,14 +77,12 @@ def hand_made():
     Cosines of query and gallery image 0, 1, 2: image 1, 0, -1; foreground 0.6, 1, 0;
     part 0: 1, -1, 0.8; part 1: 0, 0.6, 1. Query sees both parts; the images see both, part 0 only, neither.
     """
-    query = Embeddings(
-        np.float32([[2, 0]]), np.float32([[0, 3]]), np.float32([[[1, 0], [0, 1]]]), np.array([[True, True]])
-    )
+    query = Embeddings(np.float32([[2, 0]]), np.float32([[0, 3]]), np.float32([[[1, 0], [0, 1]]]), np.float32([[1, 1]]))
     gallery = Embeddings(
         np.float32([[5, 0], [0, 1], [-1, 0]]),
         np.float32([[4, 3], [0, 1], [1, 0]]),
         np.float32([[[7, 0], [1, 0]], [[-2, 0], [4, 3]], [[4, 3], [0, 1]]]),
-        np.array([[True, True], [True, False], [False, False]]),
+        np.float32([[1, 1], [1, 0], [0, 0]]),
     )
     return query, gallery
 
@@ -116,7 +119,7 @@ def test_authors_variant_equals_the_authors_code(case):
     """Origin: hcga_arm_score in tests/golden."""
     golden = np.load(GOLDEN / f"arm_{case}.npz")
     query, gallery = (
-        Embeddings(golden[f"{s}_fore"], golden[f"{s}_fore"], golden[f"{s}_part"], golden[f"{s}_visible"] == 1)
+        Embeddings(golden[f"{s}_fore"], golden[f"{s}_fore"], golden[f"{s}_part"], np.float32(golden[f"{s}_visible"]))
         for s in "qg"
     )
     result = similarity(query, gallery, "F+P", "authors")
@@ -132,7 +135,7 @@ def test_lengths_of_vectors_and_content_of_invisible_parts_do_not_matter(feature
     query, gallery = random_embeddings(3, 7), random_embeddings(4, 9)
     before = similarity(query, gallery, features, variant)
     factor = np.random.default_rng(5).uniform(0.1, 10, (9, 3, 1)).astype(np.float32)
-    parts = np.where(gallery.visible[:, :, None], gallery.parts * factor, np.nan).astype(np.float32)
+    parts = np.where(gallery.visible[:, :, None] > 0, gallery.parts * factor, np.nan).astype(np.float32)
     scaled = replace(gallery, image=gallery.image * 3, foreground=gallery.foreground * 0.2, parts=parts)
     np.testing.assert_allclose(similarity(query, scaled, features, variant), before, atol=1e-6)
 
@@ -171,8 +174,8 @@ def test_take_selects_rows_by_number_mask_and_slice():
     [
         ("foreground", np.zeros((4, 5), np.float32), r"foreground has shape \(4, 5\).*ask for \(3, 5\)"),
         ("parts", np.zeros((3, 2, 6), np.float32), r"parts has shape \(3, 2, 6\).*ask for \(3, 2, 5\)"),
-        ("visible", np.zeros((3, 3), bool), r"visible has shape \(3, 3\).*ask for \(3, 2\)"),
-        ("visible", np.zeros((3, 2), int), "visible must be bool, not int64"),
+        ("visible", np.zeros((3, 3), np.float32), r"visible has shape \(3, 3\).*ask for \(3, 2\)"),
+        ("visible", np.zeros((3, 2), int), "visible must be float32, not int64"),
         ("image", np.zeros((3, 5)), "image must be float32, not float64"),
         ("parts", np.zeros((3, 10), np.float32), "parts must have 3 dimensions, not 2"),
     ],

@@ -52,6 +52,7 @@ def write_checkout(root: Path) -> None:
             "parts": rng.normal(size=(7, 3, 8)).astype(np.float32),
             "likely": np.tile(np.array([0.5, 0, 0.1], np.float32), (7, 1)),
             "guided": np.zeros((7, 3), np.float32),
+            "peak": np.full((7, 3), 0.5, np.float32),
             "parsed": rng.integers(0, 4, (7, 16, 8), np.uint8),
         }
         write_store(data / f"embeddings/{name}.zarr", embeddings, parsing=True, part_classes=4)

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from hcga.checkpoints import load_model
 from hcga.masks import part_colour, upsample
+from hcga.params import Params
 from hcga.pictures import colour_labels
 from hcga.stores import array, open_store
 from hcga.view.layers import layer_strip
@@ -178,9 +179,11 @@ def test_a_query_and_its_gallery(client: TestClient) -> None:
     assert 'data-key="ArrowRight" href="/queries/4?at=workspace%3Ar1"' in text
 
 
-def test_cosines_of_parts_that_both_show(checkout: Path) -> None:
+def test_cosines_of_parts_that_both_show(checkout: Path, default_params: Params) -> None:
+    any_cell = default_params.evaluate.model_copy(update={"visibility": "any"})
+    guided = default_params.evaluate.model_copy(update={"visibility": "guided"})
     store = open_store(checkout / "data/embeddings/r1.zarr")
-    found = match_parts(store, 3, np.array([5, 6]), "any")
+    found = match_parts(store, 3, np.array([5, 6]), any_cell)
     assert found.parts == ["foreground", "head", "upper body", "lower body"]
     assert found.seen == ["head", "lower body"]
     foreground, parts = (np.asarray(array(store, name)[:]) for name in ("foreground", "parts"))
@@ -192,7 +195,7 @@ def test_cosines_of_parts_that_both_show(checkout: Path) -> None:
     assert cosines[0] == pytest.approx(cosine(foreground[3], foreground[6]))
     assert cosines[1] == pytest.approx(cosine(parts[3, 0], parts[6, 0]))
     assert cosines[2] is None
-    assert match_parts(store, 3, np.array([5]), "guided").gallery[0]["cosines"][1:] == [None] * 3
+    assert match_parts(store, 3, np.array([5]), guided).gallery[0]["cosines"][1:] == [None] * 3
 
 
 @pytest.mark.parametrize(
