@@ -125,6 +125,8 @@ def test_a_round_of_one_epoch_runs_on_an_example_of_the_set(
         make_example(entry["layout"], tmp_path / name, seed)  # a seed each: other people
     YAML(typ="safe").dump(values, tmp_path / "params.yaml")
     (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    for folder in ("data/external", "data/repairs"):
+        (tmp_path / folder).mkdir(parents=True)
     threads = torch.get_num_threads()
     for name, stage in resolve(values["rounds"], values["datasets"]).items():
         if name != "synthesise":
