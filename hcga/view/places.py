@@ -82,6 +82,11 @@ class Archive:
         path = self.revision(rev).path("prepare", "samples")
         return _samples(path, _stamp(path))
 
+    def sample(self, rev: str, row: int) -> dict[str, Any]:
+        """What is known of one image: row, pid, camid, path."""
+        of = self.samples(rev).iloc[row]
+        return {"row": row, "pid": int(of["pid"]), "camid": int(of["camid"]), "path": of["path"]}
+
     def same_images(self, rev: str, rows: np.ndarray, other: str) -> np.ndarray:
         """Rows of the same images in another revision, by data set and path; -1 where it does not have them."""
         if other == rev:

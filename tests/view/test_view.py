@@ -107,8 +107,38 @@ def test_filters_by_camera_and_occlusion(client: TestClient) -> None:
     whole = picture(client, "/strips/workspace:r1/3/images")
     assert picture(client, "/strips/workspace:r1/3/images?camera=2").shape[1] == whole.shape[1] / 2
     text = page(client, "/identities/3?occluded=yes")
-    assert "1 images" in text
+    assert "1 image, from left to right" in text
+    assert "Only images with an occluder; " in text
     assert "train/b.jpg" in text
+
+
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        ("camera=2", "from camera 2"),
+        ("occluded=yes", "with an occluder"),
+        ("camera=1&occluded=yes", "from camera 1 with an occluder"),
+        ("camera=2&occluded=no", "from camera 2 without an occluder"),
+    ],
+)
+def test_a_filter_that_leaves_no_image_says_so_and_can_be_taken_away(
+    client: TestClient, filters: str, words: str
+) -> None:
+    text = page(client, f"/identities/8?at=r1&{filters}&layer=head&opacity=20")
+    assert f"No image of identity 8 {words}; <a " in text
+    assert "<img" not in text
+    (link,) = re.findall(r'<a href="([^"]*)">show all</a>', text)
+    assert link == "/identities/8?at=r1&amp;layer=head&amp;opacity=20"
+    whole = page(client, link.replace("&amp;", "&"))
+    assert "<img" in whole
+    assert "show all" not in whole
+    refused(client, f"/strips/workspace:r1/8/masks?{filters}", f"no image of identity 8 {words}")
+
+
+def test_neighbours_are_those_that_the_filters_leave(client: TestClient) -> None:
+    assert 'data-key="ArrowLeft" href="/identities/8?camera=1"' in page(client, "/identities/3?camera=1")
+    assert "ArrowLeft" not in page(client, "/identities/3?camera=2")
+    assert 'data-key="ArrowRight" href="/identities/3?camera=2"' in page(client, "/identities/8?camera=2")
 
 
 def test_names_are_escaped(client: TestClient) -> None:

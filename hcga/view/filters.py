@@ -1,0 +1,60 @@
+"""Which images of an address: those of a camera, with or without an occluder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hcga.errors import InputError
+from hcga.samples import rows_of_identity
+from hcga.view.places import Archive
+
+FILTERS = ("camera", "occluded")
+
+
+def images_left(archive: Archive, rev: str, asked: Mapping[str, str]) -> np.ndarray:
+    """Tell for each image of a revision whether it is a training image that the filters leave.
+
+    Parameters
+    ----------
+    archive : Archive
+    rev : str
+    asked : mapping of str to str
+        Of the address: `camera`, a number; `occluded`, yes or no. Either may be missing or empty.
+
+    Returns
+    -------
+    (N,) bool
+
+    Raises
+    ------
+    InputError
+        It asks for occlusion, and the data set does not know it.
+    """
+    samples = archive.samples(rev)
+    left = (samples["split"] == "train").to_numpy()
+    if asked.get("camera"):
+        left = left & (samples["camid"].astype(str).to_numpy() == asked["camera"])
+    if asked.get("occluded") in ("yes", "no"):
+        known = archive.occluded(rev)
+        if known is None:
+            raise InputError("occlusion is not known: no data set of this run has an occluders.csv")
+        left = left & (samples["path"].isin(known).to_numpy() == (asked["occluded"] == "yes"))
+    return left
+
+
+def rows_left(archive: Archive, rev: str, pid: int, asked: Mapping[str, str]) -> np.ndarray:
+    """Rows of an identity that the filters leave, (n,) int64; there may be none."""
+    rows = rows_of_identity(archive.samples(rev), pid)
+    return rows[images_left(archive, rev, asked)[rows]]
+
+
+def filters_in_words(asked: Mapping[str, str]) -> str:
+    """Say what the filters ask for, such as `from camera 3 with an occluder`; empty without any."""
+    words = []
+    if asked.get("camera"):
+        words.append(f"from camera {asked['camera']}")
+    if asked.get("occluded") in ("yes", "no"):
+        words.append("with an occluder" if asked["occluded"] == "yes" else "without an occluder")
+    return " ".join(words)
