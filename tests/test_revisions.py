@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from conftest import DEFAULT
 
 from hcga.cli import main
-from hcga.comparison import compare_masks, describe_difference
+from hcga.comparison import changed_shares, compare_masks, describe_difference
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
 from hcga.revisions import open_revision
@@ -169,6 +169,12 @@ def test_how_masks_differ(inside: Path) -> None:
     text = describe_difference("r1", table, 1)
     assert text.splitlines()[0] == "r1: 2 of 3 identities differ, in 37.0 % of the cells"
     assert len(text.splitlines()) == 3
+
+
+def test_shares_of_each_image_count_cells_that_both_label() -> None:
+    before = np.array([[[0, 1], [2, 3]], [[0, 1], [2, UNLABELLED]], [[UNLABELLED] * 2] * 2], np.uint8)
+    after = np.array([[[0, 1], [2, 0]], [[1, UNLABELLED], [2, 3]], [[0, 0], [0, 0]]], np.uint8)
+    np.testing.assert_array_equal(changed_shares(before, after), [25.0, 50.0, np.nan])
 
 
 def test_the_command_prints_a_line_a_round_and_the_identities(inside: Path) -> None:

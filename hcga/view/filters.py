@@ -1,8 +1,8 @@
-"""Which images of an address: those of a camera, with or without an occluder."""
+"""Which images of an address: those of a camera, those with or without an occluder, or some by number."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -48,6 +48,21 @@ def rows_left(archive: Archive, rev: str, pid: int, asked: Mapping[str, str]) ->
     """Rows of an identity that the filters leave, (n,) int64; there may be none."""
     rows = rows_of_identity(archive.samples(rev), pid)
     return rows[images_left(archive, rev, asked)[rows]]
+
+
+def chosen_rows(rows: np.ndarray, pid: int, chosen: Sequence[str]) -> np.ndarray:
+    """Choose some of an identity's rows (n,) int64 by their numbers, in the order of these.
+
+    Raises
+    ------
+    InputError
+        One of them is not among the rows.
+    """
+    row_of = {str(row): row for row in rows}
+    for number in chosen:
+        if number not in row_of:
+            raise InputError(f"image {number} is none of identity {pid}; its images: {', '.join(row_of)}")
+    return np.array([row_of[number] for number in chosen], dtype=np.int64)
 
 
 def filters_in_words(asked: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from hcga.errors import InputError
-from hcga.view.filters import filters_in_words, rows_left
+from hcga.view.filters import chosen_rows, filters_in_words, rows_left
 from hcga.view.layers import image_strip, layer_strip, masks_at
 from hcga.view.pages import Pages
 from hcga.view.places import Archive, parse_place
@@ -43,7 +43,7 @@ class Pictures:
         self._archive = archive
 
     def strip(self, request: Request) -> Response:
-        """An identity's images, or a layer of a place that lies over them."""
+        """An identity's images, or a layer of a place that lies over them; all, or those that the address chooses."""
         place = parse_place(request.path_params["place"])
         layer, asked = request.path_params["layer"], request.query_params
         base = asked.get("base", place.rev)
@@ -59,6 +59,8 @@ class Pictures:
 
     def _rows(self, rev: str, pid: int, asked: QueryParams) -> np.ndarray:
         rows = rows_left(self._archive, rev, pid, asked)
+        if "image" in asked:
+            return chosen_rows(rows, pid, asked.getlist("image"))
         if not len(rows):
             raise InputError(f"no image of identity {pid} {filters_in_words(asked)}")
         return rows

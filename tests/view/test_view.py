@@ -158,7 +158,8 @@ def test_neighbours_and_rounds_have_keys(client: TestClient) -> None:
 
 def test_strips_lie_exactly_over_the_images(client: TestClient, checkout: Path) -> None:
     images = picture(client, "/strips/workspace:r1/3/images")
-    assert images.shape == (64, 2 * (32 + 4), 3)
+    assert images.shape == (64, 2 * (32 + 4), 4)
+    assert (images[..., 3].reshape(64, 2, 36) == ([255] * 32 + [0] * 4)).all()
     masks = np.asarray(array(open_store(checkout / "data/masks/r1.zarr"), "masks")[:2])
     strip = picture(client, "/strips/workspace:r1/3/masks")
     assert strip.shape == (16, 2 * (8 + 1), 4)
@@ -191,7 +192,42 @@ def test_what_changed_links_both_places(client: TestClient) -> None:
     text = page(client, "/changes")
     assert "What changed from workspace:r1 to workspace:r2" in text
     assert "at=workspace%3Ar1&amp;at=workspace%3Ar2" in text
-    assert "What changed from workspace:r2 to workspace:r2" in page(client, "/changes?from=r2&to=r2")
+    same = page(client, "/changes?from=r2&to=r2")
+    assert "What changed from workspace:r2 to workspace:r2" in same
+    assert "The masks of all 2 identities are the same." in same
+    assert "<img" not in same
+
+
+def test_images_that_moved_most_before_and_after(client: TestClient, checkout: Path) -> None:
+    before, after = (
+        np.asarray(array(open_store(checkout / f"data/masks/{name}.zarr"), "masks")[:]) for name in ("r1", "r2")
+    )
+    shares = 100 * (before != after).mean((1, 2))
+    text = page(client, "/changes")
+    articles = {int(re.findall(r"Identity (\d)", article)[0]): article for article in text.split("<article")[1:]}
+    changed = {3: shares[:2].mean(), 8: shares[2]}
+    assert list(articles) == sorted(changed, key=lambda pid: -changed[pid])
+    shown, order = articles[3], np.argsort(-shares[:2])
+    captions = re.findall(r'<span title="camera (\d): [^"]*">(\d+) %', shown)
+    assert captions == [(str(1 + row), f"{shares[row]:.0f}") for row in order]
+    rows = "at=workspace%3Ar1&amp;at=workspace%3Ar2&amp;layer=masks&amp;layer=changed"
+    assert re.findall(r'href="([^"]*)"', shown) == [f"/identities/3?{rows}"] * 2
+    sources = [source.replace("&amp;", "&") for source in re.findall(r'loading="lazy" src="([^"]*)"', shown)]
+    assert len(sources) == shown.count("<img") == 6
+    images = picture(client, sources[0])
+    assert images.shape == (64, 2 * (32 + 4), 4)
+    for source, masks in zip(sources[1::2], (before, after, before != after), strict=True):
+        tiles = picture(client, source)[..., 3].reshape(16, 2, 9)[..., :8]
+        np.testing.assert_array_equal(tiles.swapaxes(0, 1) > 0, masks[order] > 0)
+
+
+def test_strips_of_some_images_in_their_order(client: TestClient) -> None:
+    whole = picture(client, "/strips/workspace:r1/3/masks")
+    turned = picture(client, "/strips/workspace:r1/3/masks?image=1&image=0")
+    np.testing.assert_array_equal(turned[:, :9], whole[:, 9:])
+    np.testing.assert_array_equal(turned[:, 9:], whole[:, :9])
+    refused(client, "/strips/workspace:r1/3/masks?image=2", "image 2 is none of identity 3; its images: 0, 1")
+    refused(client, "/strips/workspace:r1/3/masks?image=x", "image x is none of identity 3")
 
 
 def test_queries_without_a_hit_come_first(client: TestClient) -> None:
