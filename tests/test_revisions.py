@@ -20,6 +20,7 @@ from hcga.masks import UNLABELLED
 from hcga.revisions import open_revision
 from hcga.samples import COLUMNS, write_samples
 from hcga.stores import array, open_store, write_store
+from hcga.view.places import Archive
 from hcga.workspace import Workspace
 
 STAGES = """stages:
@@ -51,6 +52,10 @@ def call(root: Path, *command: str) -> None:
     environment = os.environ | {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def read(root: Path, *command: str) -> str:
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def commit(root: Path, message: str) -> None:
@@ -217,3 +222,24 @@ def test_drawing_an_identity_of_a_revision(inside: Path, tmp_path: Path) -> None
         result = run("draw", "--round", "r1", "--pid", "3", "--rev", rev, "-o", str(tmp_path / f"{rev}.png"))
         assert result.exit_code == 0, result.output
     assert (tmp_path / "first.png").read_bytes() != (tmp_path / "HEAD.png").read_bytes()
+
+
+def test_experiments_go_by_name_and_by_commit_where_a_name_is_taken_twice(inside: Path) -> None:
+    """DVC keeps an experiment as a Git reference below the commit that it started from."""
+    first, head = (read(inside, "git", "rev-parse", f"{rev}^{{commit}}") for rev in ("first", "HEAD"))
+    references = {
+        f"refs/exps/{of[:2]}/{of[2:]}/{name}": of for of in (first, head) for name in ("twice", f"x-{of[:3]}")
+    }
+    for reference, commit in references.items():
+        call(inside, "git", "update-ref", reference, commit)
+    try:
+        known = Archive(inside).known_revisions()
+        assert known[:2] == ["workspace", "HEAD"]
+        assert set(known[2:]) >= {"twice", first[:7], f"x-{first[:3]}", f"x-{head[:3]}"}
+        assert head[:7] not in known
+        seeds = {"twice": 2, first[:7]: 1, f"x-{first[:3]}": 1, f"x-{head[:3]}": 2}
+        assert {name: open_revision(inside, name).params.seed for name in seeds} == seeds
+        assert run("diff", "twice", f"x-{first[:3]}").output.startswith("r1: 2 of 3 identities differ")
+    finally:
+        for reference in references:
+            call(inside, "git", "update-ref", "-d", reference)

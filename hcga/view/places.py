@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -64,14 +66,14 @@ class Archive:
         return [name for name in revision.params.rounds if revision.path("coparse", "masks", name).exists()]
 
     def known_revisions(self) -> list[str]:
-        """The workspace, DVC experiments, branches, tags and HEAD."""
+        """The workspace, HEAD, DVC experiments (by their commits where several have one name), branches and tags."""
         from dvc.exceptions import DvcException
         from dvc.repo import Repo
         from dvc.scm import SCMError
 
         try:
             with Repo(str(self._root)) as repo:
-                experiments = [name for names in repo.experiments.ls(all_commits=True).values() for name, _ in names]
+                experiments = _unambiguous(repo.experiments.ls(all_commits=True), repo.scm.get_rev())
                 found = [*experiments, *repo.scm.list_branches(), *repo.scm.list_tags()]
         except (DvcException, SCMError):
             found = []
@@ -135,6 +137,16 @@ class Archive:
         files = [self._root / of.root / "occluders.csv" for of in revision.params.datasets.values()]
         tables = [pd.read_csv(file) for file in files if file.is_file()]
         return {str(path) for table in tables for path in table["image"]} if tables else None
+
+
+def _unambiguous(experiments: Mapping[str, list[tuple[str, str]]], head: str) -> list[str]:
+    """What names each experiment: of several of one name DVC knows the one by its name that started from HEAD."""
+    times = Counter(name for entries in experiments.values() for name, _ in entries)
+    return [
+        name if times[name] == 1 or baseline == head else commit[:7]
+        for baseline, entries in experiments.items()
+        for name, commit in entries
+    ]
 
 
 def _stamp(path: Path) -> float:
