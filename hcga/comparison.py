@@ -60,6 +60,28 @@ def _rows_by_image(samples: pd.DataFrame) -> dict[int, dict[tuple[str, str], int
     return {pid: {keys[row]: int(row) for row in rows} for pid, rows in identities(samples).items()}
 
 
+def changed_cells(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Tell which cells have another label, (n, h, w) bool; those that one of the two leaves unlabelled have not."""
+    return (before != after) & (before != UNLABELLED) & (after != UNLABELLED)
+
+
+def changed_shares(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Share of the cells of each image with another label.
+
+    Parameters
+    ----------
+    before, after : (n, h, w) uint8
+
+    Returns
+    -------
+    (n,) float64
+        Per cent of the cells that both label; nan where there is none.
+    """
+    known = ((before != UNLABELLED) & (after != UNLABELLED)).sum((1, 2))
+    changed = 100.0 * changed_cells(before, after).sum((1, 2))
+    return np.divide(changed, known, out=np.full(len(known), np.nan), where=known > 0)
+
+
 def _shares(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
     """Shares of the cells that both label, per cent; nan where there is none."""
     known = (before != UNLABELLED) & (after != UNLABELLED)
@@ -72,16 +94,22 @@ def _shares(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
     return {name: 100 * float(values[known].mean()) if known.any() else float("nan") for name, values in cells.items()}
 
 
-def describe_difference(round_name: str, table: pd.DataFrame, top: int) -> str:
-    """Sum up a table of `compare_masks` in a line and list its first rows."""
+def summarise_difference(table: pd.DataFrame) -> str:
+    """Sum up a table of `compare_masks` in a line."""
     both = table[table["only_in"] == ""]
     differ = both[both["changed"] > 0]
     if differ.empty and len(both) == len(table):
-        return f"{round_name}: the masks of all {len(table)} identities are the same"
+        return f"the masks of all {len(table)} identities are the same"
     share = (both["changed"] * both["images"]).sum() / max(1, both["images"].sum())
-    line = f"{round_name}: {len(differ)} of {len(both)} identities differ, in {share:.1f} % of the cells"
+    line = f"{len(differ)} of {len(both)} identities differ, in {share:.1f} % of the cells"
     for side in ("first", "second"):
         alone = int((table["only_in"] == side).sum())
         line += f"; {alone} only in the {side}" if alone else ""
-    shown = differ.head(top).drop(columns="only_in")
+    return line
+
+
+def describe_difference(round_name: str, table: pd.DataFrame, top: int) -> str:
+    """Sum up a table of `compare_masks` in a line and list its first rows."""
+    line = f"{round_name}: {summarise_difference(table)}"
+    shown = table[table["changed"] > 0].head(top).drop(columns="only_in")
     return line if shown.empty else f"{line}\n{shown.to_string(index=False, float_format=lambda value: f'{value:.1f}')}"

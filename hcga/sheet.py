@@ -44,7 +44,7 @@ def contact_sheet_of(
     rows_of = identities(samples)
     pids = table["pid"].to_numpy()[:SHEET_IDENTITIES] if worst else spread(np.array(list(rows_of)), SHEET_IDENTITIES)
     chosen = [spread(rows_of[pid], SHEET_IMAGES) for pid in pids]
-    described = table.set_index("pid")
+    described = table.set_index("pid").astype(object)  # whole numbers stay whole in a row
     captions = [_describe(pid, described.loc[pid]) for pid in pids]
     pictures = [read_rows(images, rows) for rows in chosen]
     parts = [read_rows(array(masks, "masks"), rows) for rows in chosen]

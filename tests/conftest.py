@@ -1,6 +1,6 @@
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,17 @@ def change(values: dict[str, Any], changes: dict[str, Any]) -> None:
 @pytest.fixture(scope="session")
 def default_params() -> Params:
     return load_params(DEFAULT)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread, as a worker of co-parsing does; for a module's `pytestmark`."""
+    import torch  # here, as most tests do not need it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,11 +16,13 @@ import torch
 from conftest import DEFAULT, ROOT, TINY_SET, change
 from PIL import Image
 from ruamel.yaml import YAML
+from starlette.testclient import TestClient
 
 from hcga.checkpoints import load_model
 from hcga.masks import downsample
 from hcga.samples import read_samples
 from hcga.stores import array, open_store
+from hcga.view.server import create_app
 
 pytestmark = pytest.mark.slow
 
@@ -383,3 +386,39 @@ def test_what_this_machine_lacks_is_named_and_outputs_stay(
     if "device" in changes and torch.backends.mps.is_available():
         pytest.skip("this machine has that device")
     stops_in_check(checkout, changes, message)
+
+
+def test_an_experiment_is_looked_at_by_its_name(checkout: Checkout, tmp_path: Path) -> None:
+    """By every command that takes a revision, by the page, and beside HEAD in DVC's own plots."""
+    setup = [("config", "user.name", "x"), ("config", "user.email", "x@example.org"), ("add", "-A")]
+    for command in (*setup, ("commit", "-qm", "a run")):
+        done = checkout.run("git", *command)
+        assert done.returncode == 0, done.stderr
+    changes = ("-S", "coparse.back_weight=0", "-S", "~rounds.r2")
+    done = checkout.dvc("exp", "run", "--temp", "--name", "no-back", *changes)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    def hcga(*arguments: str) -> str:
+        done = checkout.run(sys.executable, "-c", "from hcga.cli import main; main()", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert re.match(r"r1: [1-4] of 4 identities differ, ", hcga("masks", "diff", "HEAD", "no-back"))
+    drawn = [tmp_path / f"{rev}.png" for rev in ("HEAD", "no-back")]
+    for path in drawn:
+        hcga("masks", "draw", "--round", "r1", "--pid", "2", "--rev", path.stem, "-o", str(path))
+    assert drawn[0].read_bytes() != drawn[1].read_bytes()
+    done = checkout.dvc("plots", "diff", "HEAD", "no-back", "--json", "--out", str(tmp_path / "plots"))
+    plots = json.loads(done.stdout)["data"]
+    for sheet in ("data/masks/r1.png", "data/report/worst/r1.png"):
+        pictures = {rev: plot["url"] for plot in plots[sheet] for rev in plot["revisions"]}
+        assert set(pictures) == {"HEAD", "no-back"}
+        assert Path(pictures["HEAD"]).read_bytes() != Path(pictures["no-back"]).read_bytes()
+    client = TestClient(create_app(checkout.folder), base_url="http://127.0.0.1")
+    assert 'value="no-back:r2"' in client.get("/identities").text
+    for address in ("/identities?at=no-back:r1", "/queries?at=no-back:r1", "/figures?rev=HEAD&rev=no-back"):
+        assert client.get(address).status_code == 200
+    page = client.get("/changes?from=HEAD:r1&to=no-back:r1").text
+    pictures = re.findall(r'src="(/strips[^"]*)"', page)
+    assert pictures
+    assert all(client.get(picture.replace("&amp;", "&")).status_code == 200 for picture in pictures)

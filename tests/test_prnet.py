@@ -10,14 +10,7 @@ BACKBONE, SIZE, CHANNELS, IDENTITIES = "mobilenetv3_small_050", (64, 32), 8, 5
 ABOVE = float(np.nextafter(np.float32(0.25), np.float32(1)))
 HIGH = float(np.nextafter(np.float32(0.75), np.float32(1)))
 BELOW = float(np.nextafter(np.float32(0.25), np.float32(0)))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def build(part_classes=4, attention=True):

@@ -14,12 +14,13 @@ from click.testing import CliRunner, Result
 from conftest import DEFAULT
 
 from hcga.cli import main
-from hcga.comparison import compare_masks, describe_difference
+from hcga.comparison import changed_shares, compare_masks, describe_difference
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
 from hcga.revisions import open_revision
 from hcga.samples import COLUMNS, write_samples
 from hcga.stores import array, open_store, write_store
+from hcga.view.places import Archive
 from hcga.workspace import Workspace
 
 STAGES = """stages:
@@ -51,6 +52,10 @@ def call(root: Path, *command: str) -> None:
     environment = os.environ | {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def read(root: Path, *command: str) -> str:
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def commit(root: Path, message: str) -> None:
@@ -171,6 +176,12 @@ def test_how_masks_differ(inside: Path) -> None:
     assert len(text.splitlines()) == 3
 
 
+def test_shares_of_each_image_count_cells_that_both_label() -> None:
+    before = np.array([[[0, 1], [2, 3]], [[0, 1], [2, UNLABELLED]], [[UNLABELLED] * 2] * 2], np.uint8)
+    after = np.array([[[0, 1], [2, 0]], [[1, UNLABELLED], [2, 3]], [[0, 0], [0, 0]]], np.uint8)
+    np.testing.assert_array_equal(changed_shares(before, after), [25.0, 50.0, np.nan])
+
+
 def test_the_command_prints_a_line_a_round_and_the_identities(inside: Path) -> None:
     result = run("diff", "first")
     assert result.exit_code == 0, result.output
@@ -211,3 +222,24 @@ def test_drawing_an_identity_of_a_revision(inside: Path, tmp_path: Path) -> None
         result = run("draw", "--round", "r1", "--pid", "3", "--rev", rev, "-o", str(tmp_path / f"{rev}.png"))
         assert result.exit_code == 0, result.output
     assert (tmp_path / "first.png").read_bytes() != (tmp_path / "HEAD.png").read_bytes()
+
+
+def test_experiments_go_by_name_and_by_commit_where_a_name_is_taken_twice(inside: Path) -> None:
+    """DVC keeps an experiment as a Git reference below the commit that it started from."""
+    first, head = (read(inside, "git", "rev-parse", f"{rev}^{{commit}}") for rev in ("first", "HEAD"))
+    references = {
+        f"refs/exps/{of[:2]}/{of[2:]}/{name}": of for of in (first, head) for name in ("twice", f"x-{of[:3]}")
+    }
+    for reference, commit in references.items():
+        call(inside, "git", "update-ref", reference, commit)
+    try:
+        known = Archive(inside).known_revisions()
+        assert known[:2] == ["workspace", "HEAD"]
+        assert set(known[2:]) >= {"twice", first[:7], f"x-{first[:3]}", f"x-{head[:3]}"}
+        assert head[:7] not in known
+        seeds = {"twice": 2, first[:7]: 1, f"x-{first[:3]}": 1, f"x-{head[:3]}": 2}
+        assert {name: open_revision(inside, name).params.seed for name in seeds} == seeds
+        assert run("diff", "twice", f"x-{first[:3]}").output.startswith("r1: 2 of 3 identities differ")
+    finally:
+        for reference in references:
+            call(inside, "git", "update-ref", "-d", reference)

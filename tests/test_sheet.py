@@ -31,7 +31,7 @@ def captions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr(sheet, "contact_sheet", note)
 
-    def draw(worst: bool) -> list[str]:
+    def draw(worst: bool, table: pd.DataFrame = table) -> list[str]:
         stores = array(open_store(tmp_path / "images.zarr"), "images"), open_store(tmp_path / "masks.zarr")
         contact_sheet_of(stores[0], pd.DataFrame(rows, columns=list(COLUMNS)), stores[1], table, "r1", worst)
         return shown[-1]
@@ -48,3 +48,9 @@ def test_a_sample_is_spread_over_all_identities(captions: Any) -> None:
 
 def test_the_worst_are_the_first_of_the_table(captions: Any) -> None:
     assert [text.split(":")[0] for text in captions(worst=True)] == [f"identity {pid}" for pid in range(40, 24, -1)]
+
+
+def test_labels_are_whole_without_any_warning(captions: Any) -> None:
+    """The table as pandas reads it then: a column of nan beside the numbers."""
+    table = pd.DataFrame({"pid": PIDS, "foreground_share": 8.6, "labels_left": 18, "warnings": np.nan})
+    assert captions(worst=True, table=table)[0] == "identity 1: 9 % foreground, 18 labels"

@@ -22,14 +22,7 @@ from hcga.tracing import Step, Trace, draw_frames, draw_strip, tabulate, trace_i
 
 CAMIDS = np.array([1, 1, 2])
 SEED = (1, 0, 3)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

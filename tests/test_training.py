@@ -18,14 +18,7 @@ from hcga.training import TrainingSet, hold_images, load_batch, train
 SEED, T = 3, 4.0
 HEIGHT, WIDTH = 64, 32
 PIDS = (2, 5, 6, 9)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import metadata, resources
 from typing import Any
 
@@ -54,7 +54,7 @@ def build_page(run: Run) -> str:
         strips=draw_strips(run, last) if parsing else {},
         rated=run.rounds[last].identities if parsing else None,
         retrieval=list_retrieval(run, last),
-        times=tabulate_times(run.times),
+        times=tabulate_times(run.times, run.rounds),
         params=run.params,
         versions={"Python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
     )
@@ -160,13 +160,30 @@ def list_retrieval(run: Run, name: str) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def tabulate_times(times: Mapping[str, Finished]) -> pd.DataFrame | None:
-    """Seconds of each kind of stage by round, their sum, and the largest process; None where none is known."""
+def tabulate_times(times: Mapping[str, Finished], rounds: Collection[str]) -> pd.DataFrame | None:
+    """Seconds of each kind of stage by round, their sum, and the largest process.
+
+    Parameters
+    ----------
+    times : mapping of str to Finished
+        By stage, as DVC names it.
+    rounds : collection of str
+        What is no round, such as the data set of catalogue@main, counts as `once`; rounds that the run no longer has
+        are left out.
+
+    Returns
+    -------
+    DataFrame or None
+        None where no time is known.
+    """
     if not times:
         return None
     rows = [(*run.stage.partition("@")[::2], run.seconds, run.peak_mb) for run in times.values()]
     table = pd.DataFrame(rows, columns=["stage", "round", "seconds", "peak MB"])
+    of_round = table["round"].isin(rounds)
+    table = table[of_round | ~table["stage"].isin(table["stage"][of_round])]
+    table = table.assign(round=table["round"].where(of_round, "once"))
     seconds = table.pivot_table(index="stage", columns="round", values="seconds", sort=False, aggfunc="sum")
-    seconds = seconds.rename(columns={"": "once"})
+    seconds = seconds[[name for name in ("once", *rounds) if name in seconds]]
     summed = table.groupby("stage", sort=False).agg({"seconds": "sum", "peak MB": "max"})
     return seconds.assign(all=summed["seconds"], **{"largest process, MB": summed["peak MB"]}).reset_index()

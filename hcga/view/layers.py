@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from hcga.comparison import changed_cells
 from hcga.errors import InputError
 from hcga.masks import STRIDE, UNLABELLED, part_colour
 from hcga.pictures import colour_labels
@@ -22,9 +23,9 @@ CONFIDENCE = "confidence-"  # and the number of a part
 
 
 def image_strip(archive: Archive, rev: str, rows: np.ndarray) -> bytes:
-    """The images side by side, a cell's width apart, as WebP."""
-    images = read_rows(archive.images(rev), rows)
-    return _encode(_side_by_side(images, STRIDE, 255), "WEBP", quality=90)
+    """The images side by side, a cell's width of nothing after each, as WebP."""
+    images = np.pad(read_rows(archive.images(rev), rows), [(0, 0)] * 3 + [(0, 1)], constant_values=255)
+    return _encode(_side_by_side(images, STRIDE), "WEBP", quality=90)
 
 
 def layer_strip(
@@ -53,7 +54,7 @@ def layer_strip(
     colours, gap = _layer(archive, place, layer, rows[there], None if before is None else before[there])
     placed = np.zeros((len(rows), *colours.shape[1:]), np.uint8)
     placed[there] = colours
-    return _encode(_side_by_side(placed, gap, 0), "PNG")
+    return _encode(_side_by_side(placed, gap), "PNG")
 
 
 def masks_at(archive: Archive, place: Place, rows: np.ndarray) -> np.ndarray:
@@ -69,8 +70,7 @@ def _layer(
 ) -> tuple[np.ndarray, int]:
     """RGBA of a layer, (n, h, w, 4) uint8 in cells or in pixels, and how far apart the pictures are."""
     if layer == "changed" and before is not None:
-        masks = masks_at(archive, place, rows)
-        moved = (masks != before) & (before != UNLABELLED) & (masks != UNLABELLED)
+        moved = changed_cells(before, masks_at(archive, place, rows))
         return np.where(moved[..., None], np.array(CHANGED, np.uint8), np.uint8(0)), 1
     if layer in ("masks", "labels"):
         cells = read_rows(array(archive.store(place, "coparse", "masks"), layer), rows)
@@ -124,8 +124,8 @@ def _colour(cells: np.ndarray, layer: str) -> np.ndarray:
     return np.concatenate([colours, np.where(clear, 0, 255).astype(np.uint8)[..., None]], axis=-1)
 
 
-def _side_by_side(pictures: np.ndarray, gap: int, fill: int) -> np.ndarray:
-    padded = np.pad(pictures, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=fill)
+def _side_by_side(pictures: np.ndarray, gap: int) -> np.ndarray:
+    padded = np.pad(pictures, ((0, 0), (0, 0), (0, gap), (0, 0)))
     return np.concatenate(list(padded), axis=1)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +15,7 @@ import pandas as pd
 import zarr
 
 from hcga.errors import InputError
+from hcga.occluders import Occlusion, read_occlusion
 from hcga.revisions import WORKSPACE, open_revision
 from hcga.samples import read_samples
 from hcga.stores import array, open_store
@@ -64,14 +67,14 @@ class Archive:
         return [name for name in revision.params.rounds if revision.path("coparse", "masks", name).exists()]
 
     def known_revisions(self) -> list[str]:
-        """The workspace, DVC experiments, branches, tags and HEAD."""
+        """The workspace, HEAD, DVC experiments (by their commits where several have one name), branches and tags."""
         from dvc.exceptions import DvcException
         from dvc.repo import Repo
         from dvc.scm import SCMError
 
         try:
             with Repo(str(self._root)) as repo:
-                experiments = [name for names in repo.experiments.ls(all_commits=True).values() for name, _ in names]
+                experiments = _unambiguous(repo.experiments.ls(all_commits=True), repo.scm.get_rev())
                 found = [*experiments, *repo.scm.list_branches(), *repo.scm.list_tags()]
         except (DvcException, SCMError):
             found = []
@@ -81,6 +84,11 @@ class Archive:
         """The sample table of a revision."""
         path = self.revision(rev).path("prepare", "samples")
         return _samples(path, _stamp(path))
+
+    def sample(self, rev: str, row: int) -> dict[str, Any]:
+        """What is known of one image: row, pid, camid, path."""
+        of = self.samples(rev).iloc[row]
+        return {"row": row, "pid": int(of["pid"]), "camid": int(of["camid"]), "path": of["path"]}
 
     def same_images(self, rev: str, rows: np.ndarray, other: str) -> np.ndarray:
         """Rows of the same images in another revision, by data set and path; -1 where it does not have them."""
@@ -124,12 +132,19 @@ class Archive:
         store = open_store(self.revision(rev).path("prepare", "truth"))
         return array(store, "truth") if "truth" in store else None
 
-    def occluded(self, rev: str) -> set[str] | None:
-        """Paths of the images that the data sets' occluders.csv names; None if there is no such file."""
-        revision = self.revision(rev)
-        files = [self._root / of.root / "occluders.csv" for of in revision.params.datasets.values()]
-        tables = [pd.read_csv(file) for file in files if file.is_file()]
-        return {str(path) for table in tables for path in table["image"]} if tables else None
+    def occlusion(self, rev: str) -> Occlusion:
+        """What is known of the occluders in a revision's images."""
+        return read_occlusion(self.revision(rev).path("prepare", "occlusion"), self.samples(rev))
+
+
+def _unambiguous(experiments: Mapping[str, list[tuple[str, str]]], head: str) -> list[str]:
+    """What names each experiment: of several of one name DVC knows the one by its name that started from HEAD."""
+    times = Counter(name for entries in experiments.values() for name, _ in entries)
+    return [
+        name if times[name] == 1 or baseline == head else commit[:7]
+        for baseline, entries in experiments.items()
+        for name, commit in entries
+    ]
 
 
 def _stamp(path: Path) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from hcga.errors import InputError
+from hcga.view.filters import chosen_rows, filters_in_words, rows_left
 from hcga.view.layers import image_strip, layer_strip, masks_at
 from hcga.view.pages import Pages
 from hcga.view.places import Archive, parse_place
@@ -37,15 +39,15 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Pictures:
     """Strips of an identity and single images, by their addresses."""
 
-    def __init__(self, archive: Archive, pages: Pages) -> None:
-        self._archive, self._pages = archive, pages
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
 
     def strip(self, request: Request) -> Response:
-        """An identity's images, or a layer of a place that lies over them."""
+        """An identity's images, or a layer of a place that lies over them; all, or those that the address chooses."""
         place = parse_place(request.path_params["place"])
         layer, asked = request.path_params["layer"], request.query_params
         base = asked.get("base", place.rev)
-        rows = self._pages.rows(base, request.path_params["pid"], asked)
+        rows = self._rows(base, request.path_params["pid"], asked)
         if layer == "images":
             return Response(image_strip(self._archive, base, rows), media_type="image/webp")
         before = None
@@ -54,6 +56,14 @@ class Pictures:
             before = masks_at(self._archive, other, self._archive.same_images(base, rows, other.rev))
         rows = self._archive.same_images(base, rows, place.rev)
         return Response(layer_strip(self._archive, place, layer, rows, before), media_type="image/png")
+
+    def _rows(self, rev: str, pid: int, asked: QueryParams) -> np.ndarray:
+        rows = rows_left(self._archive, rev, pid, asked)
+        if "image" in asked:
+            return chosen_rows(rows, pid, asked.getlist("image"))
+        if not len(rows):
+            raise InputError(f"no image of identity {pid} {filters_in_words(asked)}")
+        return rows
 
     def image(self, request: Request) -> Response:
         """One image of a revision."""
@@ -76,7 +86,7 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
     """
     archive = Archive(root)
     pages = Pages(archive)
-    pictures = Pictures(archive, pages)
+    pictures = Pictures(archive)
 
     def page(build: Callable[[Request], str | Response]) -> Handler:
         async def respond(request: Request) -> Response:

@@ -18,15 +18,7 @@ from hcga.coparsing.winograd import to_tiles
 GOLDEN = Path(__file__).parent.parent / "golden"
 CASES = ("tiny", "tiny_l2", "fixed10")
 SEED = (1, 0, 7)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Compute as a worker of the pool does."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

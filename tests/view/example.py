@@ -8,6 +8,7 @@ import torch
 from conftest import DEFAULT, ROOT
 
 from hcga.checkpoints import save_model
+from hcga.occluders import write_occlusion
 from hcga.prnet import PRNet, new_card
 from hcga.samples import COLUMNS, write_samples
 from hcga.stores import write_store
@@ -68,4 +69,5 @@ def write_checkout(root: Path) -> None:
         (data / f"metrics/{name}.json").write_text(f'{{"epoch": {number}, "retrieval": {{"rank1": 50.0, "mAP": 4.5}}}}')
         pd.DataFrame({"epoch": [number], "loss": [3.0]}).to_csv(data / f"history/{name}.csv", index=False)
         save_model(PRNet(card), card, data / f"models/{name}.safetensors")
-    (data / "synthetic/occluders.csv").write_text("image,left,top,right,bottom\ntrain/b.jpg,0,0,9,9\n")
+    occluders = ["0 0 1 1" if path == "train/b.jpg" else "whole" for path in samples["path"]]
+    write_occlusion(samples.assign(occluder=occluders), data / "occlusion.csv")

@@ -131,6 +131,22 @@ def test_other_rounds_and_layers_by_the_form(page: Any) -> None:
     assert page.locator(".over").count() == 4
 
 
+def test_pixels_that_moved_open_both_rounds_of_their_identity(page: Any) -> None:
+    page.goto("/changes")
+    article = page.locator("article").filter(has_text="Identity 3")
+    article.scroll_into_view_if_needed()
+    page.wait_for_load_state("networkidle")
+    assert article.evaluate("(one) => [...one.querySelectorAll('img')].every((image) => image.naturalWidth > 0)")
+    boxes = article.locator("img").evaluate_all(
+        "(images) => images.map((image) => JSON.stringify(image.getBoundingClientRect()))"
+    )
+    assert boxes[::2] == boxes[1::2]
+    assert len(set(boxes)) == 3
+    article.locator("a.strips").click()
+    page.wait_for_url("**/identities/3?**")
+    assert page.locator("[data-row] strong").all_inner_texts() == ["workspace:r1", "workspace:r2"]
+
+
 def test_a_query_opens_and_keys_go_to_the_next(page: Any) -> None:
     page.goto("/queries")
     page.get_by_role("link", name="query/d.jpg").click()

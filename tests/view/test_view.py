@@ -108,8 +108,38 @@ def test_filters_by_camera_and_occlusion(client: TestClient) -> None:
     whole = picture(client, "/strips/workspace:r1/3/images")
     assert picture(client, "/strips/workspace:r1/3/images?camera=2").shape[1] == whole.shape[1] / 2
     text = page(client, "/identities/3?occluded=yes")
-    assert "1 images" in text
+    assert "1 image, from left to right" in text
+    assert "Only images with an occluder; " in text
     assert "train/b.jpg" in text
+
+
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        ("camera=2", "from camera 2"),
+        ("occluded=yes", "with an occluder"),
+        ("camera=1&occluded=yes", "from camera 1 with an occluder"),
+        ("camera=2&occluded=no", "from camera 2 without an occluder"),
+    ],
+)
+def test_a_filter_that_leaves_no_image_says_so_and_can_be_taken_away(
+    client: TestClient, filters: str, words: str
+) -> None:
+    text = page(client, f"/identities/8?at=r1&{filters}&layer=head&opacity=20")
+    assert f"No image of identity 8 {words}; <a " in text
+    assert "<img" not in text
+    (link,) = re.findall(r'<a href="([^"]*)">show all</a>', text)
+    assert link == "/identities/8?at=r1&amp;layer=head&amp;opacity=20"
+    whole = page(client, link.replace("&amp;", "&"))
+    assert "<img" in whole
+    assert "show all" not in whole
+    refused(client, f"/strips/workspace:r1/8/masks?{filters}", f"no image of identity 8 {words}")
+
+
+def test_neighbours_are_those_that_the_filters_leave(client: TestClient) -> None:
+    assert 'data-key="ArrowLeft" href="/identities/8?camera=1"' in page(client, "/identities/3?camera=1")
+    assert "ArrowLeft" not in page(client, "/identities/3?camera=2")
+    assert 'data-key="ArrowRight" href="/identities/3?camera=2"' in page(client, "/identities/8?camera=2")
 
 
 def test_names_are_escaped(client: TestClient) -> None:
@@ -129,7 +159,8 @@ def test_neighbours_and_rounds_have_keys(client: TestClient) -> None:
 
 def test_strips_lie_exactly_over_the_images(client: TestClient, checkout: Path) -> None:
     images = picture(client, "/strips/workspace:r1/3/images")
-    assert images.shape == (64, 2 * (32 + 4), 3)
+    assert images.shape == (64, 2 * (32 + 4), 4)
+    assert (images[..., 3].reshape(64, 2, 36) == ([255] * 32 + [0] * 4)).all()
     masks = np.asarray(array(open_store(checkout / "data/masks/r1.zarr"), "masks")[:2])
     strip = picture(client, "/strips/workspace:r1/3/masks")
     assert strip.shape == (16, 2 * (8 + 1), 4)
@@ -162,7 +193,42 @@ def test_what_changed_links_both_places(client: TestClient) -> None:
     text = page(client, "/changes")
     assert "What changed from workspace:r1 to workspace:r2" in text
     assert "at=workspace%3Ar1&amp;at=workspace%3Ar2" in text
-    assert "What changed from workspace:r2 to workspace:r2" in page(client, "/changes?from=r2&to=r2")
+    same = page(client, "/changes?from=r2&to=r2")
+    assert "What changed from workspace:r2 to workspace:r2" in same
+    assert "The masks of all 2 identities are the same." in same
+    assert "<img" not in same
+
+
+def test_images_that_moved_most_before_and_after(client: TestClient, checkout: Path) -> None:
+    before, after = (
+        np.asarray(array(open_store(checkout / f"data/masks/{name}.zarr"), "masks")[:]) for name in ("r1", "r2")
+    )
+    shares = 100 * (before != after).mean((1, 2))
+    text = page(client, "/changes")
+    articles = {int(re.findall(r"Identity (\d)", article)[0]): article for article in text.split("<article")[1:]}
+    changed = {3: shares[:2].mean(), 8: shares[2]}
+    assert list(articles) == sorted(changed, key=lambda pid: -changed[pid])
+    shown, order = articles[3], np.argsort(-shares[:2])
+    captions = re.findall(r'<span title="camera (\d): [^"]*">(\d+) %', shown)
+    assert captions == [(str(1 + row), f"{shares[row]:.0f}") for row in order]
+    rows = "at=workspace%3Ar1&amp;at=workspace%3Ar2&amp;layer=masks&amp;layer=changed"
+    assert re.findall(r'href="([^"]*)"', shown) == [f"/identities/3?{rows}"] * 2
+    sources = [source.replace("&amp;", "&") for source in re.findall(r'loading="lazy" src="([^"]*)"', shown)]
+    assert len(sources) == shown.count("<img") == 6
+    images = picture(client, sources[0])
+    assert images.shape == (64, 2 * (32 + 4), 4)
+    for source, masks in zip(sources[1::2], (before, after, before != after), strict=True):
+        tiles = picture(client, source)[..., 3].reshape(16, 2, 9)[..., :8]
+        np.testing.assert_array_equal(tiles.swapaxes(0, 1) > 0, masks[order] > 0)
+
+
+def test_strips_of_some_images_in_their_order(client: TestClient) -> None:
+    whole = picture(client, "/strips/workspace:r1/3/masks")
+    turned = picture(client, "/strips/workspace:r1/3/masks?image=1&image=0")
+    np.testing.assert_array_equal(turned[:, :9], whole[:, 9:])
+    np.testing.assert_array_equal(turned[:, 9:], whole[:, :9])
+    refused(client, "/strips/workspace:r1/3/masks?image=2", "image 2 is none of identity 3; its images: 0, 1")
+    refused(client, "/strips/workspace:r1/3/masks?image=x", "image x is none of identity 3")
 
 
 def test_queries_without_a_hit_come_first(client: TestClient) -> None:
