@@ -33,13 +33,14 @@ def figures(as_csv: bool) -> None:
     """Print the table of figures, one row a round, in per cent.
 
     \b
-    mask ...    pseudo-masks of co-parsing, on training images
-    guess       IoU of calling the middle 60 % of every image foreground: what masks must beat
-    foreground  share of cells that are not background
-    agree prev  same label as in the round before
-    agree head  same label from the parsing head of PRNet
-    head ...    parsing head, on test images
-    empty parts of the parts that count as visible in queries, those to which GAM leaves no cell
+    mask ...      pseudo-masks of co-parsing, on training images
+    guess         IoU of calling the middle 60 % of every image foreground: what masks must beat
+    foreground    share of cells that are not background
+    in occluders  the same of the cells inside known occluders, where the person is not
+    agree prev    same label as in the round before
+    agree head    same label from the parsing head of PRNet
+    head ...      parsing head, on test images
+    empty parts   of the parts that count as visible in queries, those to which GAM leaves no cell
     """
     from hcga.figures import collect_figures, format_figures, read_metrics
 

@@ -18,6 +18,7 @@ SHOWN = {
     "guess": "masks_iou_guess",
     "mask part IoU": "masks_iou_parts",
     "foreground": "masks_foreground_share",
+    "in occluders": "masks_inside_occluders",
     "agree prev": "masks_agreement_previous",
     "agree head": "parsing_head_agreement",
     "head fg IoU": "parsing_head_test_iou_foreground",

@@ -82,6 +82,7 @@ KEYS = [
     "masks_iou_guess",
     "masks_iou_parts",
     "masks_foreground_share",
+    "masks_inside_occluders",
     "masks_agreement_previous",
     "parsing_head_agreement",
     "parsing_head_test_iou_foreground",
