@@ -15,7 +15,7 @@ from hcga.view.layers import CHANGED, masks_at
 from hcga.view.places import Archive, Place
 
 IDENTITIES, IMAGES = 6, 4  # that are shown; of each
-HEIGHT = 128  # pixels of an image at most
+HEIGHT = 128  # pixels of an image on the page
 
 
 def describe_changes(archive: Archive, first: Place, second: Place) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def most_moved(archive: Archive, first: Place, second: Place, table: pd.DataFram
     """
     moved = table[table["changed"] > 0].head(IDENTITIES)
     height, width = archive.images(first.rev).shape[1:3]
-    scale = min(1.0, HEIGHT / height)
+    scale = HEIGHT / height
     found = []
     for pid, changed in zip(moved["pid"].tolist(), moved["changed"].tolist(), strict=True):
         images = _images(archive, first, second, pid)
