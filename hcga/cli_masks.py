@@ -98,7 +98,7 @@ def import_masks_(source: Path) -> None:
         taken, unchanged = import_masks(workspace, source)
     folder = workspace.path("translate", "repairs").relative_to(workspace.root)
     left = f"; {unchanged} are as co-parsing made them" if unchanged else ""
-    click.echo(f"{folder}: {len(taken)} masks taken{left}")
+    click.echo(f"{folder}: {len(taken)} mask(s) taken{left}")
     if not workspace.params.coparse.repair:
         click.echo("note: coparse.repair is false in params.yaml, so they are not used", err=True)
     elif taken:

@@ -131,7 +131,7 @@ def test_command(workspace: Workspace, exported: Path, monkeypatch: pytest.Monke
     edit(exported / NAME)
     done = CliRunner().invoke(main, ["masks", "import", str(exported)])
     assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[0] == "data/repairs: 1 masks taken; 2 are as co-parsing made them"
+    assert done.output.splitlines()[0] == "data/repairs: 1 mask(s) taken; 2 are as co-parsing made them"
     assert "dvc repro" in done.output
     text = workspace.params_file.read_text(encoding="utf-8")
     workspace.params_file.write_text(text.replace("repair: true", "repair: false"), encoding="utf-8")
