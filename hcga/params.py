@@ -141,7 +141,7 @@ class Coparse(Section):
     pairs: Literal["camera", "sequence"]
     background: Literal["authors", "perimeter"]
     split: Literal["structure", "equal"]
-    borders: tuple[Positive, ...]
+    borders: tuple[Positive, ...] | None
     workers: Count | None
 
     @model_validator(mode="before")
@@ -155,7 +155,7 @@ class Coparse(Section):
     def _consistent(self) -> Coparse:
         if self.min_labels >= self.labels:
             raise ValueError(f"min_labels ({self.min_labels}) must be below labels ({self.labels})")
-        if list(self.borders) != sorted(set(self.borders)):
+        if self.borders and list(self.borders) != sorted(set(self.borders)):
             raise ValueError(f"borders {list(self.borders)} must increase")
         return self
 
@@ -255,10 +255,11 @@ class Params(Section):
     def _sections_fit(self) -> Params:
         if self.train.padding >= min(self.image.height, self.image.width):
             raise ValueError(f"train.padding ({self.train.padding}) must be below image.height and image.width")
-        if self.coparse.split == "structure" and len(self.coparse.borders) != self.part_classes - 2:
+        borders = self.coparse.borders
+        if self.coparse.split == "structure" and borders is not None and len(borders) != self.part_classes - 2:
             raise ValueError(
-                f"coparse.borders has {len(self.coparse.borders)} entries but part_classes = {self.part_classes} "
-                f"needs {self.part_classes - 2}; or set coparse.split to equal"
+                f"coparse.borders has {len(borders)} entries but part_classes = {self.part_classes} needs "
+                f"{self.part_classes - 2}; or set it to null, or coparse.split to equal"
             )
         if self.coparse.source == "none" and self.evaluate.features != "I":
             raise ValueError(

@@ -14,7 +14,7 @@ def reassign_labels(
     part_classes: int,
     background: Literal["authors", "perimeter"] = "authors",
     split: Literal["structure", "equal"] = "structure",
-    borders: tuple[float, ...] = (0.5, 2.0),
+    borders: tuple[float, ...] | None = None,
 ) -> np.ndarray:
     """Translate the surviving decoder labels of one identity into part masks.
 
@@ -31,8 +31,8 @@ def reassign_labels(
         below lo + borders[1] * s, and so on, else to the last; lo, hi are the smallest and largest mean row and
         s = (hi - lo) / (C - 1). `equal`: the labels, ordered by mean row, cut into C - 1 groups of equal count
         (the first groups one shorter where it does not come out even).
-    borders : tuple of float
-        Of `structure`, in units of s.
+    borders : tuple of float, optional
+        Of `structure`, in units of s; see `default_borders`.
 
     Returns
     -------
@@ -48,8 +48,17 @@ def reassign_labels(
     parts = _split_by_structure if split == "structure" else _split_equally
     table = np.zeros(int(present.max()) + 1, np.uint8)
     if len(foreground):
-        table[foreground] = parts(mean_rows, part_classes, borders)
+        chosen = default_borders(part_classes) if borders is None else borders
+        table[foreground] = parts(mean_rows, part_classes, chosen)
     return table[labels]
+
+
+def default_borders(part_classes: int) -> tuple[float, ...]:
+    """Borders of `structure`: the authors' (0.5, 2) for C = 4, and further parts of one unit each for more.
+
+    That is half a unit for the head and one and a half for the next part; the paper does not say what Fig. 8 has.
+    """
+    return (0.5, *(float(part) for part in range(2, part_classes - 1)))[: part_classes - 2]
 
 
 def background_labels(labels: np.ndarray, rule: Literal["authors", "perimeter"]) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hcga.coparsing.labels import background_labels, reassign_labels
+from hcga.coparsing.labels import background_labels, default_borders, reassign_labels
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 CASES = sorted(path.stem.removeprefix("cplr_") for path in GOLDEN.glob("cplr_*.npz"))
@@ -147,6 +147,17 @@ def test_rules_differ_in_reassigned_masks():
 
 
 # -- parts
+
+
+@pytest.mark.parametrize(
+    ("part_classes", "borders"),
+    [(2, ()), (3, (0.5,)), (4, (0.5, 2.0)), (5, (0.5, 2.0, 3.0)), (8, (0.5, 2, 3, 4, 5, 6))],
+)
+def test_default_borders_are_the_authors_and_go_on_in_equal_steps(part_classes, borders):
+    assert default_borders(part_classes) == borders
+    rows = list(range(2, 15))
+    expected = reassign_labels(bands(rows), part_classes, borders=borders)
+    np.testing.assert_array_equal(reassign_labels(bands(rows), part_classes), expected)
 
 
 def test_structure_cuts_at_the_borders():
