@@ -287,6 +287,17 @@ def load_params(path: str | Path) -> Params:
         Missing file, bad YAML, or any field unknown, missing, of a wrong type or impossible; all of them are
         listed, each with its name, value and remedy.
     """
+    return check_params(read_params(path), str(path))
+
+
+def read_params(path: str | Path) -> dict[str, Any]:
+    """Read a params.yaml as it stands, without checking its fields.
+
+    Raises
+    ------
+    InputError
+        Missing file, bad YAML, or no mapping.
+    """
     try:
         values = YAML(typ="safe").load(Path(path))
     except (FileNotFoundError, IsADirectoryError):
@@ -295,11 +306,22 @@ def load_params(path: str | Path) -> Params:
         raise InputError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} holds {type(values).__name__}, not a mapping of sections")
+    return values
+
+
+def check_params(values: Mapping[str, Any], source: str) -> Params:
+    """Check what a params.yaml holds; `source` begins the message.
+
+    Raises
+    ------
+    InputError
+        As `load_params`.
+    """
     try:
         return Params.model_validate(values)
     except ValidationError as error:
         lines = [_explain(detail) for detail in error.errors()]
-        raise InputError("\n".join([f"{path}: {len(lines)} problem(s)", *lines])) from None
+        raise InputError("\n".join([f"{source}: {len(lines)} problem(s)", *lines])) from None
 
 
 def change_section(section: S, name: str, changes: Mapping[str, Any]) -> S:

@@ -82,6 +82,19 @@ class Workspace:
                 found.append((cycle, place, f"{verb}@{key}" if key else verb))
         return [name for _, _, name in sorted(found)]
 
+    def outputs(self) -> set[str]:
+        """Paths that stages write, as dvc.yaml spells them: `${key}` stands for a round or a data set."""
+        kinds = ("outs", "metrics", "plots")
+        lists = [entry.get("do", entry).get(kind, []) for entry in self._stages.values() for kind in kinds]
+        return {path for paths in lists for item in paths for path in ([item] if isinstance(item, str) else item)}
+
+    def sources(self) -> set[str]:
+        """Paths that stages read and none writes, code and folders for hand-made files: what belongs into Git."""
+        entries = [entry.get("do", entry) for entry in self._stages.values()]
+        read = {path for entry in entries for path in entry.get("deps", []) if "${" not in path}
+        made = self.outputs()
+        return {path for path in read if not any(_overlap(path, output) for output in made)} - {self.params_file.name}
+
     def changed_params(self) -> list[str]:
         """Dotted names of the params that have changed since the stages ran, by dvc.lock; none without that file."""
         lock_file = self.root / "dvc.lock"
@@ -93,7 +106,7 @@ class Workspace:
         for name, entry in lock["stages"].items():
             if name.partition("@")[2] in {"", *current["rounds"]}:
                 for section, value in entry.get("params", {}).get(self.params_file.name, {}).items():
-                    changed |= _differences(value, current.get(section), section)
+                    changed |= differences(value, current.get(section), section)
         return sorted(changed)
 
     def require_round(self, name: str) -> None:
@@ -102,11 +115,18 @@ class Workspace:
             raise InputError(f"no round {name!r} in {self.params_file.name}; known: {', '.join(self.params.rounds)}")
 
 
-def _differences(old: Any, new: Any, name: str) -> set[str]:
+def differences(old: Any, new: Any, name: str = "") -> set[str]:
+    """Dotted names, below `name`, of the values that differ between two nested mappings."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = old.keys() | new.keys()
-        return set().union(*(_differences(old.get(key), new.get(key), f"{name}.{key}") for key in keys))
+        below = f"{name}." if name else ""
+        return set().union(*(differences(old.get(key), new.get(key), f"{below}{key}") for key in keys))
     return set() if old == new else {name}
+
+
+def _overlap(first: str, second: str) -> bool:
+    """Whether two paths are the same or one lies below the other."""
+    return first == second or first.startswith(f"{second}/") or second.startswith(f"{first}/")
 
 
 def refuse_common_splits(datasets: Mapping[str, Dataset], folder: Path) -> None:
@@ -136,10 +156,7 @@ def write_rounds(params_file: Path, count: int, epochs_each: int) -> None:
         The file is not a valid params.yaml.
     """
     load_params(params_file)
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 200
-    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
+    yaml = round_trip_yaml()
     document = yaml.load(params_file)
     rounds = document["rounds"]
     for name in list(rounds):
@@ -152,3 +169,12 @@ def write_rounds(params_file: Path, count: int, epochs_each: int) -> None:
         rounds[previous] = entry
     with fresh(params_file) as draft, draft.open("w", encoding="utf-8") as file:
         yaml.dump(document, file)
+
+
+def round_trip_yaml() -> YAML:
+    """YAML that keeps comments, quotes and lines."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 200
+    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
+    return yaml

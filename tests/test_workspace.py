@@ -150,3 +150,11 @@ def test_stage_names_in_the_order_of_the_pipeline(workspace_folder: Path) -> Non
     ]
     assert names[-2:] == ["evaluate@r3", "report"]
     assert len(names) == len(set(names)) == 25
+
+
+def test_outputs_are_what_stages_write_and_sources_what_git_should_have(workspace_folder: Path) -> None:
+    workspace = Workspace(workspace_folder)
+    outputs, sources = workspace.outputs(), workspace.sources()
+    assert {"data/synthetic", "data/masks/${key}.zarr", "data/masks/${key}.png", "data/metrics/${key}.json"} <= outputs
+    assert {"hcga/coparsing", "pipeline/train.py", "data/repairs"} <= sources
+    assert {name for name in sources if not name.startswith(("hcga/", "pipeline/"))} == {"data/repairs"}
