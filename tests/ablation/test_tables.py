@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+from conftest import DEFAULT, ROOT
+
+from hcga.ablation.tables import load_table
+from hcga.ablation.variants import Choice, plan
+from hcga.datasets.readers import LAYOUTS
+from hcga.errors import InputError
+from hcga.params import read_params
+from hcga.workspace import Workspace
+
+FILES = sorted((ROOT / "tables").glob("*.yaml"))
+TABLE = """title: Two ways
+rows:
+  one: {}
+  two:
+    set: {gam.t: 2}
+    paper: {occluded_dukemtmc: {rank1: 70.2, mAP: 57.5}}
+"""
+
+
+def write(folder: Path, text: str, name: str = "ways.yaml") -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def test_a_table_needs_a_title_and_rows_alone(tmp_path: Path) -> None:
+    table = load_table(write(tmp_path, TABLE))
+    assert (table.name, table.title, table.seeds) == ("ways", "Two ways", [1, 2, 3])
+    assert table.rows["two"].set == {"gam.t": 2}
+    assert table.rows["two"].paper["occluded_dukemtmc"].rank1 == 70.2
+    assert table.rows["two"].paper["occluded_dukemtmc"].rank5 is None
+    assert table.rows["one"].set == table.base == {}
+    assert load_table(write(tmp_path, TABLE.replace("one: {}", "one:"))) == table
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("title:", "titel:", "titel: unknown key; did you mean 'title'?"),
+        ("title: Two ways", "", "title: missing"),
+        ("set:", "sets:", "rows.two.sets: unknown key; did you mean 'set'?"),
+        ("rank1:", "rank_1:", "rows.two.paper.occluded_dukemtmc.rank_1: unknown key; did you mean 'rank1'?"),
+        ("occluded_dukemtmc", "occluded_duke", "rows.two.paper.occluded_duke: 'occluded_duke' (str): input should be"),
+        ("70.2", "702", "rows.two.paper.occluded_dukemtmc.rank1: 702 (int): input should be less than or equal to 100"),
+        ("  one:", "  one/a:", "rows.one/a: 'one/a' becomes part of a name: letters, digits"),
+        ("  one:", "  3:", "rows.3: 3 (int) is no name; write it in quotes"),
+        ("rows:", "seeds: [1, 2, 1]\nrows:", "seeds: [1, 2, 1] has a seed twice"),
+        ("rows:", "seeds: [-1]\nrows:", "seeds.0: -1 (int): input should be greater than or equal to 0"),
+        ("rows:", "lines:", "rows: missing"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = write(tmp_path, TABLE.replace(old, new, 1))
+    with pytest.raises(InputError) as raised:
+        load_table(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert f"\n  {message}" in str(raised.value)
+
+
+def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file; tables/ of the repository holds some"):
+        load_table(tmp_path / "nothing.yaml")
+    with pytest.raises(InputError, match="is not valid YAML"):
+        load_table(write(tmp_path, "rows: ["))
+    with pytest.raises(InputError, match="holds list, not a mapping with title and rows"):
+        load_table(write(tmp_path, "[1]"))
+    with pytest.raises(InputError, match=r"name: 'two ways' becomes part of a name"):
+        load_table(write(tmp_path, TABLE, "two ways.yaml"))
+
+
+def test_there_is_a_file_for_each_table_of_the_paper() -> None:
+    sources = {load_table(path).source for path in FILES}
+    assert {"Table VI", "Table VII", "Table VIII", "Table IX", "Table X", "Figure 8"} <= sources
+
+
+@pytest.mark.parametrize("params", [DEFAULT, ROOT / "params/occluded_dukemtmc.yaml"], ids=["demo", "occluded_dukemtmc"])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_row_of_the_tables_is_valid_as_a_whole(path: Path, params: Path) -> None:
+    table = load_table(path)
+    variants = plan(table, read_params(params), Workspace(ROOT), Choice())
+    assert [variant.row for variant in variants] == list(table.rows) * len(table.seeds)
+    different = {repr(variant.values) for variant in variants}
+    assert len(different) == len(variants), "two rows are the same"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_paper_s_figures_are_for_sets_of_known_size(path: Path) -> None:
+    layouts = {layout for row in load_table(path).rows.values() for layout in row.paper}
+    assert all("query" in LAYOUTS[layout].counts for layout in layouts)
