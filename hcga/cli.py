@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import hcga
+from hcga.cli_ablate import ablate
 from hcga.cli_data import data
 from hcga.cli_masks import masks, picture_file
 from hcga.errors import InputError
@@ -23,6 +24,7 @@ def main() -> None:
     """
 
 
+main.add_command(ablate)
 main.add_command(data)
 main.add_command(masks)
 

@@ -46,6 +46,7 @@ def test_help_says_what_each_command_does() -> None:
         assert "Human Co-parsing Guided Alignment" in text
         assert all(f"\n  {name} " in text for name in ("figures", "masks", "rounds"))
     for name, fragments in {
+        "ablate": ["TABLE", "--seeds", "--validation", "--show", "stay unseen"],
         "figures": ["--csv", "agree prev same label as in the round before"],
         "masks": ["draw", "diff"],
         "masks draw": ["--round", "--pid", "-o, --output", "masks-ROUND-PID.png"],

@@ -1,0 +1,103 @@
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from hcga.ablation.output import Summary, as_markdown, as_text, write_all
+from hcga.ablation.plot import draw_rows
+from hcga.ablation.results import Results
+from hcga.ablation.summary import average, by_round, by_row, readable, spread
+from hcga.ablation.tables import Figures
+
+ROWS = ["none", "isp", "late"]
+
+
+def run(row: str, seed: int, name: str, rank1: float, iou: float | None) -> dict[str, Any]:
+    epoch = {"r1": 6, "r2": 12}[name]
+    about = {"row": row, "seed": seed, "name": f"{row}{seed}", "commit": "c0ffee", "round": name, "last": name == "r2"}
+    return {**about, "epoch": epoch, "retrieval_rank1": rank1, "masks_iou_foreground": iou}
+
+
+@pytest.fixture
+def results() -> Results:
+    """Give three seeds of isp, one of none; `late` has not run."""
+    runs = [run("none", 1, "r1", 30, None), run("none", 1, "r2", 40, None)]
+    for seed, rank1 in ((1, 50), (2, 52), (3, 57)):
+        runs += [run("isp", seed, "r1", rank1 - 9, 20 + seed), run("isp", seed, "r2", rank1, 30)]
+    agreement = pd.DataFrame(
+        {"row": "isp", "round": ["r1", "r2"], "same_part": [61.0, 72.5], "adjusted_rand": [0.5, 0.25]}
+    )
+    return Results(pd.DataFrame(runs), agreement, pd.DataFrame(), {"isp": Figures(rank1=62.8, mAP=52.3)}, [])
+
+
+def test_mean_and_deviation_are_those_of_a_sample(results: Results) -> None:
+    summed = average(results.runs, ["row", "round"]).set_index(["row", "round"])
+    assert summed.index.tolist() == [("none", "r1"), ("none", "r2"), ("isp", "r1"), ("isp", "r2")]
+    assert summed["seeds"].tolist() == [1, 1, 3, 3]
+    assert summed.loc[("isp", "r2"), "retrieval_rank1_mean"] == pytest.approx(53)
+    assert summed.loc[("isp", "r2"), "retrieval_rank1_std"] == pytest.approx(((9 + 1 + 16) / 2) ** 0.5)
+    assert summed.loc[("isp", "r1"), "masks_iou_foreground_std"] == pytest.approx(1)
+    assert pd.isna(summed.loc[("none", "r2"), "retrieval_rank1_std"])
+
+
+def test_rows_show_the_last_round_and_the_paper_s_figures(results: Results) -> None:
+    table = readable(by_row(ROWS, results))
+    assert table.to_dict("list") == {
+        "row": ROWS,
+        "round": ["r2", "r2", "-"],
+        "epoch": ["12", "12", "-"],
+        "seeds": ["1", "3", "0"],
+        "Rank-1": ["40.0", "53.0 ± 3.6", "-"],
+        "mask fg IoU": ["-", "30.0 ± 0.0", "-"],
+        "same part": ["-", "72.5", "-"],
+        "adj. Rand": ["-", "0.25", "-"],
+        "paper Rank-1": ["-", "62.8", "-"],
+        "paper mAP": ["-", "52.3", "-"],
+    }
+
+
+def test_rounds_show_agreement_round_by_round(results: Results) -> None:
+    table = readable(by_round(["isp", "none"], results))
+    assert table["row"].tolist() == ["isp", "isp", "none", "none"]
+    assert table["round"].tolist() == ["r1", "r2", "r1", "r2"]
+    assert table["same part"].tolist() == ["61.0", "72.5", "-", "-"]
+    assert "paper Rank-1" not in table
+
+
+def test_nothing_has_run_yet(tmp_path: Path) -> None:
+    nothing = Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {}, ["All are missing."])
+    rows = by_row(ROWS, nothing)
+    summary = Summary("Sources", "synthetic", rows, by_round(ROWS, nothing), nothing.notes, nothing)
+    assert as_text(summary).splitlines() == ["Sources", "synthetic.", "", "- All are missing."]
+    assert write_all(summary, tmp_path, "t") == list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("deviation", "text"), [(1.25, "25.0 ± 1.2"), (float("nan"), "25.0")])
+def test_spread(deviation: float, text: str) -> None:
+    assert spread(25, deviation) == text
+    assert spread(float("nan"), float("nan")) == "-"
+
+
+def test_text_and_markdown_have_both_tables(results: Results) -> None:
+    summary = Summary("A | B", "about", by_row(ROWS, results), by_round(ROWS, results), ["Mind this."], results)
+    text, page = as_text(summary), as_markdown(summary, "t.svg")
+    lines = text.splitlines()
+    assert lines[3].split()[:4] == ["row", "round", "epoch", "seeds"]
+    assert len({len(line) for line in lines[3:7]}) == 1  # columns below each other
+    assert "isp      r1" in text
+    assert page.startswith("# A | B\n\nabout.\n\n| row | round | epoch |")
+    assert "| isp | r2 | 12 | 3 | 53.0 ± 3.6 | 30.0 ± 0.0 | 72.5 | 0.25 | 62.8 | 52.3 |" in page
+    assert "(t.svg)" in page
+    assert "\n- Mind this.\n" in page
+
+
+def test_the_plot_has_a_mark_for_each_mean_and_seed(results: Results) -> None:
+    picture = draw_rows(by_row(ROWS, results), results)
+    root = ElementTree.fromstring(picture)
+    texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {*ROWS, "Rank-1, per cent", "mask fg IoU, per cent", "mean ± std", "each seed", "paper"} <= texts
+    assert "mAP, per cent" not in texts  # no run has it
+    assert "#010203" not in picture
+    assert picture == draw_rows(by_row(ROWS, results), results)
