@@ -341,7 +341,7 @@ def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
         "iou_part1": 100,
     }
     assert figures["parsing_head"]["agreement"] == 0
-    assert figures["visibility_query"] == {"part1": 100, "part2": 100, "empty": 0}
+    assert figures["visibility_query"] == {"part1": 100, "part2": 100, "mean": 100, "empty": 0}
     json.dumps(figures, allow_nan=False)
 
 

@@ -19,7 +19,13 @@ from hcga.params import Params
 from hcga.revisions import open_revision
 
 # Title -> column of `collect_figures`, as `hcga figures` calls them.
-FIGURES = {title: SHOWN[title] for title in ("Rank-1", "Rank-5", "mAP", "mask fg IoU", "mask part IoU")}
+FIGURES = {
+    **{title: SHOWN[title] for title in ("Rank-1", "Rank-5", "mAP", "mask fg IoU", "mask part IoU", "in occluders")},
+    "seen whole": "visibility_whole_mean",
+    "seen occluded": "visibility_occluded_mean",
+    "empty parts": SHOWN["empty parts"],
+}
+TELLING = ("Rank-1", "Rank-5", "mAP", "mask fg IoU")  # of them, in a line
 
 
 class Results(NamedTuple):
@@ -57,7 +63,7 @@ def read_run(root: Path, run: Found) -> pd.DataFrame:
 def last_figures(root: Path, run: Found) -> str:
     """The figures of a run's last round in one line, per cent."""
     last = read_run(root, run).iloc[-1]
-    known = [f"{title} {last[column]:.1f}" for title, column in FIGURES.items() if pd.notna(last[column])]
+    known = [f"{title} {last[FIGURES[title]]:.1f}" for title in TELLING if pd.notna(last.get(FIGURES[title]))]
     return "  ".join(known)
 
 

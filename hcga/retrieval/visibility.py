@@ -72,8 +72,8 @@ def visibility_figures(
     -------
     dict of dict
         For `visibility_query`, `visibility_gallery`, and of both together, where it is known, `visibility_occluded`
-        and `visibility_whole`: the mean of each part (the share of the images that show it), and `empty`, the share of
-        what is visible to which GAM leaves no cell; nan where no part is visible.
+        and `visibility_whole`: the mean of each part (the share of the images that show it) and of all, `mean`; and
+        `empty`, the share of what is visible to which GAM leaves no cell, nan where no part is visible.
     """
     split = samples["split"].to_numpy()
     groups = {
@@ -88,5 +88,5 @@ def visibility_figures(
             seen = visible[rows].astype(float)
             empty = 100 * seen[guided[rows] == 0].sum() / seen.sum() if seen.any() else float("nan")
             parts = dict(zip(part_names(part_classes)[1:], (100 * seen.mean(0)).tolist(), strict=True))
-            figures[f"visibility_{name}"] = {**parts, "empty": float(empty)}
+            figures[f"visibility_{name}"] = {**parts, "mean": 100 * float(seen.mean()), "empty": float(empty)}
     return figures

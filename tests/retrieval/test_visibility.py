@@ -34,8 +34,8 @@ def test_figures_by_split() -> None:
     visible = (LIKELY > 0).astype(np.float32)
     figures = visibility_figures(visible, GUIDED, SAMPLES, NOTHING, 3)
     assert figures == {
-        "visibility_query": {"part1": 50, "part2": 0, "empty": 100},
-        "visibility_gallery": {"part1": 50, "part2": 100, "empty": pytest.approx(100 / 3)},
+        "visibility_query": {"part1": 50, "part2": 0, "mean": 25, "empty": 100},
+        "visibility_gallery": {"part1": 50, "part2": 100, "mean": 75, "empty": pytest.approx(100 / 3)},
     }
     nothing = visibility_figures(np.zeros_like(GUIDED), GUIDED, SAMPLES, NOTHING, 3)
     assert np.isnan(nothing["visibility_query"]["empty"])
@@ -45,5 +45,5 @@ def test_figures_of_occluded_and_whole_images() -> None:
     """Training images do not count, nor those of which nothing is known."""
     known, occluded = np.array([1, 1, 0, 1, 1], bool), np.array([1, 1, 0, 0, 1], bool)
     figures = visibility_figures(PEAK, GUIDED, SAMPLES, Occlusion(known, occluded, pd.DataFrame()), 3)
-    assert figures["visibility_occluded"] == pytest.approx({"part1": 47.5, "part2": 35, "empty": 100})
-    assert figures["visibility_whole"] == pytest.approx({"part1": 100, "part2": 100, "empty": 0})
+    assert figures["visibility_occluded"] == pytest.approx({"part1": 47.5, "part2": 35, "mean": 41.25, "empty": 100})
+    assert figures["visibility_whole"] == pytest.approx({"part1": 100, "part2": 100, "mean": 100, "empty": 0})
