@@ -16,7 +16,7 @@ demo: .venv/installed
 	@echo "  params.yaml                        change a line, run dvc repro again"
 
 test: .venv/installed
-	pytest
+	pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: .venv/installed
 	pip install --quiet --disable-pip-version-check --editable '.[dev]'
