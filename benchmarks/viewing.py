@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from runs import REPOSITORY, environment
 
+from hcga.retrieval.visibility import PartStatistics
 from hcga.samples import COLUMNS, write_samples
 from hcga.stage import PATH
 from hcga.stores import add_array, write_store, writing
@@ -93,7 +94,8 @@ def make_checkout(root: Path) -> None:
         table.to_csv(data / f"identities/{name}.csv", index=False)
         vectors = rng.normal(size=(total, 4, 256)).astype(np.float32)
         visible = np.ones((total, 3), np.float32)
-        embeddings = {"foreground": vectors[:, 0], "parts": vectors[:, 1:], "likely": visible, "guided": visible}
+        embeddings = {"foreground": vectors[:, 0], "parts": vectors[:, 1:]}
+        embeddings |= dict.fromkeys(PartStatistics._fields, visible)
         write_store(data / f"embeddings/{name}.zarr", embeddings, parsing=True, part_classes=4)
         rows = [(f"q{q}.jpg", n, f"g{n}.jpg", 1 / n, n == q) for q in range(1, QUERIES + 1) for n in range(1, 11)]
         columns = ["query", "rank", "gallery", "similarity", "hit"]

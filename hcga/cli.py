@@ -95,8 +95,8 @@ def trace(round_name: str, pid: int, rgb: bool, settings: tuple[str, ...], outpu
     """Train HCNet on one identity again and draw its labels after each iteration, as a PNG strip and a GIF.
 
     Prints the labels left and the terms of the loss: semantic (Eq. 3), local (Eq. 2) and back (Eq. 4), each without
-    its weight, and their weighted sum. With --rgb the weights that suit features may not suit: try --set
-    local_weight=1, as the paper has other weights there too, but does not say which.
+    its weight, and their weighted sum. With --rgb the weights are rgb_local_weight and rgb_back_weight:
+    try --set rgb_local_weight=1, as the paper has other weights there too, but does not say which.
     """
     import torch
     from PIL import Image

@@ -116,7 +116,12 @@ def _to_parts(image: LabelImage, meaning: np.ndarray, size: tuple[int, int]) -> 
         known = ", ".join(str(number) for number in np.flatnonzero(meaning != UNKNOWN))
         number = labels[parts == UNKNOWN][0]
         raise InputError(f"{image.file}: label {number}; known are {known}: look at external.labels")
-    return downsample(resize_labels(parts, *size)[None])[0]
+    return to_cells(parts, size)
+
+
+def to_cells(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bring a mask (H', W') uint8 of any size to the network's input, `size` pixels, and that to cells, (h, w)."""
+    return downsample(resize_labels(mask, *size)[None])[0]
 
 
 def find_label_images(root: Path, samples: pd.DataFrame) -> tuple[dict[int, LabelImage], list[Path]]:

@@ -291,7 +291,20 @@ def load_params(path: str | Path) -> Params:
 
 
 def read_params(path: str | Path) -> dict[str, Any]:
-    """Read a params.yaml as it stands, without checking its fields.
+    """Read a params.yaml as it stands, without checking its fields; errors as of `read_mapping`."""
+    return read_mapping(path, "run from the folder that holds params.yaml", "of sections")
+
+
+def read_mapping(path: str | Path, remedy: str, kind: str) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Parameters
+    ----------
+    path : str or Path
+    remedy : str
+        What to do if the file is missing.
+    kind : str
+        Of mapping, for messages: `of sections`.
 
     Raises
     ------
@@ -301,11 +314,11 @@ def read_params(path: str | Path) -> dict[str, Any]:
     try:
         values = YAML(typ="safe").load(Path(path))
     except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such file; run from the folder that holds params.yaml") from None
+        raise InputError(f"{path}: no such file; {remedy}") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
-        raise InputError(f"{path} holds {type(values).__name__}, not a mapping of sections")
+        raise InputError(f"{path} holds {type(values).__name__}, not a mapping {kind}")
     return values
 
 

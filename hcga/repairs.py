@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from hcga.errors import InputError
-from hcga.external import find_label_images, names_of
+from hcga.external import find_label_images, names_of, to_cells
 from hcga.files import fresh
-from hcga.images import load_label_image, opened, resize_labels
-from hcga.masks import PALETTE, UNLABELLED, downsample, part_colour, part_names
+from hcga.images import load_label_image, opened
+from hcga.masks import PALETTE, UNLABELLED, part_colour, part_names
 from hcga.pictures import PAPER, palette_image
 from hcga.samples import read_samples
 from hcga.stores import array, open_store
@@ -52,13 +52,13 @@ def import_masks(workspace: Workspace, source: Path) -> tuple[list[Path], int]:
             else f"{source}: holds no PNG; give a folder that `hcga masks export` has written"
         )
     part_classes = workspace.params.part_classes
-    size = array(open_store(workspace.path("prepare", "images")), "images").shape[1:3]
+    _, height, width, _ = array(open_store(workspace.path("prepare", "images")), "images").shape
     masks = {row: read_mask(image.file, part_classes) for row, image in found.items()}
     folder, rounds = workspace.path("translate", "repairs"), _masks_of_rounds(workspace)
     taken = []
     for row, mask in masks.items():
         target = folder / names_of(samples["dataset"].iloc[row], samples["path"].iloc[row])[0]
-        cells = downsample(resize_labels(mask, *size)[None])[0]
+        cells = to_cells(mask, (height, width))
         if target.exists() or not any(np.array_equal(cells, of_round[row]) for of_round in rounds):
             target.parent.mkdir(parents=True, exist_ok=True)
             with fresh(target) as draft:

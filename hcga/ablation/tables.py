@@ -8,11 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from hcga.errors import InputError
-from hcga.params import LayoutName, Section
+from hcga.params import LayoutName, Section, read_mapping
 
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"  # becomes part of the name of an experiment, which Git takes
 Label = Annotated[str, Field(pattern=LABEL)]
@@ -68,14 +66,7 @@ def load_table(path: Path) -> Table:
     InputError
         Missing file, bad YAML, or fields that are unknown, missing or of a wrong type, all of them listed.
     """
-    try:
-        values = YAML(typ="safe").load(path)
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such file; tables/ of the repository holds some") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds {type(values).__name__}, not a mapping with title and rows")
+    values = read_mapping(path, "tables/ of the repository holds some", "with title and rows")
     try:
         return Table.model_validate({"name": path.stem, **values})
     except ValidationError as error:
