@@ -180,7 +180,7 @@ def _in_folder(root: Path) -> dict[str, LabelImage]:
 
 def _in_store(root: Path) -> dict[str, LabelImage]:
     store = open_store(root)
-    labels, paths = array(store, "labels"), store.attrs.get("paths")
+    labels, paths = array(store, "labels", whole=False), store.attrs.get("paths")
     if not isinstance(paths, list) or labels.ndim != 3 or labels.dtype != np.uint8 or len(paths) != labels.shape[0]:
         raise InputError(f"{root}: wanted are labels (N, H, W) uint8 and an attribute paths with N entries")
     names = [PurePosixPath(str(path)).with_suffix(".png") for path in paths]

@@ -61,13 +61,26 @@ class Workspace:
         InputError
             The round is not in params.yaml, or the stage has no such option.
         """
-        entry = self._stages[stage]
-        if "do" in entry:
+        if "do" in self._stages.get(stage, {}):
             self.require_round(round_name)
-        words = shlex.split(entry.get("do", entry)["cmd"])
-        if f"--{option}" not in words:
+        spelled = self._spelled(stage, option)
+        if spelled is None:
             raise InputError(f"stage {stage} of {self.root.name} has no {option}: its pipeline is of another version")
-        return self.root / words[words.index(f"--{option}") + 1].replace("${key}", round_name)
+        return self.root / spelled.replace("${key}", round_name)
+
+    def has(self, stage: str, option: str, round_name: str = "") -> bool:
+        """Whether an artifact is there; `InputError` if the round is not in params.yaml."""
+        known = self._spelled(stage, option) is not None
+        return known and self._stands(Workspace.path(self, stage, option, round_name))
+
+    def _stands(self, path: Path) -> bool:
+        return path.exists()
+
+    def _spelled(self, stage: str, option: str) -> str | None:
+        """A path as dvc.yaml spells it, None if this version of the pipeline does not have it."""
+        entry = self._stages.get(stage, {})
+        words = shlex.split(entry.get("do", entry).get("cmd", ""))
+        return words[words.index(f"--{option}") + 1] if f"--{option}" in words else None
 
     def stage_names(self) -> list[str]:
         """All stages as DVC names them, in the order in which one follows on another."""

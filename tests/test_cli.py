@@ -224,7 +224,7 @@ def test_a_missing_samples_table_is_named(run: Run) -> None:
     Path("data/samples.csv").unlink()
     fails(
         run("masks", "draw", "--round", "r1", "--pid", "3"),
-        "samples.csv: no such file; run `dvc repro prepare`",
+        "samples.csv: no such file; `dvc repro` makes it",
     )
 
 

@@ -183,6 +183,15 @@ def test_rounds_go_on_from_each_other(checkout: Checkout) -> None:
     assert history[1]["learning_rate"][0] == pytest.approx(0.1 * history[0]["learning_rate"][0])  # milestone 1
 
 
+def test_stores_say_that_their_rows_are_those_of_the_images(checkout: Checkout) -> None:
+    data = checkout.folder / "data"
+    kinds = ("features", "masks", "embeddings")
+    names = ["images", "truth", "masks/init", *(f"{kind}/{name}" for kind in kinds for name in ROUNDS)]
+    sets = {name: open_store(data / f"{name}.zarr").attrs.get("image_set") for name in names}
+    assert sets["images"]
+    assert set(sets.values()) == {sets["images"]}, sets
+
+
 def test_figures_are_sane(checkout: Checkout) -> None:
     for number, key in enumerate(ROUNDS):
         figures = json.loads((checkout.folder / "data" / "metrics" / f"{key}.json").read_text(encoding="utf-8"))

@@ -11,9 +11,10 @@ from starlette.datastructures import QueryParams
 
 from hcga.masks import STRIDE
 from hcga.pictures import legend
+from hcga.revisions import Place
 from hcga.view.filters import FILTERS, filters_in_words, images_left, rows_left
 from hcga.view.layers import CONFIDENCE
-from hcga.view.places import Archive, Place
+from hcga.view.places import Archive
 
 
 def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked: QueryParams) -> dict[str, Any]:

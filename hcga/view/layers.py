@@ -14,8 +14,9 @@ from hcga.comparison import changed_cells
 from hcga.errors import InputError
 from hcga.masks import STRIDE, UNLABELLED, part_colour
 from hcga.pictures import colour_labels
+from hcga.revisions import Place
 from hcga.stores import array, read_rows
-from hcga.view.places import Archive, Place
+from hcga.view.places import Archive
 
 LAYERS = ("masks", "changed", "labels", "head", "truth")
 CHANGED = (213, 94, 0, 255)  # vermilion

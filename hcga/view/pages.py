@@ -13,11 +13,11 @@ from starlette.requests import Request
 from hcga.errors import InputError
 from hcga.figures import collect_curves, collect_figures, read_metrics, telling_figures
 from hcga.report.charts import draw_curves
-from hcga.revisions import WORKSPACE
+from hcga.revisions import WORKSPACE, Place, parse_place
 from hcga.view.changes import describe_changes
 from hcga.view.filters import FILTERS, images_left
 from hcga.view.identity import describe_identity
-from hcga.view.places import Archive, Place, parse_place
+from hcga.view.places import Archive
 from hcga.view.queries import describe_query, list_queries
 from hcga.workspace import Workspace
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from hcga.errors import InputError
-from hcga.view.places import Archive, Place
+from hcga.revisions import Place
+from hcga.view.places import Archive
 
 
 def list_queries(archive: Archive, place: Place) -> list[dict[str, Any]]:

@@ -15,10 +15,11 @@ from hcga.checkpoints import load_model
 from hcga.masks import part_colour, upsample
 from hcga.params import Params
 from hcga.pictures import colour_labels
+from hcga.revisions import Place, parse_place
 from hcga.stores import array, open_store
 from hcga.view.layers import layer_strip
 from hcga.view.matching import match_parts
-from hcga.view.places import Archive, Place, parse_place
+from hcga.view.places import Archive
 from hcga.view.server import create_app
 
 
