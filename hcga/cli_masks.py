@@ -44,8 +44,9 @@ def draw_masks(round_name: str, pid: int, rev: str, output: Path | None) -> None
 def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv: bool) -> None:
     """Say which identities' masks differ between two revisions, and by how much.
 
-    FIRST and SECOND are Git revisions, names of DVC experiments, or `workspace`, which SECOND is if left out. Shares
-    are per cent of the cells: changed, another label; foreground changed, foreground in one alone.
+    FIRST and SECOND are Git revisions, names of DVC experiments, or `workspace`, which SECOND is if left out; or one
+    round of one, such as workspace:r1 and workspace:r2. Shares are per cent of the cells: changed, another label;
+    foreground changed, foreground in one alone.
     """
     import pandas as pd
 
@@ -53,14 +54,21 @@ def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv
     from hcga.revisions import open_revision
 
     with clear_errors():
-        before, after = open_revision(Path(), first), open_revision(Path(), second)
-        names = list(round_names) or [name for name in before.params.rounds if name in after.params.rounds]
-        if not names:
+        (rev, one), (other_rev, other) = split_place(first), split_place(second)
+        before, after = open_revision(Path(), rev), open_revision(Path(), other_rev)
+        named = one or other
+        if named and round_names:
+            raise InputError("--round: leave it out where FIRST or SECOND names a round")
+        common = [name for name in before.params.rounds if name in after.params.rounds]
+        pairs = [(one or named, other or named)] if named else [(name, name) for name in round_names or common]
+        if not pairs:
             raise InputError(f"{first} and {second} have no round of the same name")
-        tables = {name: compare_masks(before, after, name) for name in names}
+        tables = {
+            name if name == to else f"{name} to {to}": compare_masks(before, after, name, to) for name, to in pairs
+        }
     if as_csv:
         joined = pd.concat([table.assign(round=name) for name, table in tables.items()])
-        click.echo(joined[["round", *tables[names[0]]]].to_csv(index=False), nl=False)
+        click.echo(joined[["round", *(name for name in joined if name != "round")]].to_csv(index=False), nl=False)
         return
     for name, table in tables.items():
         click.echo(describe_difference(name, table, top))
@@ -103,6 +111,12 @@ def import_masks_(source: Path) -> None:
         click.echo("note: coparse.repair is false in params.yaml, so they are not used", err=True)
     elif taken:
         click.echo("`dvc repro` goes on with them")
+
+
+def split_place(text: str) -> tuple[str, str | None]:
+    """Read `revision:round` or `revision`."""
+    rev, colon, name = text.rpartition(":")
+    return (rev, name) if colon else (text, None)
 
 
 def picture_file(output: Path | None, default: str) -> Path:

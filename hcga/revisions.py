@@ -74,14 +74,15 @@ class Revision(Workspace):
         from dvc.exceptions import DvcException
         from dvc.scm import SCMError, resolve_rev
 
+        shown = name if name.strip() and name.isprintable() else repr(name)
         try:
-            if not name.strip() or not name.isprintable():  # DVC takes an empty name for the workspace
+            if shown != name:  # DVC takes an empty name for the workspace
                 raise ValueError("no name")
             files = DVCFileSystem(str(checkout), rev=name)
             commit = resolve_rev(files.repo.scm, name)
         except (SCMError, DvcException, ValueError) as error:
             raise InputError(
-                f"{name or repr(name)}: no such revision ({error}); give a commit, branch, tag or experiment that "
+                f"{shown}: no such revision ({error}); give a commit, branch, tag or experiment that "
                 f"`git log` or `dvc exp show` lists, or {WORKSPACE}"
             ) from None
         self.commit = commit
