@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from hcga.csv_files import read_table
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED, agreement, confusion, foreground_share, intersection_over_union
 from hcga.occluders import Occlusion, share_inside
@@ -21,7 +22,6 @@ from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import read_statistics, visibility_figures, visible_parts
 from hcga.stores import array, read_all, read_rows
-from hcga.tables import read_table
 
 RANKS = (1, 5, 10)
 MAX_RANK = 50  # of the CMC curve

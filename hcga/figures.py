@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from hcga.csv_files import read_table
 from hcga.errors import InputError
-from hcga.tables import read_table
 
 # Title in the printed table -> column of `collect_figures`.
 SHOWN = {

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hcga.csv_files import read_table
 from hcga.errors import InputError
-from hcga.tables import read_table
 
 SPLITS = ("train", "query", "gallery")
 COLUMNS = ("split", "pid", "camid", "sequence", "frame", "path", "dataset")

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import click
 
+from hcga.csv_files import read_table
 from hcga.files import fresh
 from hcga.samples import read_samples
 from hcga.sheet import contact_sheet_of
 from hcga.stage import PATH, stage
 from hcga.stores import array, open_store
-from hcga.tables import read_table
 
 
 @stage()

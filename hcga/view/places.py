@@ -15,12 +15,12 @@ import pandas as pd
 import zarr
 
 from hcga.artifacts import open_artifact, open_images
+from hcga.csv_files import read_table
 from hcga.errors import InputError
 from hcga.occluders import Occlusion, read_occlusion
 from hcga.revisions import WORKSPACE, Place, open_revision
 from hcga.samples import read_samples
 from hcga.stores import array
-from hcga.tables import read_table
 from hcga.workspace import Workspace
 
 REOPEN_SECONDS = 20  # a branch may have moved on since
