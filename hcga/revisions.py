@@ -72,6 +72,7 @@ class Revision(Workspace):
                 with fresh(folder / file) as draft:
                     draft.write_bytes(files.read_bytes(file))
         super().__init__(folder)
+        self.checkout = checkout
 
     def path(self, stage: str, option: str, round_name: str = "") -> Path:
         """As of `Workspace`, but what stands there is made to stand there first.
