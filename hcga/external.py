@@ -170,12 +170,16 @@ def names_of(dataset: str, path: str) -> list[str]:
 
 
 def _in_folder(root: Path) -> dict[str, LabelImage]:
-    files = {file.relative_to(root): file for file in sorted(root.rglob("*.png"))}
-    return {
-        name.as_posix(): LabelImage(file, partial(load_label_image, file))
-        for name, file in files.items()
-        if not any(part.startswith(HIDDEN) for part in name.parts)
-    }
+    found: dict[str, LabelImage] = {}
+    for file in sorted(root.rglob("*")):
+        place = file.relative_to(root)
+        if file.suffix.lower() != ".png" or any(part.startswith(HIDDEN) for part in place.parts):
+            continue
+        name = place.with_suffix(".png").as_posix()
+        if name in found:
+            raise InputError(f"{file}: beside {found[name].file}, of the same name; delete one of them")
+        found[name] = LabelImage(file, partial(load_label_image, file))
+    return found
 
 
 def _in_store(root: Path) -> dict[str, LabelImage]:

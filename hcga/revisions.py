@@ -96,6 +96,7 @@ class Revision(Workspace):
                     with fresh(folder / file) as draft:
                         draft.write_bytes(files.read_bytes(file))
         super().__init__(folder)
+        self.checkout = checkout
 
     @property
     def params(self) -> Params:

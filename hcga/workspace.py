@@ -25,6 +25,13 @@ class Workspace:
     folder : Path
         The checkout or a folder below it.
 
+    Attributes
+    ----------
+    root : Path
+        Where dvc.yaml stands, and what the stages write.
+    checkout : Path
+        Where relative roots of data sets start; another folder only for a revision.
+
     Raises
     ------
     InputError
@@ -35,7 +42,7 @@ class Workspace:
         above = [path for path in (folder.resolve(), *folder.resolve().parents) if (path / "dvc.yaml").is_file()]
         if not above:
             raise InputError(f"{folder}: no dvc.yaml here or above; change into the checkout")
-        self.root = above[0]
+        self.root = self.checkout = above[0]
         self.params_file = self.root / "params.yaml"
         self._stages: dict[str, Any] = YAML(typ="safe").load(self.root / "dvc.yaml")["stages"]
 

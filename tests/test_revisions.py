@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from conftest import DEFAULT
+from PIL import Image
 
 from hcga import comparison
 from hcga.cli import main
@@ -332,6 +333,22 @@ def test_drawing_an_identity_of_a_revision(inside: Path, tmp_path: Path) -> None
         result = run("draw", "--round", "r1", "--pid", "3", "--rev", rev, "-o", str(tmp_path / f"{rev}.png"))
         assert result.exit_code == 0, result.output
     assert (tmp_path / "first.png").read_bytes() != (tmp_path / "HEAD.png").read_bytes()
+
+
+def test_exporting_a_revision_takes_images_but_no_repairs_of_the_checkout(inside: Path, tmp_path: Path) -> None:
+    image, repair = inside / "data/synthetic/3_1.jpg", inside / "data/repairs/main/3_1.png"
+    for file, size in ((image, (20, 40)), (repair, (8, 16))):
+        file.parent.mkdir(parents=True)
+        Image.new("L", size, 3).save(file)
+    try:
+        result = run("export", str(tmp_path / "out"), "--round", "r1", "--rev", "first", "--pid", "3")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.splitlines()[0] == f"{tmp_path / 'out'}: 2 mask(s) of r1"
+        with Image.open(tmp_path / "out/main/3_1.png") as mask:
+            np.testing.assert_array_equal(np.asarray(mask)[::10, ::10], FIRST[0])
+    finally:
+        shutil.rmtree(image.parent)
+        shutil.rmtree(inside / "data/repairs")
 
 
 def test_experiments_go_by_name_and_by_commit_where_a_name_is_taken_twice(inside: Path) -> None:
