@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from hcga.artifacts import open_artifact
 from hcga.errors import InputError
 from hcga.export_note import ExportNote
 from hcga.external import LabelImage, find_label_images, names_of
@@ -22,7 +23,7 @@ from hcga.pictures import palette_image
 from hcga.progress import track
 from hcga.revisions import Revision
 from hcga.samples import identities, read_samples, rows_of_identity
-from hcga.stores import array, open_store, read_rows
+from hcga.stores import array, read_rows
 from hcga.workspace import Workspace
 
 BLOCK = 256  # images at a time
@@ -78,7 +79,7 @@ def export_masks(workspace: Workspace, round_name: str, kind: str, pids: list[in
     """
     if target.exists() or not target.parent.is_dir():
         raise InputError(f"{target}: name a file or folder that does not exist yet, in a folder that does")
-    store = open_store(workspace.path("coparse", "masks", round_name))
+    store = open_artifact(workspace, "coparse", "masks", round_name)
     samples = read_samples(workspace.path("prepare", "samples"))
     rows = np.concatenate([rows_of_identity(samples, pid) for pid in dict.fromkeys(pids) or identities(samples)])
     chosen = samples.iloc[rows]

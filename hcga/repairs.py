@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hcga.artifacts import open_images
 from hcga.datasets.layouts.listing import BYSTANDERS, HIDDEN
 from hcga.errors import InputError
 from hcga.export_note import FILE, ExportNote, read_note
@@ -17,7 +18,7 @@ from hcga.originals import image_files, own_size
 from hcga.painted import read_mask
 from hcga.pictures import palette_image
 from hcga.samples import read_samples
-from hcga.stores import array, open_store
+from hcga.stores import array
 from hcga.workspace import Workspace
 
 
@@ -122,7 +123,7 @@ def _note_of(workspace: Workspace, source: Path, everything: bool) -> ExportNote
             f"{source}: has no {FILE}, so nobody can tell which pictures were edited; put it back, or copy the edited "
             "ones into a new export, or take every picture with --all"
         )
-    _, height, width, _ = array(open_store(workspace.path("prepare", "images")), "images").shape
+    _, height, width, _ = array(open_images(workspace), "images").shape
     return ExportNote(height=height, width=width)
 
 
