@@ -219,7 +219,7 @@ def test_the_surest_mistakes_come_first(run: Run, monkeypatch: pytest.MonkeyPatc
             "query": np.repeat(queries, 2),
             "rank": [1, 2] * 6,
             "gallery": ["gallery/5.jpg", "gallery/0.jpg"] * 6,
-            "similarity": np.repeat(first, 2) - np.tile([0, 0.4], 6),
+            "similarity": [value for of in first for value in (of, 0.4 - of / 4)],
             "hit": [False] * 9 + [True] + [False] * 2,
         }
     )
