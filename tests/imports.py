@@ -10,6 +10,7 @@ NEUTRAL = {
     "hcga/cores.py",
     "hcga/errors.py",
     "hcga/files.py",
+    "hcga/git.py",
     "hcga/params.py",
     "hcga/progress.py",
     "hcga/runlog.py",

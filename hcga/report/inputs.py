@@ -39,9 +39,12 @@ class Run(NamedTuple):
     params: str  # params.yaml as it is written
     matching: Evaluate  # section evaluate
     times: Mapping[str, Finished]  # of the stages, where they are known
+    code: str  # which one made the report
 
 
-def read_run(names: list[str], paths: Mapping[str, Path], matching: Evaluate, times: Mapping[str, Finished]) -> Run:
+def read_run(
+    names: list[str], paths: Mapping[str, Path], matching: Evaluate, times: Mapping[str, Finished], code: str
+) -> Run:
     """Read what the stages have written.
 
     Parameters
@@ -54,6 +57,8 @@ def read_run(names: list[str], paths: Mapping[str, Path], matching: Evaluate, ti
     matching : Evaluate
         Its rule of visibility counts.
     times : mapping of str to Finished
+    code : str
+        Which one runs.
 
     Raises
     ------
@@ -81,4 +86,5 @@ def read_run(names: list[str], paths: Mapping[str, Path], matching: Evaluate, ti
         params=paths["written"].read_text("utf-8"),
         matching=matching,
         times=times,
+        code=code,
     )
