@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from hcga.artifacts import open_artifact, open_images
 from hcga.coparsing.identity import count_labels, iterate, seeded_decoder
 from hcga.coparsing.inputs import OF_IMAGES, as_input, settings_of
 from hcga.coparsing.losses import adjacent_pairs, background_loss, local_loss, semantic_loss
@@ -19,7 +20,7 @@ from hcga.params import Coparse, change_section
 from hcga.pictures import caption_rows, colour_labels, stack
 from hcga.samples import read_samples, rows_of_identity
 from hcga.sheet import spread
-from hcga.stores import array, open_store, read_rows
+from hcga.stores import array, read_rows
 from hcga.workspace import Workspace
 
 SHOWN_IMAGES = 8  # drawn; all are trained on
@@ -65,7 +66,7 @@ def trace_round(workspace: Workspace, round_name: str, pid: int, changes: Mappin
         The round or the identity does not exist, the round has no features or masks, its masks come from another
         source than HCNet, or `changes` are impossible or without effect.
     """
-    masks = open_store(workspace.path("coparse", "masks", round_name))
+    masks = open_artifact(workspace, "coparse", "masks", round_name)
     if masks.attrs["source"] != "hcnet":
         raise InputError(f"round {round_name} has no masks by HCNet but of source {masks.attrs['source']}")
     written = workspace.params.coparse
@@ -73,12 +74,12 @@ def trace_round(workspace: Workspace, round_name: str, pid: int, changes: Mappin
     _refuse_idle(changes, changed)
     samples = read_samples(workspace.path("prepare", "samples"))
     rows = rows_of_identity(samples, pid)
-    images = read_rows(array(open_store(workspace.path("prepare", "images")), "images"), rows)
+    images = read_rows(array(open_images(workspace), "images"), rows)
     rgb = changed.input == "rgb"
     if rgb:
         features = as_input(images)
     else:
-        features = read_rows(array(open_store(workspace.path("extract", "features", round_name)), "features"), rows)
+        features = read_rows(array(open_artifact(workspace, "extract", "features", round_name), "features"), rows)
     seed = (workspace.params.seed, int(str(masks.attrs["epoch"])), pid)
     steps = trace_identity(features, samples["camid"].to_numpy()[rows], settings_of(changed), seed)
     if changed != written:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import zarr
 
+from hcga.csv_files import read_table
 from hcga.figures import collect_curves, collect_figures, read_metrics
 from hcga.params import Evaluate
 from hcga.runlog import Finished
@@ -68,10 +69,10 @@ def read_run(
     rounds = {
         name: Round(
             read_metrics(paths["metrics"] / f"{name}.json"),
-            pd.read_csv(paths["cmc"] / f"{name}.csv"),
-            pd.read_csv(paths["rankings"] / f"{name}.csv"),
+            read_table(paths["cmc"] / f"{name}.csv"),
+            read_table(paths["rankings"] / f"{name}.csv"),
             open_store(paths["masks"] / f"{name}.zarr"),
-            pd.read_csv(paths["identities"] / f"{name}.csv"),
+            read_table(paths["identities"] / f"{name}.csv"),
             open_store(paths["embeddings"] / f"{name}.zarr"),
         )
         for name in names
