@@ -103,10 +103,10 @@ class RunLog:
             write([], "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__)
             raise
         done = Finished(stage, time.time(), time.time() - began, _peak_megabytes())
-        with suppress(OSError):
-            state.unlink(missing_ok=True)
-            with (self._folder / "times.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done._asdict()) + "\n")
+        with suppress(OSError), (self._folder / "times.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(done._asdict()) + "\n")
+        with suppress(OSError):  # last: at no moment it neither runs nor has run
+            state.unlink()
 
     def runs(self) -> list[Run]:
         """Stages that run, or that ended before they were done, the latest last."""

@@ -35,6 +35,19 @@ def test_a_stage_that_runs_says_how_far_it_is(tmp_path: Path, monkeypatch: pytes
     assert 10 < done.peak_mb < 20_000
 
 
+def test_at_no_moment_a_stage_neither_runs_nor_has_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, unlink = [], Path.unlink
+
+    def note(path: Path, missing_ok: bool = False) -> None:
+        known.append(list(RunLog(tmp_path).finished()))
+        unlink(path, missing_ok)
+
+    with RunLog(tmp_path).recording("prepare"):
+        monkeypatch.setattr(Path, "unlink", note)
+    assert known == [["prepare"]]
+    assert RunLog(tmp_path).runs() == []
+
+
 def test_states_are_written_now_and_then_only(tmp_path: Path) -> None:
     log = RunLog(tmp_path)
     with log.recording("embed@r1"):
