@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import click
@@ -45,27 +46,30 @@ def figures(as_csv: bool) -> None:
     head ...      parsing head, on test images
     empty parts   of the parts that count as visible in queries, those to which GAM leaves no cell
     """
+    from hcga.due import due_stages
     from hcga.figures import collect_figures, format_figures, read_metrics
+    from hcga.runlog import RunLog
 
     with clear_errors():
         workspace = Workspace(Path())
         paths = {name: workspace.path("evaluate", "metrics", name) for name in workspace.params.rounds}
-        changed = workspace.changed_params()
         done = {name: read_metrics(path) for name, path in paths.items() if path.is_file()}
         if not done:
             read_metrics(next(iter(paths.values())))
+        due = due_stages(workspace.root, RunLog(workspace.root).running())
+        remarks = _remarks(workspace, due, done)
     table = collect_figures(done)
     click.echo(table.to_csv(index=False) if as_csv else format_figures(table))
-    missing = [name for name in paths if name not in done]
-    if missing:
-        click.echo(f"no figures yet of {', '.join(missing)}: run `dvc repro`", err=True)
-    if changed:
-        click.echo(f"changed in params.yaml since: {', '.join(changed)}; run `dvc repro`", err=True)
+    for remark in remarks:
+        click.echo(f"{remark}; run `dvc repro`", err=True)
 
 
 @main.command()
 def status() -> None:
-    """Say which stage runs, how far it is, how long it and the rest will take, and the figures so far."""
+    """Say which stage runs, how far it is, what is to do after it and for how long, and the figures so far."""
+    import time
+
+    from hcga.due import due_stages
     from hcga.figures import collect_figures, format_figures, read_metrics
     from hcga.runlog import RunLog
     from hcga.status import describe_runs
@@ -73,12 +77,25 @@ def status() -> None:
     with clear_errors():
         workspace = Workspace(Path())
         log = RunLog(workspace.root)
-        for line in describe_runs(log.runs(), log.finished(), workspace.stage_names(), workspace.params):
+        due = due_stages(workspace.root, log.running())
+        for line in describe_runs(log.runs(), log.finished(), due, workspace.params, time.time()):
             click.echo(line)
         paths = {name: workspace.path("evaluate", "metrics", name) for name in workspace.params.rounds}
         done = {name: read_metrics(path) for name, path in paths.items() if path.is_file()}
         if done:
             click.echo(f"\n{format_figures(collect_figures(done))}")
+            for remark in _remarks(workspace, due, done):
+                click.echo(remark)
+
+
+def _remarks(workspace: Workspace, due: Collection[str], done: Collection[str]) -> list[str]:
+    """What a table of figures does not show: rounds without any, figures that are not up to date, changed params."""
+    named = {
+        "no figures yet of": [name for name in workspace.params.rounds if name not in done],
+        "figures of an earlier run:": [name for name in done if f"evaluate@{name}" in due],
+        "changed in params.yaml since:": workspace.changed_params(),
+    }
+    return [f"{what} {', '.join(names)}" for what, names in named.items() if names]
 
 
 @main.group()

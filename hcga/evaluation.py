@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,9 +24,18 @@ from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import read_statistics, visibility_figures, visible_parts
 from hcga.stores import array, read_all, read_rows
 
+log = logging.getLogger(__name__)
 RANKS = (1, 5, 10)
 MAX_RANK = 50  # of the CMC curve
 LISTED = 10  # gallery images listed for each query
+TOLD = {  # in a log: title -> section and name of the figure
+    "Rank-1": ("retrieval", "rank1"),
+    "mAP": ("retrieval", "mAP"),
+    "re-ranked Rank-1": ("retrieval", "reranked_rank1"),
+    "re-ranked mAP": ("retrieval", "reranked_mAP"),
+    "mask fg IoU": ("masks", "iou_foreground"),
+    "mask part IoU": ("masks", "iou_parts"),
+}
 MIDDLE = 0.6  # of the columns: a mask that anybody could guess
 
 
@@ -280,4 +290,12 @@ def evaluate_round(
         statistics = read_statistics(embeddings, np.arange(len(samples)))
         visible = visible_parts(statistics, params)
         figures |= visibility_figures(visible, statistics.guided, samples, occlusion, part_classes)
-    return Evaluated(tidy(figures), found.cmc, found.rankings, table)
+    figures = tidy(figures)
+    log.info("%s", summarise(figures))
+    return Evaluated(figures, found.cmc, found.rankings, table)
+
+
+def summarise(figures: dict[str, Any]) -> str:
+    """One line of the most telling figures of a round."""
+    told = [(title, figures.get(section, {}).get(name)) for title, (section, name) in TOLD.items()]
+    return ", ".join(f"{title} {value:.1f} %" for title, value in told if value is not None)

@@ -85,7 +85,8 @@ class Progress:
         if self._shown and self._bar.disable and now - self._spoke > LINE_SECONDS:
             self._spoke = now
             left = (now - self._began) / max(1, self._done - self._first) * (self._total - self._done)
-            log.info("%s: %d of %d, %.0f s left", self._what, self._done, self._total, left)
+            total = counted(self._total, self._unit)
+            log.info("%s: %d of %s, about %s left", self._what, self._done, total, duration(left))
 
     @property
     def level(self) -> Level:
@@ -99,3 +100,18 @@ def track(things: Iterable[T], what: str, total: int, unit: str, shown: bool = T
         for thing in things:
             yield thing
             progress.update()
+
+
+def counted(number: int, unit: str) -> str:
+    """A number of things in words: 1 batch, 40 identities."""
+    plural = {"identity": "identities", "batch": "batches"}.get(unit, f"{unit}s")
+    return f"{number} {unit if number == 1 else plural}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, to two units: 45 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    whole = round(seconds)
+    for size, name, smaller, small_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {name} {whole % size // smaller} {small_name}"
+    return f"{whole} s"

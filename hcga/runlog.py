@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hcga.files import fresh
 from hcga.progress import Level, listening
 
+T = TypeVar("T")
 FOLDER = ".hcga"
+PROCESSES = Path("/proc")  # of Linux
 WRITE_SECONDS = 0.5  # at least, between two states of a running stage
 
 
@@ -27,21 +30,23 @@ class Run(NamedTuple):
     """A stage that has begun and is not done."""
 
     stage: str  # as DVC names it, such as train@r1
+    host: str  # the machine on which it runs
     pid: int
+    born: int | None  # when its process began, see `_birth`
     began: float  # seconds since the epoch
+    noted: float  # when this was written: the last sign of it
     levels: list[Level]  # loops that run, the outermost first
     error: str  # what stopped it, if anything did
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether it runs on another machine, which shares the folder."""
+        return self.host != platform.node()
+
+    @property
     def alive(self) -> bool:
-        """Whether its process is there."""
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        """Whether it runs; one on another machine is believed to."""
+        return not self.error and (self.elsewhere or (self.born is not None and self.born == _birth(self.pid)))
 
     @property
     def share(self) -> float:
@@ -76,62 +81,85 @@ class RunLog:
     @contextmanager
     def recording(self, stage: str) -> Iterator[None]:
         """Record a stage that runs in the block."""
-        began, last = time.time(), 0.0
+        host, pid, began, last = platform.node(), os.getpid(), time.time(), 0.0
         state = self._folder / f"{stage}.json"
 
         def write(levels: Sequence[Level], error: str = "") -> None:
-            with fresh(state) as draft:
-                draft.write_text(json.dumps(Run(stage, os.getpid(), began, list(levels), error)._asdict()), "utf-8")
+            run = Run(stage, host, pid, _birth(pid), began, time.time(), list(levels), error)
+            with suppress(OSError), fresh(state) as draft:  # such as a full disk, which this stage may not need
+                draft.write_text(json.dumps(run._asdict()), "utf-8")
 
         def note(levels: Sequence[Level]) -> None:
             nonlocal last
             if time.monotonic() - last > WRITE_SECONDS:
                 last = time.monotonic()
-                with suppress(OSError):  # such as a full disk, which this stage may not need
-                    write(levels)
+                write(levels)
 
         write([])
         try:
             with listening(note):
                 yield
         except BaseException as error:
-            write([], str(error) or type(error).__name__)
+            write([], "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__)
             raise
-        state.unlink(missing_ok=True)
         done = Finished(stage, time.time(), time.time() - began, _peak_megabytes())
-        with (self._folder / "times.jsonl").open("a", encoding="utf-8") as file:
+        with suppress(OSError), (self._folder / "times.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(done._asdict()) + "\n")
+        with suppress(OSError):  # last: at no moment it neither runs nor has run
+            state.unlink()
 
     def runs(self) -> list[Run]:
-        """Stages that run, or that ended before they were done."""
-        states = []
-        for path in sorted(self._folder.glob("*.json")):
+        """Stages that run, or that ended before they were done, the latest last."""
+        texts = []
+        for path in self._folder.glob("*.json"):
             with suppress(FileNotFoundError):  # the stage ends at this moment
-                states.append(_read(path.read_text("utf-8")))
-        found = [Run(**{**state, "levels": [Level(*level) for level in state["levels"]]}) for state in states if state]
-        return sorted(found, key=lambda run: run.began)
+                texts.append(path.read_text("utf-8"))
+        runs = [run._replace(levels=[Level(*level) for level in run.levels]) for run in _read(Run, texts)]
+        return sorted(runs, key=lambda run: run.began)
+
+    def running(self) -> list[str]:
+        """Names of the stages that run."""
+        return [run.stage for run in self.runs() if run.alive]
 
     def finished(self) -> dict[str, Finished]:
         """The last whole run of each stage, the latest last."""
         file = self._folder / "times.jsonl"
         lines = file.read_text("utf-8").splitlines() if file.is_file() else []
-        runs = sorted((Finished(**entry) for entry in map(_read, lines) if entry), key=lambda run: run.ended)
+        runs = sorted(_read(Finished, lines), key=lambda run: run.ended)
         last = {run.stage: run for run in runs}
         return {run.stage: run for run in runs if run is last[run.stage]}
 
 
-def _read(text: str) -> dict[str, Any]:
-    """One entry; nothing if it was cut short, as by a full disk: the log is no result."""
+def _read(kind: type[T], texts: Iterable[str]) -> Iterator[T]:
+    """Entries, without what was cut short, as by a full disk, or is of another version: the log is no result."""
+    for text in texts:
+        with suppress(ValueError, TypeError):
+            yield kind(**json.loads(text))
+
+
+def _birth(pid: int) -> int | None:
+    """When a process began, in clock ticks since the machine did: its number alone may be another's by now.
+
+    0 where there is no /proc and it is only known to be there; None if it has ended.
+    """
+    if not (PROCESSES / "self" / "stat").is_file():
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass
+        return 0
     try:
-        entry: dict[str, Any] = json.loads(text)
-    except ValueError:
-        return {}
-    return entry
+        state, *fields = (PROCESSES / str(pid) / "stat").read_text("utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if state == "Z" else int(fields[18])
 
 
 def _peak_megabytes() -> float:
     """Largest resident set of this process: by Linux's own note, since what getrusage says begins with the parent's."""
-    status = Path("/proc/self/status")
+    status = PROCESSES / "self" / "status"
     if status.is_file():
         return int(status.read_text("utf-8").partition("VmHWM:")[2].split()[0]) / 2**10
     unit = 2**20 if sys.platform == "darwin" else 2**10

@@ -6,6 +6,8 @@ import functools
 import logging
 import os
 import sys
+import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -16,8 +18,10 @@ import click
 
 from hcga.errors import InputError
 from hcga.params import load_params
+from hcga.progress import duration
 from hcga.runlog import RunLog
 
+log = logging.getLogger(__name__)
 PATH: Any = click.Path(path_type=Path)
 
 
@@ -37,20 +41,43 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
         @click.option("--params", "params_file", type=PATH, default="params.yaml", show_default=True)
         @functools.wraps(function)
         def run(params_file: Path, **options: Any) -> None:
-            logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+            began, name = time.monotonic(), _name()
+            _log_as(name)
             with clear_errors():
                 params = load_params(params_file)
-                with _recording():
+                with _recording(name):
                     function(SimpleNamespace(**{name: getattr(params, name) for name in sections}), **options)
+            log.info("done in %s", duration(time.monotonic() - began))
 
         return click.command(help=function.__doc__)(run)
 
     return decorate
 
 
-def _recording() -> AbstractContextManager[None]:
+def _name() -> str:
+    """Name of the stage, such as train@r1, if DVC has started it: from a folder below with `../dvc.yaml:` before it."""
+    return os.environ.get("DVC_STAGE", "").rpartition(":")[2]
+
+
+def _log_as(name: str) -> None:
+    """Log to standard error, each line with the stage's name: `grep train@r2` finds them in the log of a whole run."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Named(f"{name}: " if name else ""))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class _Named(logging.Formatter):
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self._prefix = prefix
+
+    def format(self, record: logging.LogRecord) -> str:
+        return textwrap.indent(super().format(record), self._prefix)
+
+
+def _recording(name: str) -> AbstractContextManager[None]:
     """Keep times and progress of a stage that DVC has started; nothing of a script started by hand."""
-    root, name = os.environ.get("DVC_ROOT"), os.environ.get("DVC_STAGE")
+    root = os.environ.get("DVC_ROOT")
     return RunLog(Path(root)).recording(name) if root and name else nullcontext()
 
 

@@ -1,60 +1,97 @@
-"""What the pipeline is doing: the stage that runs, how far it is, what is still to come and for how long."""
+"""What the pipeline is doing, in words: the stage that runs, how far it is, what is still to do and for how long."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from hcga.params import Params
+from hcga.progress import counted, duration
 from hcga.runlog import Finished, Run
 
-
-class Outlook(NamedTuple):
-    """Seconds that are left, as far as earlier runs tell."""
-
-    of_stage: float | None  # of the stage that runs
-    of_rest: float | None  # of the stages after it, those whose time is known
-    unknown: int  # how many of them have none
+LABEL = 11  # columns that a line's first words take
+LISTED = 4  # stages named in a line
 
 
-def estimate(run: Run, stages: Sequence[str], finished: Mapping[str, Finished], params: Params, now: float) -> Outlook:
-    """Estimate what is left of a run of the pipeline.
+def describe_runs(
+    runs: Sequence[Run], finished: Mapping[str, Finished], due: Sequence[str], params: Params, now: float
+) -> list[str]:
+    """Lines for a person: what runs, has failed or was cut short, and what is to do after that.
 
     Parameters
     ----------
-    run : Run
-        The stage that runs.
-    stages : sequence of str
-        All stages in the order of the pipeline.
+    runs : sequence of Run
+        One that failed or was cut short is left out if its stage has become up to date since.
     finished : mapping of str to Finished
-        The last whole run of each.
+        The last whole run of each stage, the latest last.
+    due : sequence of str
+        Stages that are not up to date, see `hcga.due.due_stages`.
     params : Params
         Its rounds say how many epochs a training has.
     now : float
         Seconds since the epoch.
+    """
+    lines = []
+    for run in runs:
+        if run.alive:
+            lines += _running(run, finished, params, now)
+        elif run.stage in due:
+            lines.append(_ended(run, now))
+    if not lines:
+        lines.append(_idle(finished, now))
+    return [*lines, _to_do(due, {run.stage for run in runs if run.alive}, finished, params)]
 
-    Returns
-    -------
-    Outlook
-        A stage takes what it took last, or what it took in another round; training by its epochs. Once a tenth of it
-        is done its own speed counts. Stages after it that have nothing to do are counted all the same. None where
-        nothing is known.
+
+def _running(run: Run, finished: Mapping[str, Finished], params: Params, now: float) -> list[str]:
+    where = f" on {run.host}, last heard of {duration(now - run.noted)} ago" if run.elsewhere else ""
+    left = seconds_left(run, finished, params, now)
+    about = "" if left is None else f", about {duration(left)} left"
+    loops = [_line("", f"{level.what}: {level.done} of {counted(level.total, level.unit)}") for level in run.levels]
+    return [_line("running", f"{run.stage}{where}, {duration(now - run.began)} so far{about}"), *loops]
+
+
+def _ended(run: Run, now: float) -> str:
+    ago = f"{duration(now - run.noted)} ago"
+    if run.error:
+        return _line("failed", f"{run.stage}, {ago}: {run.error}")
+    return _line("cut short", f"{run.stage}, last heard of {ago}: its process {run.pid} is gone")
+
+
+def _idle(finished: Mapping[str, Finished], now: float) -> str:
+    if not finished:
+        return _line("idle", "no stage has run here yet")
+    last = list(finished.values())[-1]
+    ago, took = duration(now - last.ended), duration(last.seconds)
+    return _line("idle", f"no stage runs; the last, {last.stage}, ended {ago} ago and took {took}")
+
+
+def _to_do(due: Sequence[str], running: set[str], finished: Mapping[str, Finished], params: Params) -> str:
+    waiting = [stage for stage in due if stage not in running]
+    if not waiting:
+        return _line("to do", "nothing after that" if running else "nothing: all stages are up to date")
+    expected = [expected_seconds(stage, finished, params) for stage in waiting]
+    known = [seconds for seconds in expected if seconds is not None]
+    about = "about" if len(known) == len(waiting) else "more than"
+    time = f": {about} {duration(sum(known))}" if known else ""
+    return _line("to do", f"{_listed(waiting)}{time}{'' if running else '; `dvc repro` does it'}")
+
+
+def seconds_left(run: Run, finished: Mapping[str, Finished], params: Params, now: float) -> float | None:
+    """Seconds that a stage still takes: as `expected_seconds` tells, or by its own speed once a tenth of it is done.
+
+    None if nothing is known, or it takes longer than expected.
     """
     passed = now - run.began
     if run.share > 0.1:
-        left: float | None = passed / run.share - passed
-    else:
-        expected = expected_seconds(run.stage, finished, params)
-        left = None if expected is None else max(0.0, expected - passed)
-    following = stages[stages.index(run.stage) + 1 :] if run.stage in stages else []
-    known = [expected_seconds(stage, finished, params) for stage in following]
-    rest = [seconds for seconds in known if seconds is not None]
-    return Outlook(left, sum(rest) if rest else None, len(known) - len(rest))
+        return passed / run.share - passed
+    expected = expected_seconds(run.stage, finished, params)
+    return None if expected is None or expected < passed else expected - passed
 
 
 def expected_seconds(stage: str, finished: Mapping[str, Finished], params: Params) -> float | None:
-    """What a stage should take by its last run or by the same stage of another round; None if neither is known."""
+    """What a stage should take by its last run or by the same stage of another round; None if neither is known.
+
+    A training of another round goes by its number of epochs.
+    """
     if stage in finished:
         return finished[stage].seconds
     verb = stage.partition("@")[0]
@@ -73,56 +110,12 @@ def _epochs(stage: str, params: Params) -> int:
     return this.until_epoch - (params.rounds[this.prev].until_epoch if this.prev in params.rounds else 0)
 
 
-def describe_runs(
-    runs: Sequence[Run], finished: Mapping[str, Finished], stages: Sequence[str], params: Params
-) -> list[str]:
-    """Lines for a person: what runs or was cut short, how far it is, and what comes then."""
-    lines = []
-    for run in runs:
-        passed = duration(time.time() - run.began)
-        if run.error:
-            lines.append(f"failed     {run.stage}: {run.error}")
-            continue
-        if not run.alive:
-            lines.append(f"cut short  {run.stage}: its process {run.pid} is gone; `dvc repro` begins it again")
-            continue
-        outlook = estimate(run, stages, finished, params, time.time())
-        left = "" if outlook.of_stage is None else f", about {duration(outlook.of_stage)} left"
-        lines.append(f"running    {run.stage}, {passed} so far{left}")
-        lines += [
-            f"           {level.what}: {level.done} of {level.total} {_plural(level.unit)}" for level in run.levels
-        ]
-        following = stages[stages.index(run.stage) + 1 :] if run.stage in stages else []
-        if following:
-            lines.append(f"then       {_listed(following)}{_rest(outlook)}")
-    if not lines and finished:
-        last = list(finished.values())[-1]
-        ago, took = duration(time.time() - last.ended), duration(last.seconds)
-        lines.append(f"idle       {last.stage} was the last stage to run, {ago} ago; it took {took}")
-    return lines or ["idle       no stage has run here yet; `dvc repro` runs them"]
-
-
-def _rest(outlook: Outlook) -> str:
-    if outlook.of_rest is None:
-        return ""
-    about = "more than" if outlook.unknown else "about"
-    return f": {about} {duration(outlook.of_rest)} if none is up to date"
-
-
 def _listed(stages: Sequence[str]) -> str:
-    if len(stages) <= 4:
+    if len(stages) <= LISTED:
         return ", ".join(stages)
-    return f"{', '.join(stages[:3])}, ..., {stages[-1]} ({len(stages)} stages)"
+    return f"{', '.join(stages[: LISTED - 1])}, ..., {stages[-1]} ({len(stages)} stages)"
 
 
-def _plural(unit: str) -> str:
-    return {"identity": "identities", "batch": "batches"}.get(unit, f"{unit}s")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words, to two units: 45 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
-    whole = round(seconds)
-    for size, name, smaller, small_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            return f"{whole // size} {name} {whole % size // smaller} {small_name}"
-    return f"{whole} s"
+def _line(label: str, text: str) -> str:
+    """A line whose label stands in a column of its own, as do further lines of the text."""
+    return f"{label:{LABEL}}{text}".replace("\n", f"\n{'':{LABEL}}")

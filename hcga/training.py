@@ -20,7 +20,7 @@ from hcga.losses import Losses, prnet_losses
 from hcga.optimisation import learning_rate
 from hcga.params import Train
 from hcga.prnet import PRNet
-from hcga.progress import track
+from hcga.progress import counted, track
 from hcga.samples import identities
 from hcga.sampling import pk_batches
 from hcga.stores import read_rows
@@ -104,7 +104,16 @@ def train(
         means = terms.astype(np.float64).mean(0)
         history.append([epoch + 1, rate, *means.round(5).tolist()])
         log.info("epoch %d: loss %.4f, accuracy %.1f %%, learning rate %.2e", epoch + 1, *means[[0, -1]], rate)
-    return pd.DataFrame(history, columns=COLUMNS)
+    table = pd.DataFrame(history, columns=COLUMNS)
+    log.info("%s", _summary(table))
+    return table
+
+
+def _summary(history: pd.DataFrame) -> str:
+    changes = {"loss": "%.4f", "accuracy": "%.1f %%"}
+    ends = history.iloc[[0, -1]]
+    told = [f"{name} from {' to '.join(form % value for value in ends[name])}" for name, form in changes.items()]
+    return f"{counted(len(history), 'epoch')}: {', '.join(told)}"
 
 
 def hold_images(images: zarr.Array[Any], count: int) -> zarr.Array[Any] | np.ndarray:

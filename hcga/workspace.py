@@ -89,19 +89,6 @@ class Workspace:
         words = shlex.split(entry.get("do", entry).get("cmd", ""))
         return words[words.index(f"--{option}") + 1] if f"--{option}" in words else None
 
-    def stage_names(self) -> list[str]:
-        """All stages as DVC names them, in the order in which one follows on another."""
-        loops = {"${rounds}": list(self.params.rounds), "${datasets}": list(self.params.datasets), None: [""]}
-        verbs = list(self._stages)
-        first = next(place for place, verb in enumerate(verbs) if self._stages[verb].get("foreach") == "${rounds}")
-        found = []
-        for place, verb in enumerate(verbs):
-            foreach = self._stages[verb].get("foreach")
-            for number, key in enumerate(loops[foreach]):
-                cycle = number if foreach == "${rounds}" else -1 if place < first else len(self.params.rounds)
-                found.append((cycle, place, f"{verb}@{key}" if key else verb))
-        return [name for _, _, name in sorted(found)]
-
     def outputs(self) -> set[str]:
         """Paths that stages write, as dvc.yaml spells them: `${key}` stands for a round or a data set."""
         kinds = ("outs", "metrics", "plots")

@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from conftest import DEFAULT
+from conftest import DEFAULT, ROOT
 from PIL import Image
 
 import hcga
@@ -70,11 +72,15 @@ def test_figures_prints_a_row_a_round_and_says_what_is_missing(run: Run) -> None
     header, *rows = result.stdout.splitlines()
     assert header.split() == ["round", "epoch", "mask", "fg", "IoU", "Rank-1", "mAP"]
     assert [row.split() for row in rows] == [["r1", "4", "65.4", "43.2", "32.1"]]
-    assert result.stderr == "no figures yet of r2, r3: run `dvc repro`\n"
+    assert result.stderr.splitlines() == [
+        "no figures yet of r2, r3; run `dvc repro`",
+        "figures of an earlier run: r1; run `dvc repro`",
+    ]
 
 
 def test_figures_of_other_params_are_said_to_be_so(run: Run) -> None:
-    lock = {"stages": {"evaluate@r1": {"params": {"params.yaml": {"gam": {"t": 2}}}}}}
+    stage = {"cmd": "python", "params": {"params.yaml": {"gam": {"t": 2}}}}
+    lock = {"schema": "2.0", "stages": {"evaluate@r1": stage}}
     Path("dvc.lock").write_text(json.dumps(lock), encoding="utf-8")
     result = run("figures")
     assert result.exit_code == 0
@@ -240,15 +246,30 @@ def test_identities_are_read_from_the_table(run: Run) -> None:
 def test_status_shows_what_ran_and_the_figures_so_far(run: Run, workspace_folder: Path) -> None:
     result = run("status")
     assert result.exit_code == 0
-    first, empty, *table = result.output.splitlines()
-    assert first == "idle       no stage has run here yet; `dvc repro` runs them"
+    first, second, empty, *table = result.output.splitlines()
+    assert first == "idle       no stage has run here yet"
+    assert second == "to do      check, synthesise, catalogue@main, ..., report (25 stages); `dvc repro` does it"
     assert not empty
     assert table[0].split()[:2] == ["round", "epoch"]
+    assert table[-2:] == ["no figures yet of r2, r3", "figures of an earlier run: r1"]
     with RunLog(workspace_folder).recording("embed@r2"):
         lines = run("status").output.splitlines()
     assert lines[0] == "running    embed@r2, 0 s so far"
-    assert lines[1] == "then       evaluate@r2, extract@r3, coparse@r3, ..., report (8 stages)"
-    assert run("status").output.startswith("idle       embed@r2 was the last stage to run, 0 s ago; it took 0 s\n")
+    assert lines[1] == "to do      embed@r1, evaluate@r1, evaluate@r2, ..., report (12 stages)"
+    assert run("status").output.startswith("idle       no stage runs; the last, embed@r2, ended 0 s ago and took 0 s\n")
+
+
+def test_only_figures_that_are_not_up_to_date_are_called_old(
+    run: Run, workspace_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def due_stages(root: Path, running: list[str]) -> list[str]:
+        return ["evaluate@r1"] if running == ["train@r1"] else []
+
+    monkeypatch.setattr("hcga.due.due_stages", due_stages)
+    for command in ("figures", "status"):
+        assert "earlier run" not in run(command).output
+        with RunLog(workspace_folder).recording("train@r1"):
+            assert "figures of an earlier run: r1" in run(command).output
 
 
 def test_a_stage_that_dvc_starts_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,3 +285,25 @@ def test_a_stage_that_dvc_starts_is_recorded(tmp_path: Path, monkeypatch: pytest
     assert CliRunner().invoke(main, arguments).exit_code == 0
     assert seen == [[], ["check"]]
     assert list(RunLog(tmp_path).finished()) == ["check"]
+
+
+@pytest.mark.parametrize("name", ["train@r1", "../dvc.yaml:train@r1"], ids=["in the checkout", "in a folder below"])
+def test_lines_of_a_log_bear_the_name_of_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import logging\nfrom hcga.stage import stage\n"
+        "@stage('seed')\ndef main(params): logging.getLogger('hcga').info('loss 1\\nloss 2')\nmain()\n"
+    )
+    command = [sys.executable, str(script), "--params", str(DEFAULT)]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    subprocess.run(command, check=True)
+    assert capfd.readouterr().err == "loss 1\nloss 2\ndone in 0 s\n"
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("DVC_STAGE", name)
+    subprocess.run(command, check=True)
+    assert capfd.readouterr().err == "train@r1: loss 1\ntrain@r1: loss 2\ntrain@r1: done in 0 s\n"
+    assert list(RunLog(tmp_path).finished()) == ["train@r1"]
+    assert {path.name for path in tmp_path.iterdir()} == {"script.py", ".hcga"}

@@ -1,4 +1,5 @@
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import zarr
 
 from hcga import evaluation
 from hcga.errors import InputError
-from hcga.evaluation import evaluate_masks, evaluate_retrieval, evaluate_round, tidy
+from hcga.evaluation import evaluate_masks, evaluate_retrieval, evaluate_round, summarise, tidy
 from hcga.masks import UNLABELLED
 from hcga.occluders import BOX, Occlusion
 from hcga.params import Evaluate
@@ -348,6 +349,22 @@ def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
 def test_the_first_round_has_nothing_to_agree_with(tmp_path: Path) -> None:
     figures = round_figures(tmp_path, True, None, images=[2], agreement_previous=[np.nan], repaired=[0])
     assert figures["masks"] == {"foreground_share": 100, "images_without": 0, "images_repaired": 0}
+
+
+def test_a_log_has_a_line_a_round(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    truth = np.ones((len(ROWS), 16, 8), np.uint8)
+    with caplog.at_level(logging.INFO, "hcga"):
+        figures = round_figures(tmp_path, True, truth, images=[2], agreement_previous=[80.0], repaired=[0])
+    (line,) = caplog.messages
+    assert figures["retrieval"]["rank1"] != figures["retrieval"]["mAP"]
+    assert line == f"Rank-1 0.0 %, mAP {figures['retrieval']['mAP']:.1f} %, mask fg IoU 100.0 %"
+    with_parts = {
+        "retrieval": {"rank1": 1, "mAP": 2, "reranked_rank1": 3, "reranked_mAP": 4},
+        "masks": {"iou_parts": 5},
+    }
+    assert summarise(with_parts) == (
+        "Rank-1 1.0 %, mAP 2.0 %, re-ranked Rank-1 3.0 %, re-ranked mAP 4.0 %, mask part IoU 5.0 %"
+    )
 
 
 def test_a_round_without_parsing_has_retrieval_figures_only(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from starlette.testclient import TestClient
 
 from hcga.checkpoints import load_model
+from hcga.due import due_stages
 from hcga.masks import downsample
 from hcga.samples import read_samples
 from hcga.sheet import contact_sheet_of
@@ -54,6 +55,7 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.params = folder / "params.yaml"
+        self.first: list[str] = []  # the stages of the first run in their order
         settings = folder.parent / "settings"
         self._environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -76,9 +78,13 @@ class Checkout:
 
     def repro(self, *arguments: str) -> set[str]:
         """Run `dvc repro`; return the stages whose commands ran."""
+        return set(self.repro_in_order(*arguments))
+
+    def repro_in_order(self, *arguments: str) -> list[str]:
+        """Run `dvc repro`; return the stages whose commands ran, the first first."""
         done = self.dvc("repro", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
-        return {line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage '")}
+        return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage '")]
 
     def status(self) -> set[str]:
         """Return the stages whose own deps, params or outputs changed."""
@@ -133,13 +139,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     for command in (("git", "init", "-q"), (sys.executable, "-m", "dvc", "init", "-q")):
         done = made.run(*command)
         assert done.returncode == 0, done.stderr
-    assert made.repro() == ALL
+    made.first = made.repro_in_order()
+    assert set(made.first) == ALL
     return made
 
 
 def test_a_second_run_does_nothing(checkout: Checkout) -> None:
     assert checkout.status() == set()
+    assert due_stages(checkout.folder) == []
     assert checkout.repro() == set()
+
+
+def test_a_round_has_its_figures_before_the_next_begins(checkout: Checkout) -> None:
+    order = [stage for stage in checkout.first if stage.startswith(("train", "evaluate"))]
+    assert order == ["train@r1", "evaluate@r1", "train@r2", "evaluate@r2"]
 
 
 def test_all_outputs_are_there_and_nothing_else(checkout: Checkout) -> None:
@@ -286,7 +299,9 @@ def test_a_change_of_params_touches_only_its_stages(
     before = checkout.params.read_bytes()
     checkout.change(changes)
     try:
-        assert checkout.status() - {"check", "report"} == expected - {"report"}  # which depend on the file as a whole
+        changed = checkout.status()
+        assert changed - {"check", "report"} == expected - {"report"}  # which depend on the file as a whole
+        assert changed <= set(due_stages(checkout.folder))
     finally:
         checkout.params.write_bytes(before)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from hcga import progress
-from hcga.progress import Level, Progress, listening, track
+from hcga.progress import Level, Progress, counted, duration, listening, track
 
 
 def test_listeners_hear_every_step_of_nested_loops() -> None:
@@ -45,7 +45,10 @@ def test_a_log_gets_a_line_now_and_then(
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     with caplog.at_level(logging.INFO):
         list(track(range(4), "co-parsing", 4, "identity"))
-    assert caplog.messages == ["co-parsing: 2 of 4, 40 s left", "co-parsing: 4 of 4, 0 s left"]
+    assert caplog.messages == [
+        "co-parsing: 2 of 4 identities, about 40 s left",
+        "co-parsing: 4 of 4 identities, about 0 s left",
+    ]
     assert capsys.readouterr() == ("", "")  # no bar where there is no terminal
 
 
@@ -55,3 +58,16 @@ def test_what_is_not_shown_says_nothing(monkeypatch: pytest.MonkeyPatch, caplog:
     with caplog.at_level(logging.INFO):
         list(track(range(4), "training", 4, "epoch", shown=False))
     assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (7325, "2 h 2 min"), (90000, "1 d 1 h"), (3599.9, "1 h 0 min")],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_numbers_of_things() -> None:
+    told = [counted(number, unit) for number, unit in ((1, "batch"), (2, "batch"), (40, "identity"), (0, "epoch"))]
+    assert told == ["1 batch", "2 batches", "40 identities", "0 epochs"]

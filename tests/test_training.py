@@ -1,5 +1,6 @@
 """Training: rounds make one optimisation, an epoch's randomness is its own, and it learns."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -182,6 +183,17 @@ def test_history_has_a_row_an_epoch(whole, params):
     total = history["image"] + history["foreground"] + history["parts"] + 0.5 * history["parsing"]
     np.testing.assert_allclose(history["loss"], total, atol=1e-4)
     assert history["accuracy"].between(0, 100).all()
+
+
+def test_a_log_has_a_line_an_epoch_and_one_a_round(start, data, params, caplog):
+    network, _ = load_model(start / "model")
+    with caplog.at_level(logging.INFO, "hcga"):
+        history = train(network, build_optimiser(network, params), data, params, T, range(2), SEED)
+    first, second, last = caplog.messages
+    (loss, accuracy), (loss2, accuracy2) = history[["loss", "accuracy"]].to_numpy()
+    assert first.startswith(f"epoch 1: loss {loss:.4f}, accuracy {accuracy:.1f} %")
+    assert second.startswith(f"epoch 2: loss {loss2:.4f}, accuracy {accuracy2:.1f} %")
+    assert last == f"2 epochs: loss from {loss:.4f} to {loss2:.4f}, accuracy from {accuracy:.1f} % to {accuracy2:.1f} %"
 
 
 def test_rate_of_the_epoch_is_the_optimisers(start, data, params):

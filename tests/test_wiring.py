@@ -101,7 +101,7 @@ def rounds(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
 def test_the_stages_are_those_of_the_design() -> None:
     assert list(PARAMS["rounds"]) == ["r1", "r2", "r3"]
     rounds = [f"{verb}@{key}" for verb in EACH for key in ("r1", "r2", "r3")]
-    expected = ["check", "synthesise", "catalogue@main", "prepare", "translate", "initialise", *rounds, "report"]
+    expected = ["report", "check", "synthesise", "catalogue@main", "prepare", "translate", "initialise", *rounds]
     assert list(resolve(PARAMS["rounds"])) == expected
     assert len(expected) == 25
     assert [verb for verb, entry in DVC["stages"].items() if entry.get("foreach") == "${rounds}"] == EACH

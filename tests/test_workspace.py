@@ -135,23 +135,6 @@ def test_a_split_of_a_root_is_read_once(tmp_path: Path, default_params: Params) 
         refuse_common_splits({"one": one.model_copy(update={"splits": ["train", "train"]})}, tmp_path)
 
 
-def test_stage_names_in_the_order_of_the_pipeline(workspace_folder: Path) -> None:
-    names = Workspace(workspace_folder).stage_names()
-    assert names[:6] == ["check", "synthesise", "catalogue@main", "prepare", "translate", "initialise"]
-    assert names[6:14] == [
-        "extract@r1",
-        "coparse@r1",
-        "draw@r1",
-        "train@r1",
-        "embed@r1",
-        "evaluate@r1",
-        "extract@r2",
-        "coparse@r2",
-    ]
-    assert names[-2:] == ["evaluate@r3", "report"]
-    assert len(names) == len(set(names)) == 25
-
-
 def test_outputs_are_what_stages_write_and_sources_what_git_should_have(workspace_folder: Path) -> None:
     workspace = Workspace(workspace_folder)
     outputs, sources = workspace.outputs(), workspace.sources()

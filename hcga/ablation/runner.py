@@ -16,8 +16,8 @@ from hcga.ablation.experiments import Found, match
 from hcga.ablation.results import last_figures
 from hcga.ablation.variants import Variant
 from hcga.errors import InputError
+from hcga.progress import duration
 from hcga.runlog import FOLDER
-from hcga.status import duration
 from hcga.workspace import Workspace
 
 Say = Callable[..., None]  # click.echo or what takes its place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ import pandas as pd
 
 from hcga.coparsing.sources import SOURCES, Material
 from hcga.masks import UNLABELLED, agreement, foreground, foreground_share, part_names
+from hcga.progress import counted
+
+log = logging.getLogger(__name__)
 
 
 class CoparsedSet(NamedTuple):
@@ -51,7 +55,20 @@ def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray) -> Co
             repaired = int(by_hand[rows].sum())
             warnings = "; ".join([*warn(masks[rows], repaired, material.part_classes), *parsed.warnings])
             entries[pid] = head | parsed.account | figures | {"repaired": repaired, "warnings": warnings}
-    return CoparsedSet(masks, labels, pd.DataFrame([entries[pid] for pid in material.rows_of]))
+    table = pd.DataFrame([entries[pid] for pid in material.rows_of])
+    log.info("%s", summarise(table, masks))
+    return CoparsedSet(masks, labels, table)
+
+
+def summarise(table: pd.DataFrame, masks: np.ndarray) -> str:
+    """One line on the masks of a training set, by their table and themselves, (N, h, w) uint8."""
+    told = [counted(len(table), "identity")]
+    if "iterations" in table:
+        told.append(f"{table['iterations'].mean():.1f} iterations on average")
+    if "warnings" in table:
+        told.append(f"{100 - foreground_share(masks):.1f} % background")
+        told.append(f"{(table['warnings'] != '').sum()} with warnings")
+    return ", ".join(told)
 
 
 def describe_masks(
