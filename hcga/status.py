@@ -10,6 +10,7 @@ from hcga.runlog import Finished, Run
 
 LABEL = 11  # columns that a line's first words take
 LISTED = 4  # stages named in a line
+BETWEEN = 15  # seconds that DVC and the start of a stage may take between two stages
 
 
 def describe_runs(
@@ -37,7 +38,7 @@ def describe_runs(
         elif run.stage in due:
             lines.append(_ended(run, now))
     if not lines:
-        lines.append(_idle(finished, now))
+        lines.append(_idle(finished, due, now))
     return [*lines, _to_do(due, {run.stage for run in runs if run.alive}, finished, params)]
 
 
@@ -56,12 +57,13 @@ def _ended(run: Run, now: float) -> str:
     return _line("cut short", f"{run.stage}, last heard of {ago}: its process {run.pid} is gone")
 
 
-def _idle(finished: Mapping[str, Finished], now: float) -> str:
+def _idle(finished: Mapping[str, Finished], due: Sequence[str], now: float) -> str:
     if not finished:
         return _line("idle", "no stage has run here yet")
     last = list(finished.values())[-1]
     ago, took = duration(now - last.ended), duration(last.seconds)
-    return _line("idle", f"no stage runs; the last, {last.stage}, ended {ago} ago and took {took}")
+    soon = "; if `dvc repro` runs, the next one begins soon" if due and now - last.ended < BETWEEN else ""
+    return _line("idle", f"no stage runs; the last, {last.stage}, ended {ago} ago and took {took}{soon}")
 
 
 def _to_do(due: Sequence[str], running: set[str], finished: Mapping[str, Finished], params: Params) -> str:

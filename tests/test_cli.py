@@ -256,7 +256,9 @@ def test_status_shows_what_ran_and_the_figures_so_far(run: Run, workspace_folder
         lines = run("status").output.splitlines()
     assert lines[0] == "running    embed@r2, 0 s so far"
     assert lines[1] == "to do      embed@r1, evaluate@r1, evaluate@r2, ..., report (12 stages)"
-    assert run("status").output.startswith("idle       no stage runs; the last, embed@r2, ended 0 s ago and took 0 s\n")
+    assert run("status").output.startswith(
+        "idle       no stage runs; the last, embed@r2, ended 0 s ago and took 0 s; if"
+    )
 
 
 def test_only_figures_that_are_not_up_to_date_are_called_old(

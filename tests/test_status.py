@@ -111,3 +111,7 @@ def test_where_nothing_runs(default_params: Params) -> None:
         "idle       no stage runs; the last, report, ended 2 h 0 min ago and took 3 s",
         "to do      nothing: all stages are up to date",
     ]
+    idle, _ = describe_runs([], finished, ["report"], default_params, NOW - 7190)
+    assert idle.endswith("ended 10 s ago and took 3 s; if `dvc repro` runs, the next one begins soon")
+    assert describe_runs([], finished, ["report"], default_params, NOW)[0].endswith("took 3 s")
+    assert describe_runs([], finished, [], default_params, NOW - 7190)[0].endswith("took 3 s")
