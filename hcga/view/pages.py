@@ -32,7 +32,7 @@ class Pages:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        pages = resources.files("hcga.view").joinpath("pages")
+        pages = resources.files("hcga.view").joinpath("templates")
         loader = jinja2.FunctionLoader(lambda name: pages.joinpath(name).read_text("utf-8"))
         self._templates = jinja2.Environment(
             loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
