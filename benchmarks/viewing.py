@@ -2,8 +2,8 @@
 
     python benchmarks/viewing.py --work /somewhere
 
-The checkout is made up: noise for images, masks, embeddings. The server runs in a process of its own, whose start
-counts; the pictures are those of the first identity of the list.
+The checkout is made up: noise for images, masks, embeddings, and networks that have learnt nothing. The server runs in
+a process of its own, whose start counts; the pictures are those of the first identity of the list.
 """
 
 from __future__ import annotations
