@@ -25,6 +25,7 @@ import torch
 from throughput import Training, extract_once, synchronise
 from torch.utils.flop_counter import FlopCounterMode
 
+from hcga.artifacts import open_images
 from hcga.checkpoints import load_model
 from hcga.coparsing.coparse import coparse
 from hcga.coparsing.sources import Material
@@ -67,7 +68,8 @@ def main() -> None:
 
 def with_network(workspace: Workspace, device: torch.device) -> Iterator[Stage]:
     """Extraction, an epoch of training, embedding."""
-    images = array(open_store(workspace.path("prepare", "images")), "images")
+    store = open_images(workspace)
+    images = array(store, "images")
     count = int((read_samples(workspace.path("prepare", "samples"))["split"] == "train").sum())
     network, card = load_model(workspace.path("initialise", "model"))
     network = network.to(device)
@@ -79,7 +81,7 @@ def with_network(workspace: Workspace, device: torch.device) -> Iterator[Stage]:
         "extract",
         flop * count,
         (of_image + stored) * count,
-        lambda: extract_once(network, card, images, count),
+        lambda: extract_once(network, card, store, count),
     )
     training = Training(workspace, device)
     yield Stage(
@@ -91,7 +93,7 @@ def with_network(workspace: Workspace, device: torch.device) -> Iterator[Stage]:
 
     def embed_once() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            embed(network, card, images, workspace.params.gam.t, Path(folder) / "embeddings.zarr")
+            embed(network, card, store, workspace.params.gam.t, Path(folder) / "embeddings.zarr")
 
     written = open_store(workspace.path("embed", "embeddings", "r1"))
     stored = sum(array(written, name).nbytes for name in written.array_keys())

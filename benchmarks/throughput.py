@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -23,6 +22,7 @@ import torch
 import zarr
 from torch.nn import functional
 
+from hcga.artifacts import open_images
 from hcga.checkpoints import load_model, load_optimiser
 from hcga.devices import choose_device, precision
 from hcga.inference import BATCH, extract
@@ -45,17 +45,16 @@ def main(repeats: int, backbone: str | None, size: str, count: int) -> None:
     logging.disable()
     workspace = Workspace(Path())
     device = choose_device(workspace.params.device)
-    images = array(open_store(workspace.path("prepare", "images")), "images")
+    images = open_images(workspace)
     if backbone:
         height, width = (int(text) for text in size.split("x"))
         card = new_card(backbone, 256, True, 4, 2, (height, width))
         network = PRNet(card).eval()
         with tempfile.TemporaryDirectory() as folder:
-            larger = torch.from_numpy(np.asarray(images[:count])).permute(0, 3, 1, 2)
+            larger = torch.from_numpy(np.asarray(array(images, "images")[:count])).permute(0, 3, 1, 2)
             larger = functional.interpolate(larger, (height, width), mode="bilinear").permute(0, 2, 3, 1)
             write_store(Path(folder) / "images.zarr", {"images": larger.numpy()})
-            images = array(open_store(Path(folder) / "images.zarr"), "images")
-            with_extraction(network.to(device), card, images, min(count, images.shape[0]), repeats)
+            with_extraction(network.to(device), card, open_store(Path(folder) / "images.zarr"), len(larger), repeats)
         return
     network, card = load_model(workspace.path("initialise", "model"))
     count = int((read_samples(workspace.path("prepare", "samples"))["split"] == "train").sum())
@@ -64,10 +63,10 @@ def main(repeats: int, backbone: str | None, size: str, count: int) -> None:
     compare("train", training.images, repeats, training.epoch, training.bare)
 
 
-def with_extraction(network: PRNet, card: Card, images: zarr.Array[Any], count: int, repeats: int) -> None:
+def with_extraction(network: PRNet, card: Card, images: zarr.Group, count: int, repeats: int) -> None:
     """Extraction against the forward pass alone."""
     device = network.mean.device
-    batches = torch.from_numpy(np.asarray(images[:count])).to(device).split(BATCH)
+    batches = torch.from_numpy(np.asarray(array(images, "images")[:count])).to(device).split(BATCH)
 
     def bare() -> None:
         for batch in batches:
@@ -78,7 +77,7 @@ def with_extraction(network: PRNet, card: Card, images: zarr.Array[Any], count: 
     compare(f"extract, {card.backbone}", count, repeats, lambda: extract_once(network, card, images, count), bare)
 
 
-def extract_once(network: PRNet, card: Card, images: zarr.Array[Any], count: int) -> None:
+def extract_once(network: PRNet, card: Card, images: zarr.Group, count: int) -> None:
     """As stage extract does, into a folder that is then removed."""
     with tempfile.TemporaryDirectory() as folder:
         extract(network, card, images, count, Path(folder) / "features.zarr")

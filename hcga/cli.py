@@ -11,6 +11,7 @@ from hcga.cli_ablate import ablate
 from hcga.cli_data import data
 from hcga.cli_masks import masks, picture_file
 from hcga.errors import InputError
+from hcga.revisions import WORKSPACE
 from hcga.stage import PATH, clear_errors
 from hcga.workspace import Workspace, write_rounds
 
@@ -90,39 +91,54 @@ def coparse() -> None:
 @click.option("--pid", type=int, required=True, help="A training identity; the CSV beside the masks lists them.")
 @click.option("--rgb", is_flag=True, help="Train on the images themselves instead of the round's features.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Another value of section coparse.")
+@click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
 @click.option("--output", "-o", type=PATH, help="PNG to write; a GIF beside it.  [default: trace-ROUND-PID.png]")
-def trace(round_name: str, pid: int, rgb: bool, settings: tuple[str, ...], output: Path | None) -> None:
+def trace(round_name: str, pid: int, rgb: bool, settings: tuple[str, ...], rev: str, output: Path | None) -> None:
     """Train HCNet on one identity again and draw its labels after each iteration, as a PNG strip and a GIF.
 
-    Prints the labels left and the terms of the loss: semantic (Eq. 3), local (Eq. 2) and back (Eq. 4), each without
-    its weight, and their weighted sum. With --rgb the weights are rgb_local_weight and rgb_back_weight:
+    Prints and draws the labels left and the terms of the loss: semantic (Eq. 3), local (Eq. 2) and back (Eq. 4), each
+    without its weight, and their weighted sum. With --rgb the weights are rgb_local_weight and rgb_back_weight:
     try --set rgb_local_weight=1, as the paper has other weights there too, but does not say which.
     """
     import torch
     from PIL import Image
-    from ruamel.yaml import YAML
 
-    from hcga.tracing import draw_frames, draw_strip, tabulate, trace_round
+    from hcga.revisions import open_revision
+    from hcga.tracing import describe_images, draw_frames, draw_strip, tabulate, trace_round
 
+    if rgb:
+        settings = ("input=rgb", *settings)
     with clear_errors():
         target = picture_file(output, f"trace-{round_name}-{pid}.png")
-        changes = {}
-        for setting in settings:
-            field, equals, value = setting.partition("=")
-            if not equals:
-                raise InputError(f"--set {setting}: write FIELD=VALUE, such as local_weight=1")
-            changes[field] = YAML(typ="safe").load(value)
+        changes = dict(_read_setting(setting) for setting in settings)
         torch.set_num_threads(1)  # as the stage's workers, so that rounding is the same
-        traced = trace_round(Workspace(Path()), round_name, pid, changes, rgb)
-    title = f"round {round_name}, identity {pid}{', RGB' if rgb else ''}"
+        traced = trace_round(open_revision(Path(), rev), round_name, pid, changes)
+    of = "" if rev == WORKSPACE else f" of {rev}"
+    title = ", ".join([f"round {round_name}{of}", f"identity {pid}", *settings])
     Image.fromarray(draw_strip(traced, title)).save(target)
     first, *others = [Image.fromarray(frame).quantize() for frame in draw_frames(traced, title)]
     animation = target.with_suffix(".gif")
     first.save(animation, save_all=True, append_images=others, duration=[400] * len(others) + [2000], loop=0)
     click.echo(tabulate(traced.steps).to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     if traced.repeats is False:
-        click.echo("note: the round's own labels are others: made on another kind of processor, or params have changed")
-    click.echo(f"{target}\n{animation}")
+        click.echo(
+            "note: the round's own labels are others: made on another kind of processor, by other code or params"
+        )
+    click.echo(f"drawn: {describe_images(traced)}\n{target}\n{animation}")
+
+
+def _read_setting(setting: str) -> tuple[str, object]:
+    """Field and value of FIELD=VALUE, the value as YAML has it."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    field, equals, value = setting.partition("=")
+    if not equals:
+        raise InputError(f"--set {setting}: write FIELD=VALUE, such as local_weight=1")
+    try:
+        return field, YAML(typ="safe").load(value)
+    except YAMLError:
+        raise InputError(f"--set {setting}: {value!r} is no value in YAML; write one as in params.yaml") from None
 
 
 @main.command()

@@ -12,11 +12,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from hcga.ablation.experiments import Found, match
-from hcga.ablation.git import head
 from hcga.ablation.inputs import refuse_uncommitted
 from hcga.ablation.tables import Table, load_table
 from hcga.ablation.variants import Choice, Variant, plan, suffix
 from hcga.errors import InputError
+from hcga.git import head
 from hcga.params import check_params, read_params
 from hcga.stage import PATH, clear_errors
 from hcga.workspace import Workspace

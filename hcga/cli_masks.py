@@ -44,8 +44,9 @@ def draw_masks(round_name: str, pid: int, rev: str, output: Path | None) -> None
 def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv: bool) -> None:
     """Say which identities' masks differ between two revisions, and by how much.
 
-    FIRST and SECOND are Git revisions, names of DVC experiments, or `workspace`, which SECOND is if left out. Shares
-    are per cent of the cells: changed, another label; foreground changed, foreground in one alone.
+    FIRST and SECOND are Git revisions, names of DVC experiments, or `workspace`, which SECOND is if left out; or one
+    round of one, such as workspace:r1 and workspace:r2. Shares are per cent of the cells: changed, another label;
+    foreground changed, foreground in one alone.
     """
     import pandas as pd
 
@@ -53,14 +54,21 @@ def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv
     from hcga.revisions import open_revision
 
     with clear_errors():
-        before, after = open_revision(Path(), first), open_revision(Path(), second)
-        names = list(round_names) or [name for name in before.params.rounds if name in after.params.rounds]
-        if not names:
+        (rev, one), (other_rev, other) = split_place(first), split_place(second)
+        before, after = open_revision(Path(), rev), open_revision(Path(), other_rev)
+        named = one or other
+        if named and round_names:
+            raise InputError("--round: leave it out where FIRST or SECOND names a round")
+        common = [name for name in before.params.rounds if name in after.params.rounds]
+        pairs = [(one or named, other or named)] if named else [(name, name) for name in round_names or common]
+        if not pairs:
             raise InputError(f"{first} and {second} have no round of the same name")
-        tables = {name: compare_masks(before, after, name) for name in names}
+        tables = {
+            name if name == to else f"{name} to {to}": compare_masks(before, after, name, to) for name, to in pairs
+        }
     if as_csv:
         joined = pd.concat([table.assign(round=name) for name, table in tables.items()])
-        click.echo(joined[["round", *tables[names[0]]]].to_csv(index=False), nl=False)
+        click.echo(joined[["round", *(name for name in joined if name != "round")]].to_csv(index=False), nl=False)
         return
     for name, table in tables.items():
         click.echo(describe_difference(name, table, top))
@@ -73,36 +81,63 @@ def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv
 @click.option("--pid", "pids", type=int, multiple=True, help="A training identity; repeatable.  [default: all]")
 @click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
 def export_masks_(target: Path, round_name: str, kind: str, pids: tuple[int, ...], rev: str) -> None:
-    """Write masks at image resolution to TARGET: a folder of PNG, or one file of npz or COCO's JSON."""
+    """Write masks at image resolution to TARGET: a folder of PNG, or one file of npz or COCO's JSON.
+
+    PNG is for looking and repairing: of an image that was repaired by hand already it is that repair, except with
+    --rev. The masks of npz are at the network's size, so that all fit into one array.
+    """
     from hcga.export import export_masks
+    from hcga.painted import name_colours
     from hcga.revisions import open_revision
 
     with clear_errors():
-        count = export_masks(open_revision(Path(), rev), round_name, kind, list(pids), target)
-    click.echo(f"{target}: {count} masks")
+        workspace = open_revision(Path(), rev)
+        done = export_masks(workspace, round_name, kind, list(pids), target)
+    by_hand = f", {done.repaired} of them as repaired by hand" if done.repaired else ""
+    click.echo(f"{target}: {done.masks} mask(s) of {round_name}{by_hand}")
+    if done.missing:
+        click.echo(
+            f"note: {len(done.missing)} image file(s) are not there, such as {done.missing[0]}: their masks have the "
+            "network's size",
+            err=True,
+        )
+    if kind == "png":
+        click.echo(f"to repair some, paint in {name_colours(done.part_classes)}; then `hcga masks import {target}`")
 
 
 @masks.command("import")
 @click.argument("source", type=PATH)
-def import_masks_(source: Path) -> None:
+@click.option("--all", "everything", is_flag=True, help="Take all pictures, edited or not, whatever they replace.")
+def import_masks_(source: Path, everything: bool) -> None:
     """Take masks that were repaired by hand, so that they replace those of co-parsing in every round.
 
-    SOURCE is a folder as `hcga masks export --format png` writes it, with the names of its files as they were. All
-    are checked before any is taken; those without a change are left out. To take one back, delete it from the folder
-    that this command names.
+    SOURCE is a folder as `hcga masks export --format png` writes it, with the names and sizes of its files as they
+    were. All are checked before any is taken; those without a change are left out. With --all they are taken too: to
+    keep a round's masks as they are, or from a folder that was made elsewhere. To take one back, delete it from the
+    folder that this command names.
     """
     from hcga.repairs import import_masks
 
     with clear_errors():
         workspace = Workspace(Path())
-        taken, unchanged = import_masks(workspace, source)
+        done = import_masks(workspace, source, everything)
     folder = workspace.path("translate", "repairs").relative_to(workspace.root)
-    left = f"; {unchanged} are as co-parsing made them" if unchanged else ""
-    click.echo(f"{folder}: {len(taken)} mask(s) taken{left}")
-    if not workspace.params.coparse.repair:
-        click.echo("note: coparse.repair is false in params.yaml, so they are not used", err=True)
-    elif taken:
+    replaced = f", {done.replaced} of them in place of an earlier repair" if done.replaced else ""
+    reason = "say nothing" if everything else "are as they were exported or imported last"
+    left = f"; {done.left} {reason}" if done.left else ""
+    click.echo(f"{folder}: {len(done.taken)} mask(s) taken{replaced}{left}")
+    coparse = workspace.params.coparse
+    if not coparse.repair or coparse.source == "none":
+        reason = "coparse.source is none" if coparse.repair else "coparse.repair is false"
+        click.echo(f"note: {reason} in params.yaml, so they are not used", err=True)
+    elif done.taken:
         click.echo("`dvc repro` goes on with them")
+
+
+def split_place(text: str) -> tuple[str, str | None]:
+    """Read `revision:round` or `revision`."""
+    rev, colon, name = text.rpartition(":")
+    return (rev, name) if colon else (text, None)
 
 
 def picture_file(output: Path | None, default: str) -> Path:

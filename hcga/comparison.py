@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
+import zarr
 
+from hcga.artifacts import open_artifact
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
 from hcga.samples import identities, read_samples
-from hcga.stores import array, open_store
+from hcga.stores import array, read_rows
 from hcga.workspace import Workspace
+
+BLOCK = 64  # identities of which the masks are read at once
+ImageKey = tuple[str, str]  # data set and path
 
 
 def compare_masks(first: Workspace, second: Workspace, round_name: str, other_round: str | None = None) -> pd.DataFrame:
@@ -38,26 +46,37 @@ def compare_masks(first: Workspace, second: Workspace, round_name: str, other_ro
         One of them has no such round or no masks of it, or their masks are not of the same size.
     """
     sides = [(first, round_name), (second, other_round or round_name)]
-    masks = [np.asarray(array(open_store(side.path("coparse", "masks", name)), "masks")[:]) for side, name in sides]
+    masks = [array(open_artifact(side, "coparse", "masks", name), "masks") for side, name in sides]
     if masks[0].shape[1:] != masks[1].shape[1:]:
         sizes = [f"{height} x {width}" for height, width in (of.shape[1:] for of in masks)]
         raise InputError(f"masks of {sizes[0]} and of {sizes[1]} cells; compare runs with images of one size")
     rows_of = [_rows_by_image(read_samples(side.path("prepare", "samples"))) for side, _ in sides]
-    rows = []
-    for pid in sorted(rows_of[0].keys() | rows_of[1].keys()):
-        before, after = (of.get(pid, {}) for of in rows_of)
-        common = sorted(before.keys() & after.keys())
-        parts = [of[[place[key] for key in common]] for of, place in zip(masks, (before, after), strict=True)]
-        only_in = "" if before and after else "first" if before else "second"
-        rows.append({"pid": pid, "images": len(common), **_shares(*parts), "only_in": only_in})
-    table = pd.DataFrame(rows).round(3)
+    table = pd.DataFrame(_compare_identities(masks, rows_of)).round(3)
     return table.sort_values(["changed", "pid"], ascending=[False, True], na_position="first", ignore_index=True)
 
 
-def _rows_by_image(samples: pd.DataFrame) -> dict[int, dict[tuple[str, str], int]]:
-    """Rows of the images of each training identity, by data set and path."""
+def _rows_by_image(samples: pd.DataFrame) -> dict[int, dict[ImageKey, int]]:
+    """Rows of the images of each training identity."""
     keys = list(zip(samples["dataset"], samples["path"], strict=True))
     return {pid: {keys[row]: int(row) for row in rows} for pid, rows in identities(samples).items()}
+
+
+def _compare_identities(
+    masks: list[zarr.Array[Any]], rows_of: list[dict[int, dict[ImageKey, int]]]
+) -> Iterator[dict[str, Any]]:
+    """Compare the two sides a block of identities at a time: neither store is ever in memory as a whole."""
+    pids = sorted(rows_of[0].keys() | rows_of[1].keys())
+    for start in range(0, len(pids), BLOCK):
+        pairs = {pid: [side.get(pid, {}) for side in rows_of] for pid in pids[start : start + BLOCK]}
+        common = {pid: sorted(before.keys() & after.keys()) for pid, (before, after) in pairs.items()}
+        ends = np.cumsum([len(keys) for keys in common.values()])[:-1]
+        parts = []
+        for side, of in enumerate(masks):
+            rows = [pairs[pid][side][key] for pid, keys in common.items() for key in keys]
+            parts.append(np.split(read_rows(of, np.array(rows, np.int64)), ends))
+        for (pid, keys), before, after in zip(common.items(), *parts, strict=True):
+            only_in = "" if all(pairs[pid]) else "first" if pairs[pid][0] else "second"
+            yield {"pid": pid, "images": len(keys), **_shares(before, after), "only_in": only_in}
 
 
 def changed_cells(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -96,8 +115,10 @@ def _shares(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
 
 def summarise_difference(table: pd.DataFrame) -> str:
     """Sum up a table of `compare_masks` in a line."""
-    both = table[table["only_in"] == ""]
+    both = table[(table["only_in"] == "") & table["changed"].notna()]
     differ = both[both["changed"] > 0]
+    if both.empty:
+        return "nothing to compare: of no identity is there a cell that both label"
     if differ.empty and len(both) == len(table):
         return f"the masks of all {len(table)} identities are the same"
     share = (both["changed"] * both["images"]).sum() / max(1, both["images"].sum())
@@ -105,6 +126,8 @@ def summarise_difference(table: pd.DataFrame) -> str:
     for side in ("first", "second"):
         alone = int((table["only_in"] == side).sum())
         line += f"; {alone} only in the {side}" if alone else ""
+    unlabelled = int(((table["only_in"] == "") & table["changed"].isna()).sum())
+    line += f"; {unlabelled} without a cell that both label" if unlabelled else ""
     return line
 
 

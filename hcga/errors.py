@@ -1,5 +1,7 @@
 """The one exception for what a user gave: params, data sets, weights."""
 
+REMEDY = "`dvc repro` makes it, `dvc checkout --force` takes it from DVC's cache"  # of what stages have written
+
 
 class InputError(ValueError):
     """Something given from outside is wrong.

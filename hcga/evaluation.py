@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from hcga.csv_files import read_table
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED, agreement, confusion, foreground_share, intersection_over_union
 from hcga.occluders import Occlusion, share_inside
@@ -20,7 +21,7 @@ from hcga.retrieval.reranking import Distances, rerank
 from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import read_statistics, visibility_figures, visible_parts
-from hcga.stores import array, read_rows
+from hcga.stores import array, read_all, read_rows
 
 RANKS = (1, 5, 10)
 MAX_RANK = 50  # of the CMC curve
@@ -195,13 +196,13 @@ def evaluate_masks(
             "images_without": int((masks == UNLABELLED).all(axis=(1, 2)).sum()),
             "images_repaired": int(table["repaired"].sum()),
         },
-        "parsing_head": {"agreement": agreement(masks, np.asarray(parsed[: len(masks)]))},
+        "parsing_head": {"agreement": agreement(masks, read_rows(parsed, np.arange(len(masks))))},
     }
     if "truth" in truth:
         train, test = np.arange(len(masks)), np.arange(len(masks), parsed.shape[0])
         true, classes = array(truth, "truth"), (part_classes, int(str(truth.attrs["part_classes"])))
         on_train = intersection_over_union(confusion(true, masks, train), *classes)
-        on_test = intersection_over_union(confusion(true, np.asarray(parsed[len(masks) :]), test), *classes)
+        on_test = intersection_over_union(confusion(true, read_rows(parsed, test), test), *classes)
         guessed = intersection_over_union(confusion(true, _middle(masks), train), 2, 0)
         figures["masks"] |= {f"iou_{name}": value for name, value in on_train.items()}
         figures["masks"]["iou_guess"] = guessed["foreground"]
@@ -264,16 +265,16 @@ def evaluate_round(
         See `evaluate_retrieval`.
     """
     found = evaluate_retrieval(embeddings, samples, params)
-    skipped = len(pd.read_csv(skipped_file))
+    skipped = len(read_table(skipped_file))
     figures: dict[str, Any] = {
         "epoch": embeddings.attrs["epoch"],
         "skipped_images": skipped,
         "retrieval": found.figures,
     }
-    table = pd.read_csv(table_file)
+    table = read_table(table_file)
     if embeddings.attrs["parsing"]:
         part_classes = int(str(embeddings.attrs["part_classes"]))
-        drawn, parsed = np.asarray(array(masks, "masks")[:]), array(embeddings, "parsed")
+        drawn, parsed = read_all(array(masks, "masks")), array(embeddings, "parsed")
         figures |= evaluate_masks(drawn, parsed, truth, table, occlusion, part_classes)
         table = rate_identities(table, samples, drawn, parsed, truth)
         statistics = read_statistics(embeddings, np.arange(len(samples)))

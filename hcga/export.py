@@ -1,29 +1,54 @@
-"""A round's masks in formats of other programs, at the resolution of the images."""
+"""A round's masks in formats of other programs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import zarr
 
+from hcga.artifacts import open_artifact
 from hcga.errors import InputError
+from hcga.export_note import ExportNote
+from hcga.external import LabelImage, find_label_images, names_of
 from hcga.files import fresh
-from hcga.masks import part_names, upsample
+from hcga.images import resize_labels
+from hcga.masks import STRIDE, part_names
+from hcga.originals import image_files, own_size
 from hcga.pictures import palette_image
 from hcga.progress import track
+from hcga.revisions import Revision
 from hcga.samples import identities, read_samples, rows_of_identity
-from hcga.stores import array, open_store, read_rows
+from hcga.stores import array, read_rows
 from hcga.workspace import Workspace
 
-FORMATS = ("png", "npz", "coco")
 BLOCK = 256  # images at a time
 
 
-def export_masks(workspace: Workspace, round_name: str, kind: str, pids: list[int], target: Path) -> int:
+class Exported(NamedTuple):
+    """What was written."""
+
+    masks: int
+    repaired: int  # how many of them are repairs by hand
+    missing: list[str]  # image files that are not there, whose masks have the network's size
+    part_classes: int
+
+
+class Content(NamedTuple):
+    """What is to be written."""
+
+    samples: pd.DataFrame
+    files: list[str]  # of the images, from the checkout
+    masks: Iterator[np.ndarray]  # (H, W) uint8 each
+    part_classes: int
+    network: tuple[int, int]  # size of its input, pixels
+
+
+def export_masks(workspace: Workspace, round_name: str, kind: str, pids: list[int], target: Path) -> Exported:
     """Write the masks of training images; 0 is background, 255 says nothing of a pixel.
 
     Parameters
@@ -32,9 +57,11 @@ def export_masks(workspace: Workspace, round_name: str, kind: str, pids: list[in
         Or a revision.
     round_name : str
     kind : {'png', 'npz', 'coco'}
-        png: a folder with one image of palette colours for each image, under the image's own path below the name of its
-        data set. npz: one file of numpy's with `masks` (N, H, W) uint8, `pids`, `datasets`, `paths` and `class_names`.
-        coco: one JSON file in COCO's format, an annotation for each part of each image, as uncompressed run lengths.
+        png: a folder with one image of palette colours for each image, of its size, under its path below the name of
+        its data set, and the note that `hcga.repairs.import_masks` wants. Of an image that was repaired by hand it is
+        the repair, but in a revision. npz: one file of numpy's with `masks` (N, H, W) uint8 at the network's size,
+        `pids`, `datasets`, `paths` and `class_names`. coco: one JSON file in COCO's format, an annotation for each part
+        of each image, as uncompressed run lengths, at the size of the image.
     pids : list of int
         Identities; empty for all.
     target : Path
@@ -42,69 +69,91 @@ def export_masks(workspace: Workspace, round_name: str, kind: str, pids: list[in
 
     Returns
     -------
-    int
-        Number of images.
+    Exported
 
     Raises
     ------
     InputError
-        The target exists or its folder does not, the round or an identity does not exist, or an image's path leads out
-        of the data set.
+        The target exists or its folder does not, the round or an identity does not exist, an image's path leads out
+        of the data set, or an image file or a repair cannot be read.
     """
     if target.exists() or not target.parent.is_dir():
         raise InputError(f"{target}: name a file or folder that does not exist yet, in a folder that does")
-    store = open_store(workspace.path("coparse", "masks", round_name))
+    store = open_artifact(workspace, "coparse", "masks", round_name)
     samples = read_samples(workspace.path("prepare", "samples"))
-    rows = np.concatenate([rows_of_identity(samples, pid) for pid in pids or identities(samples)])
+    rows = np.concatenate([rows_of_identity(samples, pid) for pid in dict.fromkeys(pids) or identities(samples)])
     chosen = samples.iloc[rows]
+    cells = array(store, "masks")
+    network = (cells.shape[1] * STRIDE, cells.shape[2] * STRIDE)
+    files = image_files(workspace, chosen)
+    sizes = [None if kind == "npz" else own_size(workspace.checkout / file) for file in files]
+    repairs = _repairs(workspace, samples) if kind == "png" else {}
     masks = (
-        upsample(read_rows(array(store, "masks"), rows[start : start + BLOCK])) for start in range(0, len(rows), BLOCK)
+        resize_labels(repairs[row].read() if row in repairs else mask, *(size or network))
+        for row, mask, size in zip(rows, _each(cells, rows), sizes, strict=True)
     )
-    each = track((mask for block in masks for mask in block), f"exporting {kind}", len(rows), "image")
-    part_classes = int(str(store.attrs["part_classes"]))
+    each = track(masks, f"exporting {kind}", len(rows), "image")
+    content = Content(chosen, files, each, int(str(store.attrs["part_classes"])), network)
     with fresh(target) as draft:
-        {"png": _write_png, "npz": _write_npz, "coco": _write_coco}[kind](draft, chosen, each, part_classes)
-    return len(rows)
+        {"png": _write_png, "npz": _write_npz, "coco": _write_coco}[kind](draft, content)
+    missing = [file for file, size in zip(files, sizes, strict=True) if size is None and kind != "npz"]
+    return Exported(len(rows), len(repairs.keys() & set(rows.tolist())), missing, content.part_classes)
 
 
-def _write_png(draft: Path, samples: pd.DataFrame, masks: Iterator[np.ndarray], part_classes: int) -> None:
+def _each(masks: zarr.Array[Any], rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), BLOCK):
+        yield from read_rows(masks, rows[start : start + BLOCK])
+
+
+def _repairs(workspace: Workspace, samples: pd.DataFrame) -> dict[int, LabelImage]:
+    """Repairs by row; none in a revision, whose masks are what they were."""
+    if isinstance(workspace, Revision):
+        return {}
+    return find_label_images(workspace.path("translate", "repairs"), samples[samples["split"] == "train"])[0]
+
+
+def _write_png(draft: Path, content: Content) -> None:
     draft.mkdir()
-    for sample, mask in zip(samples.itertuples(), masks, strict=True):
-        file = (draft / str(sample.dataset) / str(sample.path)).with_suffix(".png")
+    note = ExportNote(height=content.network[0], width=content.network[1])
+    for sample, mask in zip(content.samples.itertuples(), content.masks, strict=True):
+        name = names_of(str(sample.dataset), str(sample.path))[0]
+        file = draft / name
         if not file.resolve().is_relative_to(draft.resolve()):
             raise InputError(f"{sample.path}: leads out of the data set; a mask cannot stand under this name")
         if file.exists():
             raise InputError(f"{sample.path}: another image differs only in its ending; export as npz or coco")
         file.parent.mkdir(parents=True, exist_ok=True)
-        palette_image(mask, part_classes).save(file)
+        palette_image(mask, content.part_classes).save(file)
+        note.add(name, mask)
+    note.write(draft)
 
 
-def _write_npz(draft: Path, samples: pd.DataFrame, masks: Iterator[np.ndarray], part_classes: int) -> None:
+def _write_npz(draft: Path, content: Content) -> None:
     with draft.open("wb") as file:
         np.savez_compressed(
             file,
-            masks=np.stack(list(masks)),
-            pids=samples["pid"].to_numpy(),
-            datasets=samples["dataset"].to_numpy(str),
-            paths=samples["path"].to_numpy(str),
-            class_names=np.array(part_names(part_classes)),
+            masks=np.stack(list(content.masks)),
+            pids=content.samples["pid"].to_numpy(),
+            datasets=content.samples["dataset"].to_numpy(str),
+            paths=content.samples["path"].to_numpy(str),
+            class_names=np.array(part_names(content.part_classes)),
         )
 
 
-def _write_coco(draft: Path, samples: pd.DataFrame, masks: Iterator[np.ndarray], part_classes: int) -> None:
+def _write_coco(draft: Path, content: Content) -> None:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, (sample, mask) in enumerate(zip(samples.itertuples(), masks, strict=True), 1):
+    pids = content.samples["pid"].tolist()
+    for number, (file, pid, mask) in enumerate(zip(content.files, pids, content.masks, strict=True), 1):
         height, width = mask.shape
-        name = f"{sample.dataset}/{sample.path}"
-        images.append({"id": number, "file_name": name, "height": height, "width": width, "pid": int(str(sample.pid))})
-        for part in range(1, part_classes):
+        images.append({"id": number, "file_name": file, "height": height, "width": width, "pid": pid})
+        for part in range(1, content.part_classes):
             if (mask == part).any():
                 found = {"id": len(annotations) + 1, "image_id": number, "category_id": part, "iscrowd": 1}
                 annotations.append(found | describe_region(mask == part))
-    categories = [{"id": part, "name": name} for part, name in enumerate(part_names(part_classes)) if part]
-    content = {"images": images, "categories": categories, "annotations": annotations}
-    draft.write_text(json.dumps(content), encoding="utf-8")
+    categories = [{"id": part, "name": name} for part, name in enumerate(part_names(content.part_classes)) if part]
+    document = {"images": images, "categories": categories, "annotations": annotations}
+    draft.write_text(json.dumps(document), encoding="utf-8")
 
 
 def describe_region(region: np.ndarray) -> dict[str, Any]:

@@ -170,17 +170,21 @@ def names_of(dataset: str, path: str) -> list[str]:
 
 
 def _in_folder(root: Path) -> dict[str, LabelImage]:
-    files = {file.relative_to(root): file for file in sorted(root.rglob("*.png"))}
-    return {
-        name.as_posix(): LabelImage(file, partial(load_label_image, file))
-        for name, file in files.items()
-        if not any(part.startswith(HIDDEN) for part in name.parts)
-    }
+    found: dict[str, LabelImage] = {}
+    for file in sorted(root.rglob("*")):
+        place = file.relative_to(root)
+        if file.suffix.lower() != ".png" or any(part.startswith(HIDDEN) for part in place.parts):
+            continue
+        name = place.with_suffix(".png").as_posix()
+        if name in found:
+            raise InputError(f"{file}: beside {found[name].file}, of the same name; delete one of them")
+        found[name] = LabelImage(file, partial(load_label_image, file))
+    return found
 
 
 def _in_store(root: Path) -> dict[str, LabelImage]:
     store = open_store(root)
-    labels, paths = array(store, "labels"), store.attrs.get("paths")
+    labels, paths = array(store, "labels", whole=False), store.attrs.get("paths")
     if not isinstance(paths, list) or labels.ndim != 3 or labels.dtype != np.uint8 or len(paths) != labels.shape[0]:
         raise InputError(f"{root}: wanted are labels (N, H, W) uint8 and an attribute paths with N entries")
     names = [PurePosixPath(str(path)).with_suffix(".png") for path in paths]

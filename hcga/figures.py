@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from hcga.csv_files import read_table
 from hcga.errors import InputError
 
 # Title in the printed table -> column of `collect_figures`.
@@ -90,6 +91,6 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def collect_curves(files: dict[str, Path]) -> pd.DataFrame:
     """Put one CSV a round below each other, with the round's name in the first column."""
-    tables = [pd.read_csv(file).assign(round=name) for name, file in files.items()]
+    tables = [read_table(file).assign(round=name) for name, file in files.items()]
     joined = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     return joined[["round", *(column for column in joined if column != "round")]]

@@ -16,12 +16,12 @@ from hcga.devices import precision
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
 from hcga.progress import track
-from hcga.stores import add_array, writing
+from hcga.stores import add_array, array, image_set, read_rows, writing
 
 BATCH = 64
 
 
-def extract(network: PRNet, card: Card, images: zarr.Array[Any], count: int, path: Path) -> None:
+def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Path) -> None:
     """Write the shared maps V of the first images: step 1 of a round (III-A), no augmentation, eval mode.
 
     Parameters
@@ -29,7 +29,8 @@ def extract(network: PRNet, card: Card, images: zarr.Array[Any], count: int, pat
     network : PRNet
         In eval mode, on the device to use.
     card : Card
-    images : zarr.Array (N, H, W, 3) uint8
+    images : zarr.Group
+        The store of images.
     count : int
         How many; the training images come first.
     path : Path
@@ -40,7 +41,7 @@ def extract(network: PRNet, card: Card, images: zarr.Array[Any], count: int, pat
     _stream(images, count, path, shapes, lambda batch: (network.maps(batch),), network, epoch=card.epoch, stride=STRIDE)
 
 
-def embed(network: PRNet, card: Card, images: zarr.Array[Any], t: float | None, path: Path) -> None:
+def embed(network: PRNet, card: Card, images: zarr.Group, t: float | None, path: Path) -> None:
     """Write the features of all images for matching (III-D).
 
     Parameters
@@ -65,11 +66,12 @@ def embed(network: PRNet, card: Card, images: zarr.Array[Any], t: float | None, 
         "parsed": (size, "uint8"),
     }
     attributes = {"epoch": card.epoch, "parsing": card.parsing, **mask_attributes(card.part_classes)}
-    _stream(images, images.shape[0], path, shapes, lambda batch: network.embed(batch, t), network, **attributes)
+    count = array(images, "images").shape[0]
+    _stream(images, count, path, shapes, lambda batch: network.embed(batch, t), network, **attributes)
 
 
 def _stream(
-    images: zarr.Array[Any],
+    images: zarr.Group,
     count: int,
     path: Path,
     shapes: Mapping[str, tuple[tuple[int, ...], str]],
@@ -78,12 +80,12 @@ def _stream(
     **attributes: Any,
 ) -> None:
     """Read, compute and write batch after batch, all three at once; memory does not grow with the number of images."""
-    device = network.mean.device
-    with writing(path, **attributes) as store, ThreadPoolExecutor(1) as disk:
+    device, pixels = network.mean.device, array(images, "images")
+    with writing(path, **attributes, **image_set(images)) as store, ThreadPoolExecutor(1) as disk:
         writers = [add_array(store, name, (count, *shape), dtype) for name, (shape, dtype) in shapes.items()]
 
         def read(rows: slice) -> torch.Tensor:
-            return torch.from_numpy(np.asarray(images[rows])).to(device)
+            return torch.from_numpy(read_rows(pixels, np.arange(rows.start, rows.stop))).to(device)
 
         def write(results: Sequence[torch.Tensor]) -> None:
             for writer, values, (_, dtype) in zip(writers, results, shapes.values(), strict=True):

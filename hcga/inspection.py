@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hcga.artifacts import open_artifact, open_images
 from hcga.masks import UNLABELLED, upsample
 from hcga.pictures import colour_labels, label_rows, overlay, stack
 from hcga.samples import read_samples, rows_of_identity
-from hcga.stores import array, open_store, read_rows
+from hcga.stores import array, read_rows
 from hcga.workspace import Workspace
 
 
@@ -30,14 +31,14 @@ def draw_identity(workspace: Workspace, round_name: str, pid: int) -> np.ndarray
     InputError
         The round or the identity does not exist, or the round has no masks yet.
     """
-    store = open_store(workspace.path("coparse", "masks", round_name))
+    store = open_artifact(workspace, "coparse", "masks", round_name)
     rows = rows_of_identity(read_samples(workspace.path("prepare", "samples")), pid)
-    images = read_rows(array(open_store(workspace.path("prepare", "images")), "images"), rows)
+    images = read_rows(array(open_images(workspace), "images"), rows)
     masks = read_rows(array(store, "masks"), rows)
     labels = read_rows(array(store, "labels"), rows)
     strips = {"image": images, "labels": images if (labels == UNLABELLED).all() else colour_labels(upsample(labels))}
     strips["masks"] = overlay(images, masks)
-    truth = open_store(workspace.path("prepare", "truth"))
+    truth = open_artifact(workspace, "prepare", "truth")
     if "truth" in truth:
         strips["truth"] = overlay(images, read_rows(array(truth, "truth"), rows))
     return label_rows(stack(*strips.values()), list(strips), f"round {round_name}, identity {pid}")

@@ -6,17 +6,15 @@ field are written beside it there.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from hcga.errors import InputError
+from hcga.validation import explain, read_mapping, validate
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -295,33 +293,6 @@ def read_params(path: str | Path) -> dict[str, Any]:
     return read_mapping(path, "run from the folder that holds params.yaml", "of sections")
 
 
-def read_mapping(path: str | Path, remedy: str, kind: str) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping.
-
-    Parameters
-    ----------
-    path : str or Path
-    remedy : str
-        What to do if the file is missing.
-    kind : str
-        Of mapping, for messages: `of sections`.
-
-    Raises
-    ------
-    InputError
-        Missing file, bad YAML, or no mapping.
-    """
-    try:
-        values = YAML(typ="safe").load(Path(path))
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such file; {remedy}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds {type(values).__name__}, not a mapping {kind}")
-    return values
-
-
 def check_params(values: Mapping[str, Any], source: str) -> Params:
     """Check what a params.yaml holds; `source` begins the message.
 
@@ -330,11 +301,7 @@ def check_params(values: Mapping[str, Any], source: str) -> Params:
     InputError
         As `load_params`.
     """
-    try:
-        return Params.model_validate(values)
-    except ValidationError as error:
-        lines = [_explain(detail) for detail in error.errors()]
-        raise InputError("\n".join([f"{source}: {len(lines)} problem(s)", *lines])) from None
+    return validate(Params, values, source, _remark)
 
 
 def change_section(section: S, name: str, changes: Mapping[str, Any]) -> S:
@@ -349,36 +316,18 @@ def change_section(section: S, name: str, changes: Mapping[str, Any]) -> S:
         return section.model_validate(section.model_dump() | dict(changes))
     except ValidationError as error:
         details = [{**detail, "loc": (name, *detail["loc"])} for detail in error.errors()]
-        raise InputError("\n".join(_explain(detail).strip() for detail in details)) from None  # type: ignore[arg-type]
+        raise InputError("\n".join(explain(Params, detail, _remark) for detail in details)) from None  # type: ignore[arg-type]
 
 
-def _explain(error: ErrorDetails) -> str:
-    """One line for one pydantic error: field, value, what is wrong, nearest known name."""
-    where = ".".join(str(part) for part in error["loc"] if part != "[key]")
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(error["loc"][:-1])
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        return f"  {where}: unknown key; {hint}"
+def _remark(error: ErrorDetails) -> str | None:
+    """What to say of some errors."""
     if error["type"] == "missing":
-        return f"  {where}: missing; copy the line from the params.yaml of the repository"
-    if error["type"] == "value_error":
-        return "  " + ": ".join(filter(None, [where, error["msg"].removeprefix("Value error, ")]))
+        return "missing; copy the line from the params.yaml of the repository"
+    if error["type"] in ("extra_forbidden", "value_error"):
+        return None
     if error["loc"][0] == "datasets" and len(error["loc"]) < 3:
         fields = ", ".join(f"{name}: ..." for name in Dataset.model_fields)
-        return f"  {where}: {error['input']!r}: datasets map names to {{{fields}}}"
+        return f"{error['input']!r}: datasets map names to {{{fields}}}"
     if error["loc"][0] == "rounds" and len(error["loc"]) != 3:
-        return f"  {where}: {error['input']!r}: rounds map names such as r1 to {{prev: init, until_epoch: 4}}"
-    value = error["input"]
-    return f"  {where}: {value!r} ({type(value).__name__}): {error['msg'][:1].lower()}{error['msg'][1:]}"
-
-
-def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    """Names of the known fields of the section at a location of an error."""
-    section: Any = Params
-    for part in location:
-        if part in ("rounds", "datasets") and section is Params:
-            return list((Round if part == "rounds" else Dataset).model_fields)
-        annotation = section.model_fields[part].annotation
-        section = next(a for a in (annotation, *getattr(annotation, "__args__", ())) if hasattr(a, "model_fields"))
-    return list(section.model_fields)
+        return f"{error['input']!r}: rounds map names such as r1 to {{prev: init, until_epoch: 4}}"
+    return None

@@ -11,12 +11,13 @@ from hcga.masks import UNLABELLED, part_colour, part_names, upsample
 
 MARGIN = 4  # pixels between tiles
 CAPTION = 14  # pixels of a line of text
+HATCH = 8  # pixels between lines
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 SHEET_IDENTITIES, SHEET_IMAGES = 16, 8
 
 
 def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """Lay part colours over images; the background turns dark grey, unlabelled cells stay as they are.
+    """Lay part colours over images; the background turns dark grey, what is unlabelled is hatched in white.
 
     Parameters
     ----------
@@ -35,7 +36,9 @@ def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.5) -> np.n
     colours = np.array([part_colour(part) for part in range(256)], float)[labels]
     person = (1 - opacity) * images + opacity * colours
     result = np.where((labels == 0)[..., None], grey, person)
-    return np.where((labels == UNLABELLED)[..., None], images, result).astype(np.uint8)
+    hatched = (labels == UNLABELLED) & (np.add.outer(*map(np.arange, labels.shape[1:])) % HATCH < 2)
+    result = np.where((labels == UNLABELLED)[..., None], images, result)
+    return np.where(hatched[..., None], PAPER, result).astype(np.uint8)
 
 
 def palette_image(mask: np.ndarray, part_classes: int) -> Image.Image:
@@ -80,9 +83,7 @@ def contact_sheet(
     (height, width, 3) uint8
     """
     rows = [stack(pictures, overlay(pictures, parts)) for pictures, parts in zip(images, masks, strict=True)]
-    captioned = [_caption(row, text) for row, text in zip(rows, captions, strict=True)]
-    width = max(row.shape[1] for row in captioned)
-    tiles = [_pad(row, width) for row in captioned]
+    tiles = _captioned(rows, captions)
     half = (len(tiles) + 1) // 2  # two columns of identities
     columns = [np.concatenate(column) for column in (tiles[:half], tiles[half:]) if column]
     height = max(len(column) for column in columns)
@@ -113,6 +114,11 @@ def label_rows(picture: np.ndarray, names: Sequence[str], title: str) -> np.ndar
     return _caption(np.concatenate([np.asarray(canvas), picture], axis=1), title)
 
 
+def caption_rows(pictures: Sequence[np.ndarray], captions: Sequence[str], title: str) -> np.ndarray:
+    """Put pictures, (height, width, 3) uint8, below each other, a caption above each and a title above all."""
+    return _caption(np.concatenate(_captioned(pictures, captions)), title)
+
+
 def legend(part_classes: int) -> list[tuple[str, str]]:
     """Name and colour, as HTML writes it, of each part but the background."""
     colours = ["#{:02x}{:02x}{:02x}".format(*part_colour(part)) for part in range(part_classes)]
@@ -121,16 +127,26 @@ def legend(part_classes: int) -> list[tuple[str, str]]:
 
 
 def legend_strip(part_classes: int, width: int) -> np.ndarray:
-    """Name the colours of the parts: one line of text `width` pixels wide or wider."""
+    """Say what the colours of an overlay mean: one line of text `width` pixels wide or wider."""
     names = part_names(part_classes)[1:]
     widths = [int(_font().getlength(name)) + CAPTION + 4 * MARGIN for name in names]
-    canvas = Image.new("RGB", (max(width, sum(widths)), CAPTION + MARGIN), PAPER)
+    others = "dark: background; hatched: no label"
+    needed = sum(widths) + int(_font().getlength(others)) + 2 * MARGIN
+    canvas = Image.new("RGB", (max(width, needed), CAPTION + MARGIN), PAPER)
     draw, left = ImageDraw.Draw(canvas), MARGIN
     for part, (name, step) in enumerate(zip(names, widths, strict=True)):
         draw.rectangle((left, 2, left + CAPTION - 4, CAPTION - 2), part_colour(part + 1))
         draw.text((left + CAPTION, CAPTION // 2), name.replace("_", " "), INK, _font(), anchor="lm")
         left += step
+    draw.text((left, CAPTION // 2), others, INK, _font(), anchor="lm")
     return np.asarray(canvas)
+
+
+def _captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> list[np.ndarray]:
+    """Pictures of one width, each with its caption above it."""
+    captioned = [_caption(picture, text) for picture, text in zip(pictures, captions, strict=True)]
+    width = max(picture.shape[1] for picture in captioned)
+    return [_pad(picture, width) for picture in captioned]
 
 
 def _caption(picture: np.ndarray, text: str) -> np.ndarray:

@@ -21,7 +21,8 @@ from hcga.images import load_image, load_labels, resize_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image
 from hcga.progress import Progress
-from hcga.stores import add_array, draft_store, writing
+from hcga.samples import COLUMNS
+from hcga.stores import IMAGE_SET, add_array, draft_store, writing
 
 log = logging.getLogger(__name__)
 BLOCK = 256  # images decoded at once
@@ -71,6 +72,12 @@ def preparation_key(samples: pd.DataFrame, catalogues: Mapping[str, Path], size:
     """Key of `resumable` for the store of images: what decides its bytes."""
     listed = [samples.to_csv(index=False).encode(), *(file.read_bytes() for file in catalogues.values())]
     return digest(code_digest().encode(), size.model_dump_json().encode(), str(skip).encode(), *listed)
+
+
+def describe_image_set(samples: pd.DataFrame, size: Image) -> dict[str, str]:
+    """The attribute by which stores know each other's rows: a digest of the sample table and the images' size."""
+    listed = samples[list(COLUMNS)].to_csv(index=False).encode()
+    return {IMAGE_SET: digest(listed, size.model_dump_json().encode())}
 
 
 class Reached(BaseModel):
@@ -141,6 +148,7 @@ def write_images(
                 reached = Reached(done=done, written=writer.written, problems=known)
                 text.write_text(reached.model_dump_json(), encoding="utf-8")
     writer.finish(missing=len(problems))
+    store.update_attributes(describe_image_set(samples.drop(index=list(problems)), size))
     note.unlink(missing_ok=True)
     for row in sorted(problems):
         log.warning("warning: left out: %s", problems[row])
@@ -167,7 +175,7 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
     InputError
         A label image cannot be read, or see `PartLabels.part_classes`.
     """
-    with writing(path) as store:
+    with writing(path, **describe_image_set(samples, size)) as store:
         if not any(dataset.truth for dataset in datasets.values()):
             return
         files = [
@@ -192,7 +200,8 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
         for _, block in _in_blocks(load, 0, len(files), "true masks"):
             writer.append(np.stack(block))
         writer.finish()
-        store.attrs["part_classes"] = part_classes = seen.part_classes()
+        part_classes = seen.part_classes()
+        store.update_attributes({"part_classes": part_classes})
         log.info("true masks of %d part classes", part_classes)
 
 

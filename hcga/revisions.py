@@ -2,21 +2,41 @@
 
 A revision stands as a folder below .hcga with its own dvc.yaml and params.yaml. An artifact is put there when it is
 first asked for: as links into DVC's cache, so that nothing is copied and a store may be read in part, or fetched from
-the remote where the cache does not have it.
+the remote where the cache does not have it. Threads and processes that ask at the same time wait for each other.
 """
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hcga.errors import InputError
 from hcga.files import fresh
+from hcga.params import Params
 from hcga.runlog import FOLDER
 from hcga.workspace import Workspace
 
 WORKSPACE = "workspace"  # names what lies in the checkout now
 FILES = ("dvc.yaml", "params.yaml")
+
+
+class Place(NamedTuple):
+    """A round of a revision; written `revision:round`, the revision may be left out."""
+
+    rev: str
+    round: str
+
+    def __str__(self) -> str:
+        return f"{self.rev}:{self.round}"
+
+
+def parse_place(text: str) -> Place:
+    """Read `revision:round` or `round`."""
+    rev, colon, name = text.rpartition(":")
+    return Place(rev if colon else WORKSPACE, name)
 
 
 def open_revision(root: Path, name: str) -> Workspace:
@@ -54,24 +74,40 @@ class Revision(Workspace):
         from dvc.exceptions import DvcException
         from dvc.scm import SCMError, resolve_rev
 
+        shown = name if name.strip() and name.isprintable() else repr(name)
         try:
+            if shown != name:  # DVC takes an empty name for the workspace
+                raise ValueError("no name")
             files = DVCFileSystem(str(checkout), rev=name)
             commit = resolve_rev(files.repo.scm, name)
         except (SCMError, DvcException, ValueError) as error:
             raise InputError(
-                f"{name}: no such revision ({error}); give a commit, branch, tag or experiment that `git log` or "
-                f"`dvc exp show` lists, or {WORKSPACE}"
+                f"{shown}: no such revision ({error}); give a commit, branch, tag or experiment that "
+                f"`git log` or `dvc exp show` lists, or {WORKSPACE}"
             ) from None
         self.commit = commit
         self._files: Any = files
         folder = checkout / FOLDER / "revisions" / commit
-        for file in FILES:
-            if not files.isfile(file):
-                raise InputError(f"{name}: has no {file}; choose a revision of this pipeline")
-            if not (folder / file).is_file():
-                with fresh(folder / file) as draft:
-                    draft.write_bytes(files.read_bytes(file))
+        with _alone(folder):
+            for file in FILES:
+                if not files.isfile(file):
+                    raise InputError(f"{name}: has no {file}; choose a revision of this pipeline")
+                if not (folder / file).is_file():
+                    with fresh(folder / file) as draft:
+                        draft.write_bytes(files.read_bytes(file))
         super().__init__(folder)
+        self.checkout = checkout
+
+    @property
+    def params(self) -> Params:
+        """The revision's params.yaml; `InputError` also if it is of another version of this program."""
+        try:
+            return super().params
+        except InputError as error:
+            raise InputError(
+                f"revision {self.commit[:7]} is of another version of this program ({error}); to look at it, check it "
+                f"out beside this one: `git worktree add ../{self.commit[:7]} {self.commit[:7]}`"
+            ) from None
 
     def path(self, stage: str, option: str, round_name: str = "") -> Path:
         """As of `Workspace`, but what stands there is made to stand there first.
@@ -82,15 +118,28 @@ class Revision(Workspace):
             The revision has no such artifact, or neither cache nor remote have its content.
         """
         target = super().path(stage, option, round_name)
-        if not _whole(target):  # `dvc gc` may have taken what links point to
-            self._place(target)
+        with _alone(self.root):
+            if not _whole(target):  # `dvc gc` may have taken what links point to
+                self._place(target)
         return target
 
+    def _stands(self, path: Path) -> bool:
+        with _alone(self.root):
+            return bool(self._files.exists(self._name(path)))
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
     def _place(self, target: Path) -> None:
-        name = target.relative_to(self.root).as_posix()
-        found = self._files.find(name, detail=True)
+        name = self._name(target)
+        try:
+            found = self._files.find(name, detail=True)
+        except Exception as error:  # of any remote's own kind
+            raise self._gone(name, error) from None
         if not found:
-            return  # who reads it says that it is missing, as in a checkout
+            if self._files.exists(name):
+                raise self._gone(name)
+            raise InputError(f"{name}: revision {self.commit[:7]} has none, its stage had not run; choose another one")
         with fresh(target) as draft:
             for file, about in found.items():
                 place = draft / Path(file).relative_to(name) if file != name else draft
@@ -105,10 +154,14 @@ class Revision(Workspace):
         try:
             self._files.get_file(file, str(place))
         except Exception as error:  # of any remote's own kind
-            raise InputError(
-                f"{file} of revision {self.commit[:7]} is not in DVC's cache and cannot be had from a remote "
-                f"({error}): `dvc push` it from where it is, or run that revision again"
-            ) from None
+            raise self._gone(file, error) from None
+
+    def _gone(self, name: str, error: Exception | None = None) -> InputError:
+        why = f" ({error})" if error else ""
+        return InputError(
+            f"{name} of revision {self.commit[:7]} is not in DVC's cache and cannot be had from a remote{why}: "
+            "`dvc push` it from where it is, run that revision again, or choose another one"
+        )
 
     def _cached(self, about: dict[str, Any]) -> Path | None:
         if not about.get("md5"):
@@ -120,3 +173,12 @@ class Revision(Workspace):
 def _whole(path: Path) -> bool:
     """Whether a path is there with all that its links point to: zarr takes a missing file for one full of zeros."""
     return path.exists() and all(file.exists() for file in path.rglob("*"))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one thread of one process at a time work in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hcga.csv_files import read_table
 from hcga.errors import InputError
 
 SPLITS = ("train", "query", "gallery")
@@ -105,12 +106,9 @@ def read_samples(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is missing or lacks a column.
+        The file is missing, cannot be read or lacks a column.
     """
-    try:
-        samples = pd.read_csv(path, dtype={"path": str, "dataset": str}, keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run `dvc repro prepare`") from None
+    samples = read_table(path, dtype={"path": str, "dataset": str}, keep_default_na=False)
     missing = [column for column in COLUMNS if column not in samples]
     if missing:
         raise InputError(f"{path}: column {missing[0]} is missing; run `dvc repro -f prepare`")

@@ -3,10 +3,14 @@
 A chunk, which is what is read at least, holds one image's worth of data, or several where that is small; a shard, which
 is a file, up to 64 MB of chunks: a store is tens of files. Attributes say what a store holds; they never carry times or
 paths, so equal content is equal bytes.
+
+Damage is seen when a store is read: chunks carry checksums, and every shard is written, even one full of zeros, which
+is what zarr takes a missing file for. The attribute `IMAGE_SET` says to which images the rows belong.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,12 +22,14 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
-from hcga.errors import InputError
+from hcga.errors import REMEDY, InputError
 from hcga.files import fresh
 
 SHARD_BYTES = 64 * 2**20
 CHUNK_BYTES = 128 * 2**10  # each costs a third of a millisecond, however small it is
-COMPRESSOR = ZstdCodec(level=1)  # of those compared in benchmarks/storing.py the smallest files for the time
+# Of those compared in benchmarks/storing.py the smallest files for the time.
+COMPRESSOR = ZstdCodec(level=1, checksum=True)
+IMAGE_SET = "image_set"  # attribute: digest of the sample table and the images' size
 
 
 @contextmanager
@@ -70,7 +76,7 @@ def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, 
     rows = chunk * max(1, min(SHARD_BYTES // row_bytes, shape[0]) // chunk)
     if written:
         _drop_shards(store, name, written // rows)
-        return RowWriter(array(store, name), rows, written)
+        return RowWriter(array(store, name, whole=False), rows, written)
     created = store.create_array(
         name,
         shape=shape,
@@ -78,6 +84,7 @@ def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, 
         chunks=(chunk, *shape[1:]),
         shards=(rows, *shape[1:]),
         compressors=COMPRESSOR,
+        config={"write_empty_chunks": True},
     )
     return RowWriter(created, rows)
 
@@ -152,26 +159,82 @@ def open_store(path: Path) -> zarr.Group:
     Raises
     ------
     InputError
-        There is none, or it is not a zarr group.
+        There is none, or it is not a zarr group of version 3.
     """
     try:
         return zarr.open_group(store=str(path), mode="r", zarr_format=3)
-    except (FileNotFoundError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: no readable store ({error}); `dvc checkout` or `dvc repro` restores it") from None
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: no readable store of zarr's format 3 ({error}); {REMEDY}") from None
 
 
-def array(store: zarr.Group, name: str) -> zarr.Array[Any]:
-    """One array of a store, by name.
+def open_store_of(path: Path, images: zarr.Group) -> zarr.Group:
+    """Open a store whose rows belong to the images of another.
+
+    Parameters
+    ----------
+    path : Path
+    images : zarr.Group
+        The store of images.
 
     Raises
     ------
     InputError
-        The store has no such array.
+        As of `open_store`, or it was made from another sample table or of images of another size.
     """
-    found = store.get(name)
+    store = open_store(path)
+    sets = [of.attrs.get(IMAGE_SET) for of in (store, images)]
+    if None not in sets and sets[0] != sets[1]:
+        raise InputError(
+            f"{path}: made of other images than {_folder(images)} holds now, so its rows belong to other people; "
+            "`dvc repro` makes it anew"
+        )
+    return store
+
+
+def image_set(store: zarr.Group) -> dict[str, Any]:
+    """The attribute that says to which images a store's rows belong, for a store that is made from it."""
+    return {IMAGE_SET: store.attrs[IMAGE_SET]} if IMAGE_SET in store.attrs else {}
+
+
+def array(store: zarr.Group, name: str, whole: bool = True) -> zarr.Array[Any]:
+    """One array of a store, by name.
+
+    Parameters
+    ----------
+    store : zarr.Group
+    name : str
+    whole : bool
+        Whether all its files must be there; other programs leave out those that hold nothing but zeros.
+
+    Raises
+    ------
+    InputError
+        The store has no such array, or lacks a file of it.
+    """
+    try:
+        found = store.get(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{_folder(store)}/{name}: damaged ({error}); {REMEDY}") from None
     if not isinstance(found, zarr.Array):
-        raise InputError(f"{store.store}: no array {name!r}; known: {', '.join(sorted(store.array_keys()))}")
+        known = ", ".join(sorted(store.array_keys())) or "none"
+        raise InputError(f"{_folder(store)}: no array {name!r}; it has: {known}. {REMEDY}")
+    missing = _missing_files(found) if whole else 0
+    if missing:
+        raise InputError(f"{_folder(found)}: damaged, {missing} of its files are missing or empty; {REMEDY}")
     return found
+
+
+def _missing_files(found: zarr.Array[Any]) -> int:
+    """How many shards have no file, or an empty one; zarr would read them as zeros."""
+    sides = zip(found.shape, found.shards or found.chunks, strict=True)
+    there = sum(path.is_file() and path.stat().st_size > 0 for path in (_folder(found) / "c").rglob("*"))
+    return math.prod(math.ceil(length / side) for length, side in sides) - there
+
+
+def _folder(of: zarr.Group | zarr.Array[Any]) -> Path:
+    """Where a group or an array lies."""
+    assert isinstance(of.store, LocalStore)
+    return of.store.root / of.path
 
 
 def read_rows(source: zarr.Array[Any] | np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -186,9 +249,30 @@ def read_rows(source: zarr.Array[Any] | np.ndarray, rows: np.ndarray) -> np.ndar
     Returns
     -------
     (n, ...) array of the source's dtype
+
+    Raises
+    ------
+    InputError
+        The store is damaged, or has fewer rows.
     """
     if isinstance(source, np.ndarray):
         return source[rows]
+    if len(rows) and rows.max() >= source.shape[0]:
+        raise InputError(
+            f"{_folder(source)}: has {source.shape[0]} rows and no row {rows.max()}, so it is of other images; {REMEDY}"
+        )
+    try:
+        return _read_rows(source, rows)
+    except (OSError, ValueError, RuntimeError) as error:  # checksums, decompression
+        raise InputError(f"{_folder(source)}: damaged ({error}); {REMEDY}") from None
+
+
+def read_all(source: zarr.Array[Any]) -> np.ndarray:
+    """Read an array as a whole; `InputError` if it is damaged."""
+    return read_rows(source, np.arange(source.shape[0]))
+
+
+def _read_rows(source: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:
     if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):  # as of an identity: no copy
         return np.asarray(source[rows[0] : rows[0] + len(rows)])
     wanted, inverse = np.unique(rows, return_inverse=True)

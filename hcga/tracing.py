@@ -9,19 +9,22 @@ import numpy as np
 import pandas as pd
 import torch
 
+from hcga.artifacts import open_artifact, open_images
 from hcga.coparsing.identity import count_labels, iterate, seeded_decoder
-from hcga.coparsing.inputs import as_input, settings_of
+from hcga.coparsing.inputs import OF_IMAGES, as_input, settings_of
 from hcga.coparsing.losses import adjacent_pairs, background_loss, local_loss, semantic_loss
 from hcga.coparsing.winograd import to_tiles
 from hcga.errors import InputError
 from hcga.masks import downsample
 from hcga.params import Coparse, change_section
-from hcga.pictures import colour_labels, label_rows, stack
+from hcga.pictures import caption_rows, colour_labels, stack
 from hcga.samples import read_samples, rows_of_identity
-from hcga.stores import array, open_store, read_rows
+from hcga.sheet import spread
+from hcga.stores import array, read_rows
 from hcga.workspace import Workspace
 
 SHOWN_IMAGES = 8  # drawn; all are trained on
+OTHERS = {"source", "repair", "background", "split", "borders", "workers"}  # fields of coparse that are not HCNet's
 
 
 class Step(NamedTuple):
@@ -43,47 +46,56 @@ class Trace(NamedTuple):
     repeats: bool | None  # whether it ends with the labels in the round's store; None if it was not to
 
 
-def trace_round(
-    workspace: Workspace, round_name: str, pid: int, changes: Mapping[str, Any], rgb: bool = False
-) -> Trace:
+def trace_round(workspace: Workspace, round_name: str, pid: int, changes: Mapping[str, Any]) -> Trace:
     """Repeat the training of HCNet on one identity of a round.
 
     Parameters
     ----------
     workspace : Workspace
+        Or a revision.
     round_name : str
     pid : int
         A training identity.
     changes : mapping
-        Fields of section coparse that are to have other values than in params.yaml.
-    rgb : bool
-        On the images themselves, in [0, 1], instead of the round's features (V-B).
+        Fields of section coparse that are to have other values than in params.yaml; `input` among them: `rgb` is on
+        the images themselves, in [0, 1], instead of the round's features (V-B).
 
     Raises
     ------
     InputError
         The round or the identity does not exist, the round has no features or masks, its masks come from another
-        source than HCNet, or `changes` are impossible.
+        source than HCNet, or `changes` are impossible or without effect.
     """
-    masks = open_store(workspace.path("coparse", "masks", round_name))
+    masks = open_artifact(workspace, "coparse", "masks", round_name)
     if masks.attrs["source"] != "hcnet":
         raise InputError(f"round {round_name} has no masks by HCNet but of source {masks.attrs['source']}")
+    written = workspace.params.coparse
+    changed = change_section(written, "coparse", changes)
+    _refuse_idle(changes, changed)
     samples = read_samples(workspace.path("prepare", "samples"))
     rows = rows_of_identity(samples, pid)
-    images = read_rows(array(open_store(workspace.path("prepare", "images")), "images"), rows)
-    written = workspace.params.coparse
-    rgb = rgb or written.input == "rgb"
-    params = settings_of(change_section(written, "coparse", {**changes, "input": "rgb" if rgb else "features"}))
+    images = read_rows(array(open_images(workspace), "images"), rows)
+    rgb = changed.input == "rgb"
     if rgb:
         features = as_input(images)
     else:
-        features = read_rows(array(open_store(workspace.path("extract", "features", round_name)), "features"), rows)
+        features = read_rows(array(open_artifact(workspace, "extract", "features", round_name), "features"), rows)
     seed = (workspace.params.seed, int(str(masks.attrs["epoch"])), pid)
-    steps = trace_identity(features, samples["camid"].to_numpy()[rows], params, seed)
-    if changes or rgb != (written.input == "rgb"):
+    steps = trace_identity(features, samples["camid"].to_numpy()[rows], settings_of(changed), seed)
+    if changed != written:
         return Trace(images, steps, None)
     stored, last = read_rows(array(masks, "labels"), rows), steps[-1].labels
     return Trace(images, steps, bool((stored == (downsample(last) if rgb else last)).all()))
+
+
+def _refuse_idle(changes: Mapping[str, Any], changed: Coparse) -> None:
+    """Refuse to change what the labels of HCNet do not hang on: somebody would look for its effect."""
+    for of_features, of_images in OF_IMAGES.items():
+        used, idle = (of_images, of_features) if changed.input == "rgb" else (of_features, of_images)
+        if idle in changes:
+            raise InputError(f"coparse.{idle} has no effect with input {changed.input}; give {used} another value")
+    for name in OTHERS & changes.keys():
+        raise InputError(f"coparse.{name} has no effect on the labels of HCNet, which are what is traced; leave it out")
 
 
 def trace_identity(features: np.ndarray, camids: np.ndarray, params: Coparse, seed: tuple[int, ...]) -> list[Step]:
@@ -133,23 +145,40 @@ def tabulate(steps: Sequence[Step]) -> pd.DataFrame:
 
 def draw_strip(trace: Trace, title: str) -> np.ndarray:
     """The images, and below them their labels after each iteration: one (height, width, 3) uint8 picture."""
-    names = ["images", *(f"{number}: {step.labels_left} labels" for number, step in enumerate(trace.steps, 1))]
-    return label_rows(stack(trace.images[:SHOWN_IMAGES], *_pictures(trace)), names, title)
+    captions = [describe_images(trace), *(_describe(number, step) for number, step in enumerate(trace.steps, 1))]
+    return caption_rows([_draw(trace), *(_draw(trace, step) for step in trace.steps)], captions, title)
 
 
 def draw_frames(trace: Trace, title: str) -> list[np.ndarray]:
     """The images above the labels of one iteration, for each iteration: pictures of equal size."""
-    frames = []
-    for number, (step, picture) in enumerate(zip(trace.steps, _pictures(trace), strict=True), 1):
-        losses = f"semantic {step.semantic:.3f}, local {step.local:.3f}, background {step.back:.3f}"
-        text = f"{title}, iteration {number:2}: {step.labels_left:2} labels; {losses}"
-        frames.append(label_rows(stack(trace.images[:SHOWN_IMAGES], picture), ["images", "labels"], text))
+    images, said = _draw(trace), describe_images(trace)
+    frames = [
+        caption_rows([images, _draw(trace, step)], [said, _describe(number, step)], title)
+        for number, step in enumerate(trace.steps, 1)
+    ]
     width = max(frame.shape[1] for frame in frames)
     return [np.pad(frame, ((0, 0), (0, width - frame.shape[1]), (0, 0)), constant_values=255) for frame in frames]
 
 
-def _pictures(trace: Trace) -> list[np.ndarray]:
-    scale = trace.images.shape[1] // trace.steps[0].labels.shape[1]
-    return [
-        colour_labels(step.labels[:SHOWN_IMAGES].repeat(scale, axis=1).repeat(scale, axis=2)) for step in trace.steps
-    ]
+def describe_images(trace: Trace) -> str:
+    """How many of the identity's images the pictures show."""
+    shown, count = len(_shown(trace)), len(trace.images)
+    return f"{shown} of {count} images" if shown < count else f"{count} image{'s' if count > 1 else ''}"
+
+
+def _describe(number: int, step: Step) -> str:
+    terms = f"semantic {step.semantic:.4f}, local {step.local:.4f}, back {step.back:.4f}, total {step.total:.4f}"
+    return f"iteration {number}: {step.labels_left} labels; {terms}"
+
+
+def _draw(trace: Trace, step: Step | None = None) -> np.ndarray:
+    """A row of the images shown, or of their labels in a step."""
+    shown = _shown(trace)
+    if step is None:
+        return stack(trace.images[shown])
+    scale = trace.images.shape[1] // step.labels.shape[1]
+    return stack(colour_labels(step.labels[shown].repeat(scale, axis=1).repeat(scale, axis=2)))
+
+
+def _shown(trace: Trace) -> np.ndarray:
+    return spread(np.arange(len(trace.images)), SHOWN_IMAGES)

@@ -115,7 +115,7 @@ def hold_images(images: zarr.Array[Any], count: int) -> zarr.Array[Any] | np.nda
     wanted = count * math.prod(images.shape[1:])
     held = wanted <= HELD_BYTES
     log.info("%d images, %.2f GB, read %s", count, wanted / 1e9, "into memory" if held else "from disk batch by batch")
-    return np.asarray(images[:count]) if held else images
+    return read_rows(images, np.arange(count)) if held else images
 
 
 def _torch_seed(seed: int, epoch: int) -> int:

@@ -25,6 +25,13 @@ class Workspace:
     folder : Path
         The checkout or a folder below it.
 
+    Attributes
+    ----------
+    root : Path
+        Where dvc.yaml stands, and what the stages write.
+    checkout : Path
+        Where relative roots of data sets start; another folder only for a revision.
+
     Raises
     ------
     InputError
@@ -35,7 +42,7 @@ class Workspace:
         above = [path for path in (folder.resolve(), *folder.resolve().parents) if (path / "dvc.yaml").is_file()]
         if not above:
             raise InputError(f"{folder}: no dvc.yaml here or above; change into the checkout")
-        self.root = above[0]
+        self.root = self.checkout = above[0]
         self.params_file = self.root / "params.yaml"
         self._stages: dict[str, Any] = YAML(typ="safe").load(self.root / "dvc.yaml")["stages"]
 
@@ -61,13 +68,26 @@ class Workspace:
         InputError
             The round is not in params.yaml, or the stage has no such option.
         """
-        entry = self._stages[stage]
-        if "do" in entry:
+        if "do" in self._stages.get(stage, {}):
             self.require_round(round_name)
-        words = shlex.split(entry.get("do", entry)["cmd"])
-        if f"--{option}" not in words:
+        spelled = self._spelled(stage, option)
+        if spelled is None:
             raise InputError(f"stage {stage} of {self.root.name} has no {option}: its pipeline is of another version")
-        return self.root / words[words.index(f"--{option}") + 1].replace("${key}", round_name)
+        return self.root / spelled.replace("${key}", round_name)
+
+    def has(self, stage: str, option: str, round_name: str = "") -> bool:
+        """Whether an artifact is there; `InputError` if the round is not in params.yaml."""
+        known = self._spelled(stage, option) is not None
+        return known and self._stands(Workspace.path(self, stage, option, round_name))
+
+    def _stands(self, path: Path) -> bool:
+        return path.exists()
+
+    def _spelled(self, stage: str, option: str) -> str | None:
+        """A path as dvc.yaml spells it, None if this version of the pipeline does not have it."""
+        entry = self._stages.get(stage, {})
+        words = shlex.split(entry.get("do", entry).get("cmd", ""))
+        return words[words.index(f"--{option}") + 1] if f"--{option}" in words else None
 
     def stage_names(self) -> list[str]:
         """All stages as DVC names them, in the order in which one follows on another."""

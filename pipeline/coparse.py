@@ -4,7 +4,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
-import numpy as np
 
 from hcga.coparsing.coparse import coparse
 from hcga.coparsing.sources import Material
@@ -13,7 +12,7 @@ from hcga.files import fresh
 from hcga.masks import mask_attributes
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import array, open_store, write_store
+from hcga.stores import array, image_set, open_store, read_all, write_store
 
 
 @stage("coparse", "device", "part_classes", "seed")
@@ -27,7 +26,7 @@ from hcga.stores import array, open_store, write_store
 def main(params: SimpleNamespace, **paths: Path) -> None:
     """Make the masks of every training identity, with HCNet and CPLR unless params say otherwise."""
     translated = open_store(paths["translated"])
-    external, repairs = (np.asarray(array(translated, name)[:]) for name in ("external", "repairs"))
+    external, repairs = (read_all(array(translated, name)) for name in ("external", "repairs"))
     epoch = int(str(open_store(paths["features"]).attrs["epoch"]))
     material = Material(
         samples=read_samples(paths["samples"]),
@@ -39,10 +38,16 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
         seed=(params.seed, epoch),
         device=choose_device(params.device),
     )
-    previous = np.asarray(array(open_store(paths["previous"]), "masks")[:])
+    previous = read_all(array(open_store(paths["previous"]), "masks"))
     found = coparse(material, previous, repairs)
-    attributes = {"source": params.coparse.source, "epoch": epoch, **mask_attributes(params.part_classes)}
-    write_store(paths["masks"], {"masks": found.masks, "labels": found.labels}, **attributes)
+    write_store(
+        paths["masks"],
+        {"masks": found.masks, "labels": found.labels},
+        source=params.coparse.source,
+        epoch=epoch,
+        **mask_attributes(params.part_classes),
+        **image_set(open_store(paths["images"])),
+    )
     with fresh(paths["table"]) as draft:
         found.table.to_csv(draft, index=False, lineterminator="\n")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
-import pandas as pd
 
+from hcga.csv_files import read_table
 from hcga.files import fresh
 from hcga.samples import read_samples
 from hcga.sheet import contact_sheet_of
@@ -22,7 +22,7 @@ from hcga.stores import array, open_store
 def main(params: SimpleNamespace, samples: Path, images: Path, masks: Path, table: Path, sheet: Path) -> None:
     """Draw a contact sheet: some images of some identities, with their masks."""
     drawn = contact_sheet_of(
-        array(open_store(images), "images"), read_samples(samples), open_store(masks), pd.read_csv(table), sheet.stem
+        array(open_store(images), "images"), read_samples(samples), open_store(masks), read_table(table), sheet.stem
     )
     with fresh(sheet) as draft:
         drawn.save(draft, "PNG")

@@ -9,7 +9,7 @@ from hcga.checkpoints import load_model
 from hcga.devices import choose_device
 from hcga.inference import embed
 from hcga.stage import PATH, stage
-from hcga.stores import array, open_store
+from hcga.stores import open_store
 
 
 @stage("device", "gam")
@@ -20,7 +20,7 @@ def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -
     """Write image, foreground and part features, part visibility and parsed labels."""
     device = choose_device(params.device)
     network, card = load_model(model)
-    embed(network.to(device), card, array(open_store(images), "images"), params.gam.t, embeddings)
+    embed(network.to(device), card, open_store(images), params.gam.t, embeddings)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from hcga.devices import choose_device
 from hcga.inference import extract
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import array, open_store
+from hcga.stores import open_store
 
 
 @stage("device")
@@ -23,7 +23,7 @@ def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, feat
     device = choose_device(params.device)
     network, card = load_model(model)
     count = int((read_samples(samples)["split"] == "train").sum())
-    extract(network.to(device), card, array(open_store(images), "images"), count, features)
+    extract(network.to(device), card, open_store(images), count, features)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from hcga.initialisation import initial_network
 from hcga.masks import STRIDE, UNLABELLED
 from hcga.samples import identities, read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import array, open_store, write_store
+from hcga.stores import array, image_set, open_store, write_store
 
 
 @stage("backbone", "part_classes", "seed")
@@ -24,14 +24,14 @@ from hcga.stores import array, open_store, write_store
 def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, optimiser: Path, masks: Path) -> None:
     """Build PRNet with pretrained weights, an optimisation that has not begun, and masks that say nothing."""
     table = read_samples(samples)
-    height, width = array(open_store(images), "images").shape[1:3]
+    height, width = array(store := open_store(images), "images").shape[1:3]
     network, card = initial_network(
         params.backbone, params.part_classes, len(identities(table)), (height, width), params.seed
     )
     unlabelled = np.full((sum(table["split"] == "train"), height // STRIDE, width // STRIDE), UNLABELLED, np.uint8)
     save_model(network, card, model)
     save_optimiser(torch.optim.Adam(network.parameters()), optimiser)  # no step yet: a state without entries
-    write_store(masks, {"masks": unlabelled, "labels": unlabelled}, source="none")
+    write_store(masks, {"masks": unlabelled, "labels": unlabelled}, source="none", **image_set(store))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import click
 from hcga.figures import format_figures, strays
 from hcga.files import fresh
 from hcga.report.build import build_page
+from hcga.report.code import name_code
 from hcga.report.inputs import read_run
 from hcga.runlog import RunLog
 from hcga.sheet import contact_sheet_of
@@ -32,7 +33,7 @@ def main(params: SimpleNamespace, report: Path, **paths: Path) -> None:
     names = list(params.rounds)
     for path in [stray for folder in ("metrics", "history") for stray in strays(paths[folder], names)]:
         click.echo(f"warning: {path} belongs to no round of params.yaml; remove it, or dvc.lock will name it", err=True)
-    run = read_run(names, paths, params.evaluate, RunLog(Path()).finished())
+    run = read_run(names, paths, params.evaluate, RunLog(Path()).finished(), name_code(Path()))
     with fresh(report) as draft:
         draft.mkdir()
         (draft / "index.html").write_text(build_page(run), "utf-8")
@@ -40,7 +41,7 @@ def main(params: SimpleNamespace, report: Path, **paths: Path) -> None:
         for name, this in run.rounds.items():
             title = f"{name}, the worst masks"
             sheet = contact_sheet_of(run.images, run.samples, this.masks, this.identities, title, worst=True)
-            sheet.save(draft / "worst" / f"{name}.png")
+            sheet.save(draft / "worst" / f"{name}.jpg", quality=80)  # a kind of file that DVC plots
         run.figures.to_csv(draft / "rounds.csv", index=False, lineterminator="\n")
         run.history.to_csv(draft / "history.csv", index=False, lineterminator="\n")
     click.echo(format_figures(run.figures))

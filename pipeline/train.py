@@ -4,7 +4,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
-import numpy as np
 
 from hcga.checkpoints import load_model, load_optimiser, save_model, save_optimiser
 from hcga.devices import choose_device
@@ -12,7 +11,7 @@ from hcga.files import fresh
 from hcga.optimisation import build_optimiser
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import array, open_store
+from hcga.stores import array, open_store, read_all
 from hcga.training import TrainingSet, hold_images, train
 
 
@@ -33,7 +32,7 @@ def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
     optimiser = build_optimiser(network.to(device), params.train)
     load_optimiser(optimiser, paths["from_optimiser"])
     store = open_store(paths["masks"])
-    masks = np.asarray(array(store, "masks")[:])
+    masks = read_all(array(store, "masks"))
     data = TrainingSet(
         images=hold_images(array(open_store(paths["images"]), "images"), len(masks)),
         masks=masks,

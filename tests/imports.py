@@ -10,10 +10,13 @@ NEUTRAL = {
     "hcga/cores.py",
     "hcga/errors.py",
     "hcga/files.py",
+    "hcga/git.py",
     "hcga/params.py",
     "hcga/progress.py",
     "hcga/runlog.py",
     "hcga/stage.py",
+    "hcga/csv_files.py",
+    "hcga/validation.py",
 }
 
 

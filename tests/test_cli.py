@@ -151,14 +151,15 @@ def test_masks_draws_the_truth_where_there_is_one(run: Run) -> None:
     assert (windows == overlay(image, truth[2:3])[0]).all((2, 3, 4)).any()
 
 
-def test_masks_of_a_round_without_labels_shows_the_images(run: Run) -> None:
+def test_masks_of_a_round_without_labels_shows_the_images_and_hatches_them(run: Run) -> None:
     nothing = np.full((3, 4, 2), UNLABELLED, np.uint8)
     write_store(Path("data/masks/r2.zarr"), {"masks": nothing, "labels": nothing})
     assert run("masks", "draw", "--round", "r2", "--pid", "8").exit_code == 0
     picture = np.asarray(Image.open("masks-r2-8.png"))
     image = np.asarray(array(open_store(Path("data/images.zarr")), "images")[2])
     windows = np.lib.stride_tricks.sliding_window_view(picture, (16, 8, 3))[:, :, 0]
-    assert (windows == image).all((2, 3, 4)).sum() == 3
+    assert (windows == image).all((2, 3, 4)).sum() == 2
+    assert (windows == overlay(image[None], nothing[2:])[0]).all((2, 3, 4)).sum() == 1
 
 
 def test_masks_names_what_does_not_exist(run: Run) -> None:
@@ -224,7 +225,7 @@ def test_a_missing_samples_table_is_named(run: Run) -> None:
     Path("data/samples.csv").unlink()
     fails(
         run("masks", "draw", "--round", "r1", "--pid", "3"),
-        "samples.csv: no such file; run `dvc repro prepare`",
+        "samples.csv: no such file; `dvc repro` makes it",
     )
 
 

@@ -157,6 +157,14 @@ def test_hidden_files_are_no_label_images(samples, folders):
     assert (list(found), strays) == ([0], [])
 
 
+def test_the_ending_may_be_written_large(samples, folders):
+    save(folders[0], "0002_c1.PNG", person(2))
+    assert run(samples, folders).external[0].tolist() == cells(2)
+    save(folders[0], "0002_c1.png", person())
+    with pytest.raises(InputError, match=r"0002_c1\.png: beside .*0002_c1\.PNG, of the same name; delete one of them"):
+        run(samples, folders)
+
+
 def test_names():
     assert names_of("main", PATHS[1]) == [
         "main/bounding_box_train/0002_c2.png",

@@ -23,20 +23,20 @@ def network() -> PRNet:
 
 
 @pytest.fixture
-def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> zarr.Array:
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> zarr.Group:
     """Give nine images, read in batches of four: the last batch has one."""
     monkeypatch.setattr(inference, "BATCH", 4)
     pixels = np.random.default_rng(0).integers(0, 256, (COUNT, CARD.height, CARD.width, 3), np.uint8)
-    write_store(tmp_path / "images.zarr", {"images": pixels})
-    return array(open_store(tmp_path / "images.zarr"), "images")
+    write_store(tmp_path / "images.zarr", {"images": pixels}, image_set="these")
+    return open_store(tmp_path / "images.zarr")
 
 
-def pixels_of(images: zarr.Array, count: int = COUNT) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(images[:count]))
+def pixels_of(images: zarr.Group, count: int = COUNT) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(array(images, "images")[:count]))
 
 
 @pytest.mark.parametrize("count", [1, 4, 7, COUNT])
-def test_features_are_the_networks_maps(tmp_path: Path, network: PRNet, images: zarr.Array, count: int) -> None:
+def test_features_are_the_networks_maps(tmp_path: Path, network: PRNet, images: zarr.Group, count: int) -> None:
     extract(network, CARD, images, count, tmp_path / "features.zarr")
     store = open_store(tmp_path / "features.zarr")
     with torch.inference_mode():
@@ -44,10 +44,10 @@ def test_features_are_the_networks_maps(tmp_path: Path, network: PRNet, images: 
     found = np.asarray(array(store, "features")[:])
     assert (found.dtype, found.shape) == (np.float16, (count, 8, 16, 8))
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
-    assert dict(store.attrs) == {"epoch": 0, "stride": 4}
+    assert dict(store.attrs) == {"epoch": 0, "stride": 4, "image_set": "these"}
 
 
-def test_embeddings_are_the_networks_own(tmp_path: Path, network: PRNet, images: zarr.Array) -> None:
+def test_embeddings_are_the_networks_own(tmp_path: Path, network: PRNet, images: zarr.Group) -> None:
     embed(network, CARD, images, 4.0, tmp_path / "embeddings.zarr")
     store = open_store(tmp_path / "embeddings.zarr")
     with torch.inference_mode():
@@ -56,13 +56,14 @@ def test_embeddings_are_the_networks_own(tmp_path: Path, network: PRNet, images:
         found = np.asarray(array(store, name)[:])
         assert found.shape == values.shape
         np.testing.assert_allclose(found, values, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert store.attrs["image_set"] == "these"
     assert store.attrs["parsing"] is False
     assert store.attrs["part_classes"] == 4
 
 
 @pytest.mark.parametrize("batch", [0, 1, 2])
 def test_an_error_in_writing_any_batch_is_raised_and_leaves_no_store(
-    tmp_path: Path, network: PRNet, images: zarr.Array, monkeypatch: pytest.MonkeyPatch, batch: int
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     write, seen = RowWriter.append, []
 
@@ -79,7 +80,7 @@ def test_an_error_in_writing_any_batch_is_raised_and_leaves_no_store(
 
 
 def test_one_batch_waits_to_be_written_no_more(
-    tmp_path: Path, network: PRNet, images: zarr.Array, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else memory would grow with the number of images where the disk is slow."""
     computed, written, waiting = [0], [0], []

@@ -94,3 +94,11 @@ def test_share_inside_boxes() -> None:
     table = pd.DataFrame(boxes, columns=["row", "left", "top", "right", "bottom"])
     assert share_inside(masks, table) == pytest.approx(100 * 3 / 5)
     assert np.isnan(share_inside(masks, table[2:]))
+
+
+def test_a_box_bounds_rows_and_columns_each_by_its_own_sides() -> None:
+    masks = np.zeros((2, 4, 2), np.uint8)
+    masks[0] = [[1, 1], [1, 0], [0, 3], [2, 2]]
+    boxes = [(0, 0.6, 0.2, 1, 0.6), (0, 0, 0.5, 0.4, 1), (2, 0, 0, 1, 1)]  # (1, 1); (2, 0) and (3, 0); no mask
+    table = pd.DataFrame(boxes, columns=["row", "left", "top", "right", "bottom"])
+    assert share_inside(masks, table) == pytest.approx(100 / 3)

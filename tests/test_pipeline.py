@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 from hcga.checkpoints import load_model
 from hcga.masks import downsample
 from hcga.samples import read_samples
+from hcga.sheet import contact_sheet_of
 from hcga.stores import array, open_store
 from hcga.view.server import create_app
 
@@ -183,6 +184,15 @@ def test_rounds_go_on_from_each_other(checkout: Checkout) -> None:
     assert history[1]["learning_rate"][0] == pytest.approx(0.1 * history[0]["learning_rate"][0])  # milestone 1
 
 
+def test_stores_say_that_their_rows_are_those_of_the_images(checkout: Checkout) -> None:
+    data = checkout.folder / "data"
+    kinds = ("features", "masks", "embeddings")
+    names = ["images", "truth", "masks/init", *(f"{kind}/{name}" for kind in kinds for name in ROUNDS)]
+    sets = {name: open_store(data / f"{name}.zarr").attrs.get("image_set") for name in names}
+    assert sets["images"]
+    assert set(sets.values()) == {sets["images"]}, sets
+
+
 def test_figures_are_sane(checkout: Checkout) -> None:
     for number, key in enumerate(ROUNDS):
         figures = json.loads((checkout.folder / "data" / "metrics" / f"{key}.json").read_text(encoding="utf-8"))
@@ -198,10 +208,21 @@ def test_figures_are_sane(checkout: Checkout) -> None:
         assert cmc["cmc"][0] == retrieval["rank1"]
 
 
+def test_the_report_has_a_small_sheet_a_round_of_the_worst_masks(checkout: Checkout) -> None:
+    data = checkout.folder / "data"
+    samples, images = read_samples(data / "samples.csv"), array(open_store(data / "images.zarr"), "images")
+    for key in ROUNDS:
+        masks, table = open_store(data / f"masks/{key}.zarr"), pd.read_csv(data / f"identities/{key}.csv")
+        title = f"{key}, the worst masks"
+        expected = np.asarray(contact_sheet_of(images, samples, masks, table, title, worst=True), float)
+        with Image.open(data / f"report/worst/{key}.jpg") as sheet:
+            assert np.abs(np.asarray(sheet) - expected).mean() < 8
+
+
 def test_the_plots_of_dvc_yaml_find_their_columns(checkout: Checkout) -> None:
     plots = YAML(typ="safe").load(checkout.folder / "dvc.yaml")["plots"]
     (folder,) = [plot for plot in plots if isinstance(plot, str)]
-    assert {path.name for path in (checkout.folder / folder).iterdir()} == {f"{key}.png" for key in ROUNDS}
+    assert {path.name for path in (checkout.folder / folder).iterdir()} == {f"{key}.jpg" for key in ROUNDS}
     for plot in plots:
         for body in plot.values() if isinstance(plot, dict) else []:
             for path, names in body["y"].items():
@@ -410,7 +431,7 @@ def test_an_experiment_is_looked_at_by_its_name(checkout: Checkout, tmp_path: Pa
     assert drawn[0].read_bytes() != drawn[1].read_bytes()
     done = checkout.dvc("plots", "diff", "HEAD", "no-back", "--json", "--out", str(tmp_path / "plots"))
     plots = json.loads(done.stdout)["data"]
-    for sheet in ("data/masks/r1.png", "data/report/worst/r1.png"):
+    for sheet in ("data/masks/r1.png", "data/report/worst/r1.jpg"):
         pictures = {rev: plot["url"] for plot in plots[sheet] for rev in plot["revisions"]}
         assert set(pictures) == {"HEAD", "no-back"}
         assert Path(pictures["HEAD"]).read_bytes() != Path(pictures["no-back"]).read_bytes()

@@ -108,6 +108,21 @@ def test_truth_is_that_of_the_files(tiny_set: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(labels, np.asarray(expected))
 
 
+def test_stores_name_their_set_of_images_by_table_and_size(tiny_set: Path, tmp_path: Path) -> None:
+    given = {"set0": dataset(tiny_set)}
+    samples = listed(given["set0"])
+
+    def name_of(write: Callable[..., object], of: pd.DataFrame, size: Image = SIZE) -> str:
+        write(of, given, size, tmp_path / "a.zarr")
+        return str(open_store(tmp_path / "a.zarr").attrs["image_set"])
+
+    name = name_of(write_strictly, samples)
+    assert name_of(write_truth, samples) == name
+    fewer, other = samples.iloc[1:].reset_index(drop=True), samples.assign(pid=samples["pid"] + 1)
+    larger = name_of(write_truth, samples, Image(height=128, width=64))
+    assert len({name, larger, name_of(write_truth, fewer), name_of(write_truth, other)}) == 4
+
+
 def test_labels_are_resized_without_mixing_them() -> None:
     labels = np.array([[0, 3], [1, 2]], np.uint8).repeat(4, 0).repeat(4, 1)
     np.testing.assert_array_equal(resize_labels(labels, 16, 24), labels.repeat(2, 0).repeat(3, 1))

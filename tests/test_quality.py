@@ -58,6 +58,10 @@ def test_by_the_truth_where_there_is_one(samples: pd.DataFrame, truth: zarr.Grou
     assert rated["iou_foreground"].tolist() == [50.0, 100.0, 100.0]
 
 
+def test_of_equals_the_lower_number_comes_first(samples: pd.DataFrame, truth: zarr.Group) -> None:
+    assert rate_identities(table().iloc[::-1], samples, MASKS, PARSED, truth)["pid"].tolist() == [8, 3, 9]
+
+
 @pytest.mark.parametrize(
     ("warnings", "order"),
     [

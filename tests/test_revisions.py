@@ -1,10 +1,13 @@
 """Other revisions of a pipeline, and how their masks differ: a small repository with DVC's cache and a remote."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +15,16 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from conftest import DEFAULT
+from PIL import Image
 
+from hcga import comparison
 from hcga.cli import main
 from hcga.comparison import changed_shares, compare_masks, describe_difference
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
-from hcga.revisions import open_revision
+from hcga.revisions import Place, Revision, open_revision
 from hcga.samples import COLUMNS, write_samples
-from hcga.stores import array, open_store, write_store
+from hcga.stores import array, open_store, read_all, write_store
 from hcga.view.places import Archive
 from hcga.workspace import Workspace
 
@@ -103,7 +108,7 @@ def run(*arguments: str) -> Result:
 
 
 def masks_of(workspace: Workspace) -> np.ndarray:
-    return np.asarray(array(open_store(workspace.path("coparse", "masks", "r1")), "masks")[:])
+    return read_all(array(open_store(workspace.path("coparse", "masks", "r1")), "masks"))
 
 
 def test_a_revision_has_its_own_params_and_masks(inside: Path) -> None:
@@ -124,23 +129,83 @@ def test_nothing_is_copied_from_the_cache_and_the_checkout_stays(inside: Path) -
     assert {path: path.read_bytes() for path in (inside / "data").rglob("*") if path.is_file()} == before
 
 
-def test_what_the_cache_lacks_comes_from_the_remote_or_is_said_to_be_gone(inside: Path, tmp_path: Path) -> None:
+@contextmanager
+def moved_away(*folders: Path) -> Iterator[None]:
+    for folder in folders:
+        folder.rename(folder.with_name(f"{folder.name}.away"))
+    try:
+        yield
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.with_name(f"{folder.name}.away").rename(folder)
+
+
+def test_what_the_cache_lacks_comes_from_the_remote(inside: Path) -> None:
     revision = open_revision(inside, "first")
     np.testing.assert_array_equal(masks_of(revision), FIRST)
-    cache, remote = inside / ".dvc/cache/files", inside.parent / "remote"
-    cache.rename(tmp_path / "cache")
-    try:  # what was linked is gone, as after `dvc gc`: no mask may be read as zeros
+    with moved_away(inside / ".dvc/cache/files"):  # what was linked is gone, as after `dvc gc`
         np.testing.assert_array_equal(masks_of(revision), FIRST)
-        remote.rename(tmp_path / "remote")
-        shutil.rmtree(inside / ".hcga")
-        shutil.rmtree(cache, ignore_errors=True)
-        with pytest.raises(InputError, match=r"r1.zarr/.* of revision .* is not in DVC's cache and cannot be had"):
-            masks_of(open_revision(inside, "first"))
-    finally:
-        shutil.rmtree(cache, ignore_errors=True)
-        (tmp_path / "cache").rename(cache)
-        if (tmp_path / "remote").exists():
-            (tmp_path / "remote").rename(remote)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_what_neither_cache_nor_remote_has_is_said_to_be_gone(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: bool
+) -> None:
+    """Warm: DVC remembers from before which files there are."""
+    if not warm:
+        monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    with moved_away(inside / ".dvc/cache/files", inside.parent / "remote"):
+        revision = open_revision(inside, "first")
+        assert revision.has("coparse", "masks", "r1")
+        words = r"data/masks/r1.zarr.* of revision \w{7} is not in DVC's cache and cannot be had.*or choose another one"
+        with pytest.raises(InputError, match=words):
+            masks_of(revision)
+        with pytest.raises(InputError, match=words):
+            Archive(inside).store(Place("first", "r1"), "coparse", "masks")
+        result = run("diff", "first")
+        assert (result.exit_code, "is not in DVC's cache" in result.stderr) == (1, True)
+
+
+def test_what_a_revision_never_had(inside: Path) -> None:
+    revision = open_revision(inside, "first")
+    assert not revision.has("evaluate", "metrics", "r1")
+    assert not revision.has("coparse", "table", "r1")
+    words = "first:r1: no masks of this round yet; run `dvc repro`, or choose another round or revision"
+    with pytest.raises(InputError, match=words):
+        Archive(inside).table(Place("first", "r1"))
+    with pytest.raises(InputError, match=r"no round 'r9' in params\.yaml"):
+        revision.has("coparse", "masks", "r9")
+    (revision.root / "dvc.yaml").write_text(STAGES.replace("data/masks/", "data/others/"))
+    with pytest.raises(InputError, match=r"data/others/r1.zarr: revision \w{7} has none, its stage had not run"):
+        Revision(inside, "first").path("coparse", "masks", "r1")
+
+
+def test_many_threads_may_ask_for_a_revision_at_once(inside: Path) -> None:
+    """As a page does that has many pictures, and the commands beside it."""
+    for _ in range(3):
+        shutil.rmtree(inside / ".hcga", ignore_errors=True)
+        images, asked = Archive(inside).images, ["first", "HEAD"] * 6
+        with ThreadPoolExecutor(12) as pool:
+            of_archive = pool.map(images, asked)
+            alone = pool.map(lambda rev: masks_of(open_revision(inside, rev)), asked)
+            assert all((read_all(found) == 99).all() for found in of_archive)
+            assert [np.array_equal(masks, FIRST) for masks in alone] == [rev == "first" for rev in asked]
+
+
+def test_params_of_another_version_are_said_to_be_so(inside: Path) -> None:
+    file = open_revision(inside, "first").root / "params.yaml"
+    file.write_text(file.read_text().replace("seed: 1\n", "", 1))
+    words = r"(?s)revision (\w{7}) is of another version of this program .*seed: missing.*git worktree add ../\1 \1"
+    with pytest.raises(InputError, match=words):
+        open_revision(inside, "first").params  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["", " ", "first\0", "a\nb"])
+def test_a_name_that_is_none(inside: Path, name: str) -> None:
+    """DVC itself takes an empty one for the workspace."""
+    with pytest.raises(InputError, match=re.escape(f"{name!r}: no such revision (no name)")):
+        open_revision(inside, name)
 
 
 def test_no_such_revision(inside: Path) -> None:
@@ -182,6 +247,32 @@ def test_shares_of_each_image_count_cells_that_both_label() -> None:
     np.testing.assert_array_equal(changed_shares(before, after), [25.0, 50.0, np.nan])
 
 
+@pytest.mark.parametrize("block", [1, 2, 64])
+def test_how_many_identities_are_read_at_once_changes_nothing(
+    inside: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    first, now = open_revision(inside, "first"), open_revision(inside, "workspace")
+    whole = compare_masks(first, now, "r1")
+    monkeypatch.setattr(comparison, "BLOCK", block)
+    pd.testing.assert_frame_equal(compare_masks(first, now, "r1"), whole)
+
+
+def test_masks_that_label_nothing_are_not_the_same(inside: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(inside, other, ignore=shutil.ignore_patterns(".git", ".dvc", ".hcga"))
+    nothing = np.full_like(FIRST, UNLABELLED)
+    write_masks(other, nothing)
+    table = compare_masks(open_revision(inside, "first"), Workspace(other), "r1")
+    text = "r1: nothing to compare: of no identity is there a cell that both label"
+    assert describe_difference("r1", table, 10) == text
+    nothing[3:] = FIRST[3:]  # identity 9
+    write_masks(other, nothing)
+    table = compare_masks(open_revision(inside, "first"), Workspace(other), "r1")
+    assert describe_difference("r1", table, 10) == (
+        "r1: 0 of 1 identities differ, in 0.0 % of the cells; 2 without a cell that both label"
+    )
+
+
 def test_the_command_prints_a_line_a_round_and_the_identities(inside: Path) -> None:
     result = run("diff", "first")
     assert result.exit_code == 0, result.output
@@ -193,6 +284,26 @@ def test_the_command_prints_a_line_a_round_and_the_identities(inside: Path) -> N
     table = run("diff", "first", "HEAD", "--csv").output
     assert table.splitlines()[0].startswith("round,pid,images,changed")
     assert len(table.splitlines()) == 4
+
+
+def test_two_rounds_may_be_compared(inside: Path) -> None:
+    params = inside / "params.yaml"
+    before = params.read_text()
+    line = "  r1: {prev: init, until_epoch: 6}\n"
+    assert line in before
+    params.write_text(before.replace(line, f"{line}  r2: {{prev: r1, until_epoch: 12}}\n"))
+    shutil.copytree(inside / "data/masks/r1.zarr", inside / "data/masks/r2.zarr")
+    try:
+        assert run("diff", "first:r1", "workspace:r2").output.startswith("r1 to r2: 2 of 3 identities differ")
+        assert run("diff", "workspace:r2", "HEAD:r1").output == "r2 to r1: the masks of all 3 identities are the same\n"
+        assert run("diff", "first:r1").output == run("diff", "first", "--round", "r1").output
+        assert run("diff", "first:r1", "--csv").output == run("diff", "first", "--csv", "--round", "r1").output
+        result = run("diff", "first:r1", "--round", "r1")
+        assert (result.exit_code, "leave it out where FIRST or SECOND names a round" in result.stderr) == (1, True)
+        assert "no round 'r2' in params.yaml" in run("diff", "workspace:r2", "first").stderr
+    finally:
+        params.write_text(before)
+        shutil.rmtree(inside / "data/masks/r2.zarr")
 
 
 def test_images_are_matched_by_name_and_identities_may_be_missing(inside: Path, tmp_path: Path) -> None:
@@ -222,6 +333,22 @@ def test_drawing_an_identity_of_a_revision(inside: Path, tmp_path: Path) -> None
         result = run("draw", "--round", "r1", "--pid", "3", "--rev", rev, "-o", str(tmp_path / f"{rev}.png"))
         assert result.exit_code == 0, result.output
     assert (tmp_path / "first.png").read_bytes() != (tmp_path / "HEAD.png").read_bytes()
+
+
+def test_exporting_a_revision_takes_images_but_no_repairs_of_the_checkout(inside: Path, tmp_path: Path) -> None:
+    image, repair = inside / "data/synthetic/3_1.jpg", inside / "data/repairs/main/3_1.png"
+    for file, size in ((image, (20, 40)), (repair, (8, 16))):
+        file.parent.mkdir(parents=True)
+        Image.new("L", size, 3).save(file)
+    try:
+        result = run("export", str(tmp_path / "out"), "--round", "r1", "--rev", "first", "--pid", "3")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.splitlines()[0] == f"{tmp_path / 'out'}: 2 mask(s) of r1"
+        with Image.open(tmp_path / "out/main/3_1.png") as mask:
+            np.testing.assert_array_equal(np.asarray(mask)[::10, ::10], FIRST[0])
+    finally:
+        shutil.rmtree(image.parent)
+        shutil.rmtree(inside / "data/repairs")
 
 
 def test_experiments_go_by_name_and_by_commit_where_a_name_is_taken_twice(inside: Path) -> None:

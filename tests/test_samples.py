@@ -136,7 +136,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 def test_a_missing_table_or_column_is_named(tmp_path: Path) -> None:
     path = tmp_path / "samples.csv"
-    with pytest.raises(InputError, match=r"samples\.csv: no such file; run `dvc repro prepare`"):
+    with pytest.raises(InputError, match=r"samples\.csv: no such file; `dvc repro` makes it"):
         read_samples(path)
     SMALL.drop(columns="camid").to_csv(path)
     with pytest.raises(InputError, match=r"samples\.csv: column camid is missing"):

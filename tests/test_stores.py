@@ -7,7 +7,17 @@ import zarr
 
 from hcga import stores
 from hcga.errors import InputError
-from hcga.stores import add_array, array, open_store, read_rows, write_store, writing
+from hcga.stores import (
+    add_array,
+    array,
+    image_set,
+    open_store,
+    open_store_of,
+    read_all,
+    read_rows,
+    write_store,
+    writing,
+)
 
 
 def values(count: int = 7) -> dict[str, np.ndarray]:
@@ -180,7 +190,7 @@ def test_stores_are_opened_for_reading_only(store: Path) -> None:
 
 
 def test_a_missing_store_is_named_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.zarr: no readable store .*`dvc checkout` or `dvc repro` restores it"):
+    with pytest.raises(InputError, match=r"none\.zarr: no readable store .*`dvc repro` makes it"):
         open_store(tmp_path / "none.zarr")
     assert list(tmp_path.iterdir()) == []
 
@@ -196,5 +206,72 @@ def test_a_folder_or_file_that_is_no_store_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_array_is_named_with_those_there_are(store: Path) -> None:
-    with pytest.raises(InputError, match="no array 'truth'; known: features, masks, visible"):
+    with pytest.raises(InputError, match="no array 'truth'; it has: features, masks, visible\\. `dvc repro` makes it"):
         array(open_store(store), "truth")
+
+
+def shard_of(store: Path, name: str) -> Path:
+    return next(path for path in (store / name / "c").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, -1])
+def test_a_file_cut_short_is_damage(store: Path, kept: float) -> None:
+    shard = shard_of(store, "features")
+    content = shard.read_bytes()
+    shard.write_bytes(content[: int(kept * len(content)) if 0 < kept < 1 else int(kept)])
+    with pytest.raises(InputError, match=r"a\.zarr/features: damaged.*`dvc repro` makes it"):
+        read_all(array(open_store(store), "features"))
+
+
+def test_any_changed_byte_is_damage(store: Path) -> None:
+    shard = shard_of(store, "features")
+    content = shard.read_bytes()
+    for place in range(0, len(content), 7):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        shard.write_bytes(changed)
+        with pytest.raises(InputError, match=r"features: damaged"):
+            read_all(array(open_store(store), "features"))
+
+
+def test_a_missing_file_is_not_taken_for_zeros(store: Path) -> None:
+    shard_of(store, "masks").unlink()
+    with pytest.raises(InputError, match=r"a\.zarr/masks: damaged, 1 of its files are missing or empty; `dvc repro`"):
+        array(open_store(store), "masks")
+    assert not read_all(array(open_store(store), "masks", whole=False)).any()  # zarr's own reading
+    array(open_store(store), "features")
+
+
+def test_zeros_are_written(tmp_path: Path) -> None:
+    write_store(tmp_path / "a.zarr", {"masks": np.zeros((5, 4, 2), np.uint8)})
+    assert not read_all(array(open_store(tmp_path / "a.zarr"), "masks")).any()
+
+
+def test_an_array_that_says_nothing_readable_of_itself(store: Path) -> None:
+    (store / "masks" / "zarr.json").write_text("{")
+    with pytest.raises(InputError, match=r"a\.zarr/masks: damaged .*`dvc repro` makes it"):
+        array(open_store(store), "masks")
+
+
+def test_zarrs_older_format_is_refused(tmp_path: Path) -> None:
+    zarr.create_group(store=str(tmp_path / "a.zarr"), zarr_format=2)
+    with pytest.raises(InputError, match=r"a\.zarr: no readable store of zarr's format 3"):
+        open_store(tmp_path / "a.zarr")
+
+
+def test_a_row_beyond_the_last(store: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.zarr/masks: has 7 rows and no row 7, so it is of other images"):
+        read_rows(array(open_store(store), "masks"), np.array([0, 7]))
+
+
+def test_a_store_of_other_images_is_refused(tmp_path: Path) -> None:
+    images, same, other, old = (tmp_path / f"{name}.zarr" for name in ("images", "same", "other", "old"))
+    write_store(images, values(), image_set="a")
+    write_store(same, values(), **image_set(open_store(images)))
+    write_store(other, values(), image_set="b")
+    write_store(old, values())
+    for path in (same, old):  # one that does not say may be of an older version
+        assert dict(open_store_of(path, open_store(images)).attrs) == dict(open_store(path).attrs)
+    assert image_set(open_store(old)) == {}
+    with pytest.raises(InputError, match=r"other\.zarr: made of other images than .*images\.zarr holds now"):
+        open_store_of(other, open_store(images))

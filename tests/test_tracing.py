@@ -1,6 +1,7 @@
 """The training of HCNet watched: the same as untraced, its losses, its pictures, the command."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,17 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from hcga import tracing
 from hcga.cli import main
 from hcga.coparsing.identity import hcnet_loss, iterate, label_together, seeded_decoder
 from hcga.coparsing.losses import adjacent_pairs
 from hcga.coparsing.winograd import to_tiles
 from hcga.params import Params
-from hcga.pictures import colour_labels
+from hcga.pictures import caption_rows, colour_labels
 from hcga.samples import read_samples
 from hcga.stores import array, open_store, write_store
-from hcga.tracing import Step, Trace, draw_frames, draw_strip, tabulate, trace_identity
+from hcga.tracing import Step, Trace, describe_images, draw_frames, draw_strip, tabulate, trace_identity
+from hcga.workspace import Workspace
 
 CAMIDS = np.array([1, 1, 2])
 SEED = (1, 0, 3)
@@ -67,14 +70,50 @@ def trace() -> Trace:
     return Trace(images, steps, True)
 
 
-def test_the_strip_has_a_row_an_iteration(trace: Trace) -> None:
+def contains(picture: np.ndarray, tile: np.ndarray) -> bool:
+    windows = np.lib.stride_tricks.sliding_window_view(picture, tile.shape)[:, :, 0]
+    return bool((windows == tile).all((-1, -2, -3)).any())
+
+
+def test_the_strip_has_a_row_an_iteration_of_images_from_the_first_to_the_last(trace: Trace) -> None:
     strip = draw_strip(trace, "identity 3")
     for step in trace.steps:
-        tile = colour_labels(step.labels.repeat(4, 1).repeat(4, 2))[7]  # the last of those drawn
-        windows = np.lib.stride_tricks.sliding_window_view(strip, tile.shape)[:, :, 0]
-        assert (windows == tile).all((-1, -2, -3)).sum() == 1
-        ninth = colour_labels(step.labels.repeat(4, 1).repeat(4, 2))[8]
-        assert not (windows == ninth).all((-1, -2, -3)).any()
+        tiles = colour_labels(step.labels.repeat(4, 1).repeat(4, 2))
+        assert [contains(strip, tile) for tile in tiles] == [number not in (2, 7) for number in range(10)]
+    assert contains(strip, trace.images[9])
+    assert not contains(strip, trace.images[2])
+
+
+@pytest.fixture
+def captions(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What is written into pictures."""
+    written: list[list[str]] = []
+
+    def note(pictures: Sequence[np.ndarray], texts: list[str], title: str) -> np.ndarray:
+        written.append([title, *texts])
+        return caption_rows(pictures, texts, title)
+
+    monkeypatch.setattr(tracing, "caption_rows", note)
+    return written
+
+
+def test_pictures_say_labels_and_losses_of_each_iteration(trace: Trace, captions: list[list[str]]) -> None:
+    iterations = [
+        "iteration 1: 9 labels; semantic 2.0000, local 1.0000, back 0.5000, total 4.5000",
+        "iteration 2: 5 labels; semantic 2.0000, local 0.2500, back 0.5000, total 3.0000",
+    ]
+    trace = trace._replace(steps=[trace.steps[0], trace.steps[1]._replace(local=0.25, total=3.0)])
+    draw_strip(trace, "identity 3")
+    draw_frames(trace, "identity 3")
+    head = ["identity 3", "8 of 10 images"]
+    assert captions == [[*head, *iterations], [*head, iterations[0]], [*head, iterations[1]]]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(10, "8 of 10 images"), (9, "8 of 9 images"), (8, "8 images"), (1, "1 image")]
+)
+def test_how_many_images_are_drawn_is_said(trace: Trace, count: int, said: str) -> None:
+    assert describe_images(trace._replace(images=trace.images[:count])) == said
 
 
 def test_frames_are_of_one_size(trace: Trace) -> None:
@@ -127,8 +166,8 @@ def test_the_command_writes_a_strip_and_an_animation(coparsed: Path) -> None:
     output = call("--pid", "3")
     assert output.splitlines()[0].split() == ["iteration", "labels_left", "semantic", "local", "back", "total"]
     assert "note" not in output
-    assert output.splitlines()[-2:] == ["trace-r1-3.png", "trace-r1-3.gif"]
-    iterations = len(output.splitlines()) - 3
+    assert output.splitlines()[-3:] == ["drawn: 2 images", "trace-r1-3.png", "trace-r1-3.gif"]
+    iterations = len(output.splitlines()) - 4
     with Image.open("trace-r1-3.png") as strip, Image.open("trace-r1-3.gif") as animation:
         assert strip.height > (iterations + 1) * 16
         assert animation.n_frames == iterations
@@ -144,6 +183,7 @@ def test_other_labels_than_the_rounds_own_are_said(coparsed: Path) -> None:
     shutil.rmtree(coparsed / "data/masks/r1.zarr")
     write_store(coparsed / "data/masks/r1.zarr", {"labels": labels}, source="hcnet", epoch=0)
     assert "note: the round's own labels are others" in call("--pid", "3")
+    assert "note: the round's own labels are others" in call("--pid", "3", "--set", "iterations=32")  # as it is
     assert "note" not in call("--pid", "8")
     assert "note" not in call("--pid", "3", "--set", "local_weight=1")  # nobody expects the same
 
@@ -151,9 +191,32 @@ def test_other_labels_than_the_rounds_own_are_said(coparsed: Path) -> None:
 def test_on_pixels_and_with_other_weights(coparsed: Path) -> None:
     usual = call("--pid", "3", "-o", "a.png")
     assert call("--pid", "3", "--rgb", "-o", "b.png") != usual.replace("a.", "b.")
-    assert call("--pid", "3", "--set", "iterations=1", "-o", "c.png").count("\n") == 4
+    assert call("--pid", "3", "--set", "iterations=1", "-o", "c.png").count("\n") == 5
     with Image.open("b.png") as strip:
         assert strip.height > 32
+
+
+def test_weights_of_the_input_count_and_the_title_names_them(coparsed: Path, captions: list[list[str]]) -> None:
+    pixels = call("--pid", "3", "--rgb", "-o", "a.png")
+    assert call("--pid", "3", "--set", "input=rgb", "-o", "a.png") == pixels
+    assert call("--pid", "3", "--rgb", "--set", "rgb_local_weight=1", "-o", "a.png") != pixels
+    assert captions[-1][0] == "round r1, identity 3, input=rgb, rgb_local_weight=1"
+    assert call("--pid", "3", "--set", "local_weight=1", "-o", "a.png") != call("--pid", "3", "-o", "a.png")
+
+
+def test_another_revision_is_traced_by_its_own_artifacts(
+    coparsed: Path, monkeypatch: pytest.MonkeyPatch, captions: list[list[str]]
+) -> None:
+    now = call("--pid", "3", "-o", "a.png")
+    shutil.copytree(coparsed, "older")
+    shutil.rmtree("older/data/features/r1.zarr")
+    features = np.random.default_rng(5).random((3, 6, 4, 4)).astype(np.float16)
+    write_store(coparsed / "older/data/features/r1.zarr", {"features": features}, epoch=0)
+    revisions = {"workspace": coparsed, "v1": coparsed / "older"}
+    monkeypatch.setattr("hcga.revisions.open_revision", lambda root, name: Workspace(revisions[name]))
+    assert call("--pid", "3", "--rev", "v1", "-o", "a.png") != now
+    assert captions[-1][0] == "round r1 of v1, identity 3"
+    assert call("--pid", "3", "-o", "a.png") == now
 
 
 @pytest.mark.parametrize(
@@ -163,6 +226,14 @@ def test_on_pixels_and_with_other_weights(coparsed: Path) -> None:
         (["--pid", "3", "--set", "local_wait=1"], "coparse.local_wait: unknown key; did you mean 'local_weight'?"),
         (["--pid", "3", "--set", "local_weight=-1"], "coparse.local_weight: -1 (int)"),
         (["--pid", "3", "--set", "local_weight"], "--set local_weight: write FIELD=VALUE"),
+        (["--pid", "3", "--set", "window=[1"], "--set window=[1: '[1' is no value in YAML"),
+        (
+            ["--pid", "3", "--rgb", "--set", "local_weight=1"],
+            "coparse.local_weight has no effect with input rgb; give rgb_local_weight another value",
+        ),
+        (["--pid", "3", "--set", "rgb_back_weight=1"], "no effect with input features; give back_weight another"),
+        (["--pid", "3", "--set", "split=equal"], "coparse.split has no effect on the labels of HCNet"),
+        (["--pid", "3", "--rev", "v0"], "v0: "),
         (["--pid", "3", "-o", "x.gif"], "--output x.gif: give a name that ends in .png"),
         (["--pid", "3", "--round", "r2"], "r2.zarr: no readable store"),
         (["--pid", "3", "--round", "r9"], "no round 'r9' in params.yaml"),

@@ -12,7 +12,7 @@ import pandas as pd
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED, agreement
 from hcga.samples import identities, read_samples
-from hcga.stores import array, open_store
+from hcga.stores import array, open_store, read_all
 from hcga.workspace import Workspace
 
 
@@ -43,7 +43,7 @@ def seed_agreement(runs: Sequence[Workspace], round_name: str) -> Agreement:
         if not other.equals(samples[0]):
             raise InputError(f"{runs[0].root.name} and another seed's run were given different images; run them again")
     stores = [open_store(run.path("coparse", "masks", round_name)) for run in runs]
-    masks, labels = ([np.asarray(array(store, name)[:]) for store in stores] for name in ("masks", "labels"))
+    masks, labels = ([read_all(array(store, name)) for store in stores] for name in ("masks", "labels"))
     return compare(masks, labels, identities(samples[0]))
 
 

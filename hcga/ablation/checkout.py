@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import IO
 
 from hcga.ablation.experiments import reference
-from hcga.ablation.git import git
 from hcga.ablation.params_file import write_values
 from hcga.ablation.variants import Variant
 from hcga.errors import InputError
 from hcga.files import fresh
+from hcga.git import git
 
 PATIENCE = 60  # seconds that an interrupted run has to end
 

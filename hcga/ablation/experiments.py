@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from hcga.ablation.git import git
 from hcga.ablation.variants import Variant
 from hcga.errors import InputError
+from hcga.git import git
 from hcga.workspace import differences
 
 REFERENCE = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hcga.ablation.git import git
 from hcga.errors import InputError
+from hcga.git import git
 from hcga.workspace import Workspace
 
 

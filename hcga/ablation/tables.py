@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 from pydantic_core import ErrorDetails
 
-from hcga.errors import InputError
-from hcga.params import LayoutName, Section, read_mapping
+from hcga.params import LayoutName, Section
+from hcga.validation import read_mapping, validate
 
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"  # becomes part of the name of an experiment, which Git takes
 Label = Annotated[str, Field(pattern=LABEL)]
@@ -67,27 +66,14 @@ def load_table(path: Path) -> Table:
         Missing file, bad YAML, or fields that are unknown, missing or of a wrong type, all of them listed.
     """
     values = read_mapping(path, "tables/ of the repository holds some", "with title and rows")
-    try:
-        return Table.model_validate({"name": path.stem, **values})
-    except ValidationError as error:
-        lines = [_explain(detail) for detail in error.errors()]
-        raise InputError("\n".join([f"{path}: {len(lines)} problem(s)", *lines])) from None
+    return validate(Table, {"name": path.stem, **values}, str(path), _remark)
 
 
-def _explain(error: ErrorDetails) -> str:
-    """One line for one pydantic error: field, value, what is wrong, nearest known name."""
-    location = [str(part) for part in error["loc"] if part != "[key]"]
-    where, value = ".".join(location), error["input"]
-    if error["type"] == "extra_forbidden":
-        known = list((Table, Table, Row, Row, Figures)[len(location) - 1].model_fields)
-        near = difflib.get_close_matches(location[-1], known, n=1)
-        return f"  {where}: unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
-    if error["type"] == "missing":
-        return f"  {where}: missing"
-    if error["type"] == "value_error":
-        return f"  {where}: {error['msg'].removeprefix('Value error, ')}"
+def _remark(error: ErrorDetails) -> str | None:
+    """What to say of some errors."""
+    value = error["input"]
     if error["type"] == "string_pattern_mismatch":
-        return f"  {where}: {value!r} becomes part of a name: letters, digits, _, + and -, no other signs"
+        return f"{value!r} becomes part of a name: letters, digits, _, + and -, no other signs"
     if "[key]" in error["loc"] and not isinstance(value, str):
-        return f"  {where}: {value!r} ({type(value).__name__}) is no name; write it in quotes"
-    return f"  {where}: {value!r} ({type(value).__name__}): {error['msg'][:1].lower()}{error['msg'][1:]}"
+        return f"{value!r} ({type(value).__name__}) is no name; write it in quotes"
+    return None

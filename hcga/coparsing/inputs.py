@@ -9,6 +9,9 @@ import numpy as np
 
 from hcga.params import Coparse
 
+# Weights of Eq. (5) for features -> what stands in their place for images.
+OF_IMAGES = {"local_weight": "rgb_local_weight", "back_weight": "rgb_back_weight"}
+
 
 class Input(NamedTuple):
     """An array of a store: `features` (N, q, h, w) float16, or `images` (N, H, W, 3) uint8."""
@@ -28,5 +31,4 @@ def settings_of(params: Coparse) -> Coparse:
     """The settings of HCNet for the input that they name: images have weights of their own."""
     if params.input == "features":
         return params
-    weights = {"local_weight": params.rgb_local_weight, "back_weight": params.rgb_back_weight}
-    return params.model_copy(update=weights)
+    return params.model_copy(update={name: getattr(params, own) for name, own in OF_IMAGES.items()})

@@ -14,6 +14,7 @@ import pandas as pd
 from hcga.figures import SHOWN, telling_figures
 from hcga.masks import part_names
 from hcga.pictures import legend, overlay
+from hcga.report import terms
 from hcga.report.charts import draw_curves
 from hcga.report.inputs import Run
 from hcga.report.thumbnails import embed_picture, embed_row
@@ -48,6 +49,7 @@ def build_page(run: Run) -> str:
     return environment.get_template("page.html").render(
         sizes=describe_set(run.samples),
         last=last,
+        terms=terms,
         figures=telling_figures(run.figures),
         charts=draw_charts(run),
         parts=legend(int(str(run.rounds[last].masks.attrs["part_classes"]))) if parsing else [],
@@ -56,6 +58,7 @@ def build_page(run: Run) -> str:
         retrieval=list_retrieval(run, last),
         times=tabulate_times(run.times, run.rounds),
         params=run.params,
+        code=run.code,
         versions={"Python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
     )
 
@@ -114,12 +117,11 @@ def draw_identity(run: Run, pid: int, rows: np.ndarray, described: Mapping[Any, 
         pictures[name] = overlay(images, read_rows(array(of.masks, "masks"), chosen))
     if "truth" in run.truth:
         pictures["truth"] = overlay(images, read_rows(array(run.truth, "truth"), chosen))
-    shown = ("labels_left", "foreground_share", "agreement_previous", "agreement_head", "iou_foreground")
-    figures = {name.replace("_", " "): round(described[name]) for name in shown if pd.notna(described.get(name))}
+    known = [name for name in terms.IDENTITY if pd.notna(described.get(name))]
     warning = described.get("warnings")
     return {
         "pid": pid,
-        "figures": figures,
+        "figures": ", ".join(terms.IDENTITY[name].format(round(described[name])) for name in known),
         "warnings": warning if isinstance(warning, str) else "",
         "rows": {name: embed_row(row) for name, row in pictures.items()},
     }
@@ -161,7 +163,7 @@ def list_retrieval(run: Run, name: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def tabulate_times(times: Mapping[str, Finished], rounds: Collection[str]) -> pd.DataFrame | None:
-    """Seconds of each kind of stage by round, their sum, and the largest process.
+    """Seconds of each kind of stage by round, their sums, and the largest process.
 
     Parameters
     ----------
@@ -174,7 +176,7 @@ def tabulate_times(times: Mapping[str, Finished], rounds: Collection[str]) -> pd
     Returns
     -------
     DataFrame or None
-        None where no time is known.
+        Its last row and its last column but one have the sums. None where no time is known.
     """
     if not times:
         return None
@@ -185,5 +187,8 @@ def tabulate_times(times: Mapping[str, Finished], rounds: Collection[str]) -> pd
     table = table.assign(round=table["round"].where(of_round, "once"))
     seconds = table.pivot_table(index="stage", columns="round", values="seconds", sort=False, aggfunc="sum")
     seconds = seconds[[name for name in ("once", *rounds) if name in seconds]]
-    summed = table.groupby("stage", sort=False).agg({"seconds": "sum", "peak MB": "max"})
-    return seconds.assign(all=summed["seconds"], **{"largest process, MB": summed["peak MB"]}).reset_index()
+    seconds["all"] = seconds.sum(axis=1)
+    seconds.loc["all"] = seconds.sum()
+    peak = table.groupby("stage")["peak MB"].max()
+    seconds["largest process, MB"] = peak.reindex(seconds.index).fillna(peak.max())
+    return seconds.reset_index()

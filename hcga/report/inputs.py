@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import zarr
 
+from hcga.csv_files import read_table
 from hcga.figures import collect_curves, collect_figures, read_metrics
 from hcga.params import Evaluate
 from hcga.runlog import Finished
@@ -39,9 +40,12 @@ class Run(NamedTuple):
     params: str  # params.yaml as it is written
     matching: Evaluate  # section evaluate
     times: Mapping[str, Finished]  # of the stages, where they are known
+    code: str  # which one made the report
 
 
-def read_run(names: list[str], paths: Mapping[str, Path], matching: Evaluate, times: Mapping[str, Finished]) -> Run:
+def read_run(
+    names: list[str], paths: Mapping[str, Path], matching: Evaluate, times: Mapping[str, Finished], code: str
+) -> Run:
     """Read what the stages have written.
 
     Parameters
@@ -54,6 +58,8 @@ def read_run(names: list[str], paths: Mapping[str, Path], matching: Evaluate, ti
     matching : Evaluate
         Its rule of visibility counts.
     times : mapping of str to Finished
+    code : str
+        Which one runs.
 
     Raises
     ------
@@ -63,10 +69,10 @@ def read_run(names: list[str], paths: Mapping[str, Path], matching: Evaluate, ti
     rounds = {
         name: Round(
             read_metrics(paths["metrics"] / f"{name}.json"),
-            pd.read_csv(paths["cmc"] / f"{name}.csv"),
-            pd.read_csv(paths["rankings"] / f"{name}.csv"),
+            read_table(paths["cmc"] / f"{name}.csv"),
+            read_table(paths["rankings"] / f"{name}.csv"),
             open_store(paths["masks"] / f"{name}.zarr"),
-            pd.read_csv(paths["identities"] / f"{name}.csv"),
+            read_table(paths["identities"] / f"{name}.csv"),
             open_store(paths["embeddings"] / f"{name}.zarr"),
         )
         for name in names
@@ -81,4 +87,5 @@ def read_run(names: list[str], paths: Mapping[str, Path], matching: Evaluate, ti
         params=paths["written"].read_text("utf-8"),
         matching=matching,
         times=times,
+        code=code,
     )

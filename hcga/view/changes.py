@@ -10,9 +10,10 @@ import pandas as pd
 from hcga.comparison import changed_shares, compare_masks, summarise_difference
 from hcga.masks import STRIDE
 from hcga.pictures import legend
+from hcga.revisions import Place
 from hcga.samples import rows_of_identity
 from hcga.view.layers import CHANGED, masks_at
-from hcga.view.places import Archive, Place
+from hcga.view.places import Archive
 
 IDENTITIES, IMAGES = 6, 4  # that are shown; of each
 HEIGHT = 128  # pixels of an image on the page

@@ -11,10 +11,11 @@ from starlette.datastructures import QueryParams
 from hcga.errors import InputError
 from hcga.masks import STRIDE
 from hcga.pictures import legend
+from hcga.revisions import Place, parse_place
 from hcga.view.filters import FILTERS, filters_in_words, rows_left
 from hcga.view.layers import CHANGED, CONFIDENCE, open_layer
 from hcga.view.listing import SORTING, neighbours
-from hcga.view.places import Archive, Place, parse_place
+from hcga.view.places import Archive
 
 HEIGHT = 192  # pixels of an image on the page, if the address does not say how large
 
@@ -96,7 +97,7 @@ def _row(
         "before": before,
         "figures": _figures(archive, place, pid),
         "missing": int((rows < 0).sum()),
-        "problems": {layer: _problem(archive, place, layer, before) for layer in layers},
+        "problems": {layer: _problem(archive, place, layer, rows[rows >= 0], before) for layer in layers},
     }
 
 
@@ -108,12 +109,14 @@ def _figures(archive: Archive, place: Place, pid: int) -> dict[str, Any]:
     return {str(name).replace("_", " "): value for name, value in known if name != "pid" and value == value}
 
 
-def _problem(archive: Archive, place: Place, layer: str, before: Place | None) -> str | None:
+def _problem(archive: Archive, place: Place, layer: str, rows: np.ndarray, before: Place | None) -> str | None:
     """Why a layer cannot be shown, if it cannot."""
     if layer == "changed" and before is None:
         return "there is no row above"
     try:
-        open_layer(archive, place, layer, before)
+        read, _ = open_layer(archive, place, layer, before)
+        if not layer.startswith(CONFIDENCE):  # which takes seconds
+            read(rows)
     except InputError as error:
         return str(error)
     return None

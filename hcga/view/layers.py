@@ -14,9 +14,10 @@ from hcga.comparison import changed_cells
 from hcga.errors import InputError
 from hcga.masks import STRIDE, UNLABELLED, part_colour
 from hcga.pictures import colour_labels
+from hcga.revisions import Place
 from hcga.stores import array, read_rows
 from hcga.view.confidence import confidence_maps
-from hcga.view.places import Archive, Place
+from hcga.view.places import Archive
 
 LAYERS = ("masks", "changed", "labels", "head", "truth")
 CHANGED = (213, 94, 0, 255)  # vermilion
@@ -164,9 +165,9 @@ def _open_changed(archive: Archive, place: Place, before: Place) -> Read:
 def _open_confidence(archive: Archive, place: Place, part: int) -> Read:
     _masks(archive, place)
     revision = archive.revision(place.rev)
-    model, images = revision.path("train", "model", place.round), revision.path("prepare", "images")
-    if not model.is_file():
+    if not revision.has("train", "model", place.round):
         raise InputError(f"{place}: no model of this round yet; run `dvc repro`")
+    model, images = revision.path("train", "model", place.round), revision.path("prepare", "images")
 
     def read(rows: np.ndarray) -> np.ndarray:
         confidence = confidence_maps(model, images, rows)[:, part]

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from hcga.errors import InputError
+from hcga.revisions import Place
 from hcga.view.filters import images_left
-from hcga.view.places import Archive, Place
+from hcga.view.places import Archive
 
 SORTING = ("sort", "order")
 

@@ -12,13 +12,13 @@ from starlette.requests import Request
 
 from hcga.errors import InputError
 from hcga.figures import collect_curves, collect_figures, read_metrics, telling_figures
-from hcga.revisions import WORKSPACE
+from hcga.revisions import WORKSPACE, Place, parse_place
 from hcga.view.changes import describe_changes
 from hcga.view.filters import FILTERS, cameras
 from hcga.view.identity import describe_identity
 from hcga.view.layers import has_masks
 from hcga.view.listing import SORTING, list_identities
-from hcga.view.places import Archive, Place, parse_place
+from hcga.view.places import Archive
 from hcga.view.queries import describe_query, list_queries
 from hcga.workspace import Workspace
 

@@ -1,43 +1,29 @@
-"""What can be looked at: a round of a revision, and the revisions that there are."""
+"""What can be looked at: the revisions that there are, and what each of them holds."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import zarr
 
+from hcga.artifacts import open_artifact, open_images
+from hcga.csv_files import read_table
 from hcga.errors import InputError
 from hcga.occluders import Occlusion, read_occlusion
-from hcga.revisions import WORKSPACE, open_revision
+from hcga.revisions import WORKSPACE, Place, open_revision
 from hcga.samples import read_samples
-from hcga.stores import array, open_store
+from hcga.stores import array
 from hcga.workspace import Workspace
 
 REOPEN_SECONDS = 20  # a branch may have moved on since
-
-
-class Place(NamedTuple):
-    """A round of a revision; written `revision:round`, the revision may be left out."""
-
-    rev: str
-    round: str
-
-    def __str__(self) -> str:
-        return f"{self.rev}:{self.round}"
-
-
-def parse_place(text: str) -> Place:
-    """Read `revision:round` or `round`."""
-    rev, colon, name = text.rpartition(":")
-    return Place(rev if colon else WORKSPACE, name)
 
 
 class Archive:
@@ -52,19 +38,21 @@ class Archive:
     def __init__(self, root: Path) -> None:
         self._root = Workspace(root).root
         self._opened: dict[str, tuple[float, Workspace]] = {}
+        self._opening = threading.Lock()
 
     def revision(self, name: str) -> Workspace:
         """Open a revision; `InputError` if there is none of that name."""
-        opened, found = self._opened.get(name, (-np.inf, None))
-        if found is None or time.monotonic() - opened > REOPEN_SECONDS:
-            found = open_revision(self._root, name)
-            self._opened[name] = (time.monotonic(), found)
-        return found
+        with self._opening:  # a page asks for many pictures at once
+            opened, found = self._opened.get(name, (-np.inf, None))
+            if found is None or time.monotonic() - opened > REOPEN_SECONDS:
+                found = open_revision(self._root, name)
+                self._opened[name] = (time.monotonic(), found)
+            return found
 
     def rounds(self, rev: str) -> list[str]:
         """The rounds of a revision that have masks."""
         revision = self.revision(rev)
-        return [name for name in revision.params.rounds if revision.path("coparse", "masks", name).exists()]
+        return [name for name in revision.params.rounds if revision.has("coparse", "masks", name)]
 
     def known_revisions(self) -> list[str]:
         """The workspace, HEAD, DVC experiments (by their commits where several have one name), branches and tags."""
@@ -105,31 +93,28 @@ class Archive:
         """What is known of each identity's masks: after evaluation, else as co-parsing left it."""
         revision = self.revision(place.rev)
         for stage, option in (("evaluate", "identities"), ("coparse", "table")):
-            with suppress(InputError):  # a revision of before there was such a table
-                path = revision.path(stage, option, place.round)
-                if path.is_file():
-                    return pd.read_csv(path)
-        raise InputError(f"{place}: no masks of this round yet; run `dvc repro`")
+            if revision.has(stage, option, place.round):
+                return read_table(revision.path(stage, option, place.round))
+        raise InputError(f"{place}: no masks of this round yet; run `dvc repro`, or choose another round or revision")
 
     def rankings(self, place: Place) -> pd.DataFrame:
         """The first gallery images of each query."""
-        path = self.revision(place.rev).path("evaluate", "rankings", place.round)
-        try:
-            return pd.read_csv(path)
-        except FileNotFoundError:
-            raise InputError(f"{place}: no matching of this round yet; run `dvc repro`") from None
+        revision = self.revision(place.rev)
+        if not revision.has("evaluate", "rankings", place.round):
+            raise InputError(f"{place}: no matching of this round yet; run `dvc repro`, or choose another round")
+        return read_table(revision.path("evaluate", "rankings", place.round))
 
     def store(self, place: Place, stage: str, option: str) -> zarr.Group:
         """A store of a round."""
-        return open_store(self.revision(place.rev).path(stage, option, place.round))
+        return open_artifact(self.revision(place.rev), stage, option, place.round)
 
     def images(self, rev: str) -> zarr.Array[Any]:
         """All images of a revision, (N, H, W, 3) uint8."""
-        return array(open_store(self.revision(rev).path("prepare", "images")), "images")
+        return array(open_images(self.revision(rev)), "images")
 
     def truth(self, rev: str) -> zarr.Array[Any] | None:
         """True masks (N, H, W) uint8, where there are any."""
-        store = open_store(self.revision(rev).path("prepare", "truth"))
+        store = open_artifact(self.revision(rev), "prepare", "truth")
         return array(store, "truth") if "truth" in store else None
 
     def occlusion(self, rev: str) -> Occlusion:

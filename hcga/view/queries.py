@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from hcga.errors import InputError
+from hcga.revisions import Place
 from hcga.view.matching import match_features
-from hcga.view.places import Archive, Place
+from hcga.view.places import Archive
 
 
 def list_queries(archive: Archive, place: Place) -> list[dict[str, Any]]:

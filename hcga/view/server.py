@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import webbrowser
@@ -22,12 +23,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hcga.errors import InputError
+from hcga.revisions import parse_place
 from hcga.view.filters import chosen_rows, filters_in_words, rows_left
 from hcga.view.layers import image_strip, layer_strip
 from hcga.view.listening import LOOPBACK, address_of, is_private, listen
 from hcga.view.pages import Pages
-from hcga.view.places import Archive, parse_place
+from hcga.view.places import Archive
 
+log = logging.getLogger(__name__)
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self' 'unsafe-inline'; "
     "script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -114,6 +117,9 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
                 made = await run_in_threadpool(build, request)
             except InputError as error:
                 made = HTMLResponse(pages.problem(str(error)), 404)
+            except Exception as error:  # whatever it is, it should not end in a blank page
+                log.exception("%s", request.url)
+                made = HTMLResponse(pages.problem(f"a fault of this program ({error!r}); the terminal says more"), 500)
             return HTMLResponse(made) if isinstance(made, str) else made
 
         return respond

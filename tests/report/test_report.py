@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hcga.coparsing.coparse import describe_masks
+from hcga.figures import SHOWN
 from hcga.params import Evaluate
-from hcga.report.build import build_page, describe_set, list_retrieval, tabulate_times
+from hcga.report import build, terms
+from hcga.report.build import build_page, describe_set, draw_charts, draw_strips, list_retrieval, tabulate_times
 from hcga.report.charts import draw_curves
 from hcga.report.inputs import Round, Run
 from hcga.report.thumbnails import embed_picture, embed_row
@@ -19,6 +22,7 @@ from hcga.samples import COLUMNS
 from hcga.sheet import spread
 from hcga.stores import array, open_store, write_store
 
+BODY = ("upper body", "lower body")
 MATCHING = Evaluate(features="F+P", similarity="paper", visibility="any", least_share=0.5, rerank=False)
 HOSTILE = "<script>alert('x')</script>&\"'.jpg"
 MASKS = np.zeros((5, 4, 2), np.uint8)
@@ -74,7 +78,8 @@ def run(tmp_path: Path) -> Run:
     history = pd.DataFrame({"epoch": [1, 2], "loss": [3.0, 2.0], "image": [2.0, 1.0], "accuracy": [10.0, 20.0]})
     times = {"train@r1": Finished("train@r1", 1.0, 61.5, 2000.0), "prepare": Finished("prepare", 0.0, 3.0, 300.0)}
     images, true = array(open_store(tmp_path / "images.zarr"), "images"), open_store(tmp_path / "truth.zarr")
-    return Run(samples(), images, true, history, figures, rounds, f"seed: 1  # {HOSTILE}", MATCHING, times)
+    params = f"seed: 1  # {HOSTILE}"
+    return Run(samples(), images, true, history, figures, rounds, params, MATCHING, times, f"commit 1a2b3 {HOSTILE}")
 
 
 KEYS = [
@@ -130,10 +135,13 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(run: Run) -> None:
     assert text == build_page(run)
 
 
-def test_names_and_params_are_shown_and_never_run(run: Run) -> None:
+def test_names_code_and_params_are_shown_and_never_run(run: Run) -> None:
     text = build_page(run)
     assert "<script>alert" not in text
-    assert "seed: 1  # &lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;" in text
+    shown = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;"
+    assert f"<pre>seed: 1  # {shown}" in text
+    assert f"Code: commit 1a2b3 {shown}" in text
+    assert "<details" not in text, "which is not printed"
 
 
 def test_identities_the_worst_first(run: Run) -> None:
@@ -147,6 +155,35 @@ def test_identities_the_worst_first(run: Run) -> None:
     assert re.findall(r"<h4>Identity (\d+)", sample) == ["3", "8", "9"]
     assert "<strong>no head</strong>" in masks
     assert re.findall(r"<span>(\w+)</span><img", masks)[:4] == ["images", "r1", "r2", "truth"]
+
+
+def test_as_many_of_the_worst_as_there_is_room_for_in_their_order(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "IDENTITIES", 2)
+    sample, worst = draw_strips(run, "r2").values()
+    assert [entry["pid"] for entry in worst] == [9, 8]  # as in the table
+    assert [entry["pid"] for entry in sample] == [3, 9]
+    backwards = run.rounds["r2"]._replace(identities=run.rounds["r2"].identities.iloc[::-1])
+    assert [entry["pid"] for entry in draw_strips(run._replace(rounds={"r2": backwards}), "r2")["The worst"]] == [3, 8]
+
+
+def test_figures_of_an_identity_are_in_words(run: Run) -> None:
+    first, second = draw_strips(run, "r2")["The worst"][:2]
+    assert (first["figures"], first["warnings"]) == ("16 labels left, 75 % foreground", "no head")
+    assert second["figures"] == "17 labels left, 25 % foreground, 80 % as in the round before"
+
+
+def test_every_column_is_explained_where_it_is_shown(run: Run) -> None:
+    assert set(terms.FIGURES) == set(SHOWN)
+    masks = np.zeros((1, 4, 2), np.uint8)
+    columns = ["pid", *describe_masks(masks, masks, masks, 4), "repaired", "agreement_head", "iou_foreground"]
+    spoken = {column.replace("_", " ") for column in columns} - {f"{part} share" for part in ("head", *BODY)}
+    assert spoken <= set(terms.IDENTITIES)
+    assert {name.replace("_", " ") for name in terms.IDENTITY} <= set(terms.IDENTITIES)
+    assert set(terms.CHARTS) <= set(draw_charts(run))
+    explained = re.findall("<dt>(.*?)</dt>", build_page(run))
+    assert explained == [*SHOWN, "pid", "labels left", "foreground share", "agreement previous"]
+    without = run._replace(figures=run.figures.assign(masks_iou_guess=np.nan))
+    assert "guess" not in re.findall("<dt>(.*?)</dt>", build_page(without))
 
 
 def test_without_parsing_there_are_no_masks(run: Run, tmp_path: Path) -> None:
@@ -173,6 +210,27 @@ def test_ranked_lists_of_a_sample_and_of_the_surest_mistakes(run: Run) -> None:
     assert next(iter(guided.values()))[0]["seen"] == []
 
 
+def test_the_surest_mistakes_come_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of equals the first in the table; one query has a hit at the end of its list."""
+    queries = ["query/6.jpg", *(f"train/{pid}_{camid}.jpg" for pid, camid in PEOPLE)]
+    first = [0.5, 0.7, 0.6, 0.7, 0.9, 0.8]
+    rankings = pd.DataFrame(
+        {
+            "query": np.repeat(queries, 2),
+            "rank": [1, 2] * 6,
+            "gallery": ["gallery/5.jpg", "gallery/0.jpg"] * 6,
+            "similarity": [value for of in first for value in (of, 0.4 - of / 4)],
+            "hit": [False] * 9 + [True] + [False] * 2,
+        }
+    )
+    changed = run._replace(rounds={"r2": run.rounds["r2"]._replace(rankings=rankings)})
+    monkeypatch.setattr(build, "QUERIES", 4)
+    sample, mistakes = list_retrieval(changed, "r2").values()
+    assert [queries.index(query["path"]) for query in mistakes] == [5, 1, 3, 2]
+    assert [queries.index(query["path"]) for query in sample] == [0, 2, 3, 5]
+    assert [entry["rank"] for entry in mistakes[0]["gallery"]] == [1, 2]
+
+
 def test_times_by_stage_and_round() -> None:
     """A data set is no round; r9 was one of an earlier run."""
     stages = {
@@ -191,6 +249,7 @@ def test_times_by_stage_and_round() -> None:
         ["train", -1, 61.5, 40.0, 101.5, 361.5],
         ["catalogue", 3.0, -1, -1, 3.0, 302.0],
         ["report", 3.0, -1, -1, 3.0, 303.0],
+        ["all", 6.0, 61.5, 40.0, 107.5, 361.5],
     ]
     assert tabulate_times({}, ["r1"]) is None
 

@@ -118,7 +118,7 @@ def test_cells_that_another_revision_has_otherwise(client: TestClient, checkout:
         ("r1", "confidence-4", "no layer 'confidence-4'"),
         ("r2", "head", "parsing head: .*r2.zarr: no readable store"),
         ("r2", "confidence-1", "confidence, head: workspace:r2: no model of this round yet; run `dvc repro`"),
-        ("r3", "labels", "no array 'labels'; known: masks"),
+        ("r3", "labels", "labels: .*r3.zarr: no array 'labels'; it has: masks"),
         ("r3", "changed", "masks of different size cannot be compared: workspace:r1 has 16 x 8, .* 8 x 4 cells"),
     ],
 )

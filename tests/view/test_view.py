@@ -14,9 +14,10 @@ from starlette.testclient import TestClient
 from hcga.checkpoints import load_model
 from hcga.masks import part_colour, upsample
 from hcga.pictures import colour_labels
+from hcga.revisions import Place, parse_place
 from hcga.stores import array, open_store
 from hcga.view.layers import layer_strip
-from hcga.view.places import Archive, Place, parse_place
+from hcga.view.places import Archive
 from hcga.view.server import HEADERS, create_app
 
 

@@ -19,7 +19,7 @@ def git(folder: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise InputError("git is not installed, and DVC keeps experiments in it; install it") from None
+        raise InputError("git is not installed, and it keeps code and experiments; install it") from None
     if done.returncode:
         raise InputError(f"{folder}: git {arguments[0]} says: {done.stderr.strip()}")
     return done.stdout

@@ -1,0 +1,61 @@
+"""The note in a folder of exported masks, by which their import tells what was edited there since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from hcga.errors import InputError
+from hcga.external import to_cells
+from hcga.files import digest, fresh
+
+FILE = "exported.json"
+
+
+class Entry(BaseModel):
+    """A picture as it was exported, or imported last."""
+
+    height: int  # pixels
+    width: int
+    digest: str  # of its mask in cells
+
+
+class ExportNote(BaseModel):
+    """What the pictures of a folder were when they were exported, or imported last."""
+
+    height: int  # of the network's input, pixels: decides what a cell is
+    width: int
+    masks: dict[str, Entry] = {}  # by name of the file below the folder
+
+    def cells_of(self, mask: np.ndarray) -> np.ndarray:
+        """What the network will see of a mask of any size, (H', W') uint8 -> (h, w) uint8."""
+        return to_cells(mask, (self.height, self.width))
+
+    def add(self, name: str, mask: np.ndarray) -> None:
+        """Note a picture's mask, (H', W') uint8."""
+        height, width = mask.shape
+        self.masks[name] = Entry(height=height, width=width, digest=digest(self.cells_of(mask).tobytes()))
+
+    def holds(self, name: str, cells: np.ndarray) -> bool:
+        """Whether a picture was noted with just these cells, (h, w) uint8."""
+        return name in self.masks and self.masks[name].digest == digest(cells.tobytes())
+
+    def write(self, folder: Path) -> None:
+        """Write the note into its folder."""
+        with fresh(folder / FILE) as draft:
+            draft.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+
+
+def read_note(folder: Path) -> ExportNote | None:
+    """Read a folder's note; None if it has none, `InputError` if it cannot be read any more."""
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    try:
+        return ExportNote.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise InputError(
+            f"{file}: not as it was written ({error.errors()[0]['msg']}); copy the edited pictures into a new export"
+        ) from None

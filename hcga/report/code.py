@@ -1,0 +1,32 @@
+"""Which code makes a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hcga.errors import InputError
+from hcga.git import git, head
+
+CODE = ("dvc.yaml", "hcga", "pipeline")
+
+
+def name_code(checkout: Path) -> str:
+    """Name the Git commit of a checkout, and the files of its code that are not as committed.
+
+    Parameters
+    ----------
+    checkout : Path
+        Where dvc.yaml stands.
+
+    Returns
+    -------
+    str
+        `unknown` where Git cannot tell.
+    """
+    try:
+        commit = head(checkout)
+        changed = git(checkout, "--no-optional-locks", "status", "--porcelain", "--no-renames", "-uall", "--", *CODE)
+    except InputError:
+        return "unknown"
+    files = [line[3:] for line in changed.splitlines()]
+    return f"commit {commit}" + (f", with changes in {', '.join(files)}" if files else "")

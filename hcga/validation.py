@@ -1,0 +1,100 @@
+"""YAML files that hold a mapping, checked against a model; what is wrong is said field by field."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hcga.errors import InputError
+
+M = TypeVar("M", bound=BaseModel)
+Remark = Callable[[ErrorDetails], str | None]
+
+
+def read_mapping(path: str | Path, remedy: str, kind: str) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Parameters
+    ----------
+    path : str or Path
+    remedy : str
+        What to do if the file is missing.
+    kind : str
+        Of mapping, for messages: `of sections`.
+
+    Raises
+    ------
+    InputError
+        Missing file, bad YAML, or no mapping.
+    """
+    try:
+        values = YAML(typ="safe").load(Path(path))
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(f"{path}: no such file; {remedy}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds {type(values).__name__}, not a mapping {kind}")
+    return values
+
+
+def validate(model: type[M], values: Mapping[str, Any], source: str, remark: Remark) -> M:
+    """Check what a file holds.
+
+    Parameters
+    ----------
+    model : type
+        A pydantic model.
+    values : mapping
+    source : str
+        Begins the message: the file's name.
+    remark : callable
+        What to say of an error in place of the words of `explain`; None leaves them.
+
+    Raises
+    ------
+    InputError
+        A field is unknown, missing, of a wrong type or impossible; all of them are listed, each with its name and
+        value.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {explain(model, detail, remark)}" for detail in error.errors()]
+        raise InputError("\n".join([f"{source}: {len(lines)} problem(s)", *lines])) from None
+
+
+def explain(model: type[BaseModel], error: ErrorDetails, remark: Remark) -> str:
+    """One line for one error of pydantic: field, value, what is wrong, nearest known name."""
+    where = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    return ": ".join(filter(None, [where, remark(error) or _in_words(model, error)]))
+
+
+def _in_words(model: type[BaseModel], error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        known = fields_at(model, error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        return "unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
+    if error["type"] == "missing":
+        return "missing"
+    if error["type"] == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    value = error["input"]
+    return f"{value!r} ({type(value).__name__}): {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the model at a location: fields of models and keys of mappings of models."""
+    at: Any = model
+    for part in location:
+        at = get_args(at)[1] if get_origin(at) is dict else at.model_fields[part].annotation
+        if get_origin(at) is not dict:  # may be a union with None
+            at = next(each for each in (at, *get_args(at)) if hasattr(each, "model_fields"))
+    return list(at.model_fields)

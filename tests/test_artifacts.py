@@ -1,0 +1,51 @@
+"""Stores of a run fit each other, or whoever reads them says so."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hcga.artifacts import open_artifact, open_images
+from hcga.comparison import compare_masks
+from hcga.errors import InputError
+from hcga.export import export_masks
+from hcga.inspection import draw_identity
+from hcga.stores import array, open_store, read_all, write_store
+from hcga.workspace import Workspace
+
+
+def mark(store: Path, image_set: str) -> None:
+    arrays = {name: read_all(array(open_store(store), name)) for name in open_store(store).array_keys()}
+    attributes = dict(open_store(store).attrs) | {"image_set": image_set}
+    shutil.rmtree(store)
+    write_store(store, arrays, **attributes)
+
+
+@pytest.fixture
+def workspace(workspace_folder: Path) -> Workspace:
+    """Give a run whose masks are of the images that it has."""
+    for name in ("images", "masks/r1"):
+        mark(workspace_folder / f"data/{name}.zarr", "these")
+    return Workspace(workspace_folder)
+
+
+READERS: dict[str, Callable[[Workspace, Path], object]] = {
+    "open": lambda workspace, _: open_artifact(workspace, "coparse", "masks", "r1"),
+    "compare": lambda workspace, _: compare_masks(workspace, workspace, "r1"),
+    "draw": lambda workspace, _: draw_identity(workspace, "r1", 3),
+    "export": lambda workspace, target: export_masks(workspace, "r1", "npz", [], target),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_masks_of_other_images_are_refused(workspace: Workspace, tmp_path: Path, reader: str) -> None:
+    """As they lie there while the pipeline runs again with other params."""
+    READERS[reader](workspace, tmp_path / "a")
+    mark(workspace.path("prepare", "images"), "others")
+    with pytest.raises(InputError, match=r"r1\.zarr: made of other images than .*images\.zarr holds now"):
+        READERS[reader](workspace, tmp_path / "b")
+
+
+def test_images_are_those_of_the_workspace(workspace: Workspace) -> None:
+    assert open_images(workspace).attrs["image_set"] == "these"

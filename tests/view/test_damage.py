@@ -1,0 +1,118 @@
+"""What the page says of a run whose files are damaged, gone, or left over from other images."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from example import write_checkout
+from starlette.testclient import TestClient
+
+from hcga.stores import array, open_store, read_all, write_store
+from hcga.view.pages import Pages
+from hcga.view.server import create_app
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("damage") / "checkout"
+    write_checkout(root)
+    return root
+
+
+@pytest.fixture
+def checkout(example: Path, tmp_path: Path) -> Path:
+    """To be damaged."""
+    return Path(shutil.copytree(example, tmp_path / "checkout"))
+
+
+def shard_of(store: Path, name: str) -> Path:
+    return next(path for path in (store / name / "c").rglob("*") if path.is_file())
+
+
+def cut(data: Path) -> None:
+    shard = shard_of(data / "masks/r1.zarr", "masks")
+    shard.write_bytes(shard.read_bytes()[:-1])
+
+
+def lose(data: Path) -> None:
+    shard_of(data / "masks/r1.zarr", "masks").unlink()
+
+
+def lose_array(data: Path) -> None:
+    shutil.rmtree(data / "masks/r1.zarr/masks")
+
+
+def lose_rows(data: Path) -> None:
+    masks = read_all(array(open_store(data / "masks/r1.zarr"), "masks"))
+    shutil.rmtree(data / "masks/r1.zarr")
+    write_store(data / "masks/r1.zarr", {"masks": masks[:1], "labels": masks[:1]})
+
+
+def of_others(data: Path) -> None:
+    write_store(data / "masks/r1.zarr", {"masks": np.zeros((5, 16, 8), np.uint8)}, image_set="others")
+
+
+def empty(*files: str) -> Callable[[Path], None]:
+    return lambda data: [(data / file).write_bytes(b"") for file in files] and None
+
+
+STRIP = "/strips/workspace:r1/3/masks"
+DAMAGES = [
+    (cut, STRIP, "r1.zarr/masks: damaged ("),
+    (cut, "/changes?from=r1&to=r2", "r1.zarr/masks: damaged ("),
+    (lose, STRIP, "r1.zarr/masks: damaged, 1 of its files are missing or empty"),
+    (lose, "/changes?from=r1&to=r2", "r1.zarr/masks: damaged, 1 of its files are missing or empty"),
+    (lose_array, STRIP, "r1.zarr: no array &#39;masks&#39;; it has: labels. "),
+    (lose_rows, STRIP, "r1.zarr/masks: has 1 rows and no row 1, so it is of other images"),
+    (of_others, STRIP, "so its rows belong to other people"),
+    (of_others, "/changes?from=r1&to=r2", "so its rows belong to other people"),
+    (empty("history/r1.csv"), "/figures", "history/r1.csv: no readable table"),
+    (empty("identities/r3.csv"), "/identities", "identities/r3.csv: no readable table"),
+    (empty("rankings/r3.csv"), "/queries", "rankings/r3.csv: no readable table"),
+    (empty("rankings/r3.csv"), "/queries/5", "rankings/r3.csv: no readable table"),
+    (empty("samples.csv"), "/identities", "samples.csv: no readable table"),
+    (empty("metrics/r1.json"), "/figures", "metrics/r1.json: no valid JSON"),
+]
+
+
+@pytest.mark.parametrize(("damage", "address", "words"), DAMAGES)
+def test_damage_is_said_with_the_remedy(
+    checkout: Path, damage: Callable[[Path], None], address: str, words: str
+) -> None:
+    if damage is of_others:
+        images = read_all(array(open_store(checkout / "data/images.zarr"), "images"))
+        write_store(checkout / "data/images.zarr", {"images": images}, image_set="these")
+    client = TestClient(create_app(checkout), base_url="http://127.0.0.1")
+    assert client.get(address).status_code == 200
+    damage(checkout / "data")
+    response = TestClient(create_app(checkout), base_url="http://127.0.0.1").get(address)
+    assert response.status_code == 404
+    assert words in response.text
+    assert "`dvc repro`" in response.text
+
+
+@pytest.mark.parametrize("damage", [cut, lose])
+def test_a_damaged_layer_is_words_in_its_row(checkout: Path, damage: Callable[[Path], None]) -> None:
+    damage(checkout / "data")
+    text = TestClient(create_app(checkout), base_url="http://127.0.0.1").get("/identities/3?at=r1&at=r2").text
+    assert text.count('<p class="problem">masks: ') == 1
+    assert "r1.zarr/masks: damaged" in text
+    assert 'alt="masks of workspace:r1"' not in text
+    assert 'alt="masks of workspace:r2"' in text
+
+
+def test_what_nobody_has_thought_of_is_a_page_too(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> str:
+        raise ZeroDivisionError("<b>")
+
+    monkeypatch.setattr(Pages, "queries", fail)
+    response = TestClient(create_app(checkout), base_url="http://127.0.0.1").get("/queries")
+    assert response.status_code == 500
+    assert "ZeroDivisionError" in response.text
+    assert "&lt;b&gt;" in response.text
+    assert "default-src" in response.headers["Content-Security-Policy"]
+    assert "Traceback" in caplog.text
