@@ -10,6 +10,8 @@ demo: .venv/installed
 	@hcga figures
 	@echo
 	@echo "Per cent; 'hcga figures --help' explains the columns. Where to look next, after  . .venv/bin/activate"
+	@echo "  data/report/index.html             all rounds on one page: figures, curves, masks, retrieval"
+	@echo "  hcga view                          every identity and query in the browser, any revision beside another"
 	@echo "  data/masks/r1.png r2.png r3.png    what co-parsing made of each round"
 	@echo "  hcga masks draw --round r3 --pid 12   one identity: images, labels, masks, truth (training pids are even here)"
 	@echo "  dvc plots show                     curves, CMC and contact sheets on one page"

@@ -2,8 +2,8 @@
 
     python benchmarks/viewing.py --work /somewhere
 
-The checkout is made up: noise for images, masks, embeddings. The server runs in a process of its own, whose start
-counts; the pictures are those of the first identity of the list.
+The checkout is made up: noise for images, masks, embeddings, and networks that have learnt nothing. The server runs in
+a process of its own, whose start counts; the pictures are those of the first identity of the list.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
 import numpy as np
 import pandas as pd
+import torch
 from runs import REPOSITORY, environment
 
+from hcga.checkpoints import save_model
+from hcga.prnet import PRNet, new_card
 from hcga.retrieval.visibility import PartStatistics
 from hcga.samples import COLUMNS, write_samples
 from hcga.stage import PATH
@@ -27,6 +31,7 @@ from hcga.stores import add_array, write_store, writing
 
 IDENTITIES, IMAGES, QUERIES, SIZE = 750, 20, 100, (256, 128)
 BLOCK = 500
+CONNECTIONS = 6  # that a browser opens at once
 
 
 @click.command()
@@ -53,10 +58,22 @@ def main(work: Path) -> None:
             began = time.perf_counter()
             size = len(fetch(home, address))
             click.echo(f"{address.partition('?')[0]}: {time.perf_counter() - began:.2f} s, {size / 1024:.0f} KB")
-        status = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8")
-        click.echo(f"memory: {int(status.partition('VmHWM:')[2].split()[0]) / 1024:.0f} MB at most")
+        click.echo(f"memory: {memory(server.pid)} MB at most")
+        began = time.perf_counter()
+        layers = "".join(f"&layer=confidence-{part}" for part in (1, 2, 3))
+        pictures = set(re.findall(r'src="(/strips[^"]*)"', fetch(home, link + layers).decode()))
+        with ThreadPoolExecutor(CONNECTIONS) as browser:
+            list(browser.map(lambda picture: fetch(home, picture.replace("&amp;", "&")), pictures))
+        click.echo(f"confidence, {len(pictures)} pictures: {time.perf_counter() - began:.2f} s")
+        click.echo(f"memory with confidence: {memory(server.pid)} MB at most")
     finally:
         server.terminate()
+
+
+def memory(pid: int) -> int:
+    """Most memory that a process has had, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def fetch(home: str, address: str) -> bytes:
@@ -70,7 +87,7 @@ def make_checkout(root: Path) -> None:
     """Write stores of the size that Market-1501's training set has."""
     rng = np.random.default_rng(0)
     data, count = root / "data", IDENTITIES * IMAGES
-    for folder in ("identities", "masks", "rankings"):
+    for folder in ("identities", "masks", "models", "rankings"):
         (data / folder).mkdir(parents=True)
     for name in ("dvc.yaml", "params.yaml"):
         (root / name).write_bytes((REPOSITORY / name).read_bytes())
@@ -87,6 +104,9 @@ def make_checkout(root: Path) -> None:
             writer.append(coarse.repeat(8, axis=1).repeat(8, axis=2))
         writer.finish()
     write_store(data / "truth.zarr", {})
+    torch.manual_seed(0)
+    card = new_card("tf_efficientnet_lite0", 256, True, 4, IDENTITIES, SIZE)
+    network = PRNet(card)
     for name in ("r1", "r2", "r3"):
         masks = rng.integers(0, 4, (count, 64, 32), np.uint8)
         write_store(data / f"masks/{name}.zarr", {"masks": masks, "labels": masks}, source="hcnet", part_classes=4)
@@ -97,6 +117,7 @@ def make_checkout(root: Path) -> None:
         embeddings = {"foreground": vectors[:, 0], "parts": vectors[:, 1:]}
         embeddings |= dict.fromkeys(PartStatistics._fields, visible)
         write_store(data / f"embeddings/{name}.zarr", embeddings, parsing=True, part_classes=4)
+        save_model(network, card, data / f"models/{name}.safetensors")
         rows = [(f"q{q}.jpg", n, f"g{n}.jpg", 1 / n, n == q) for q in range(1, QUERIES + 1) for n in range(1, 11)]
         columns = ["query", "rank", "gallery", "similarity", "hit"]
         pd.DataFrame(rows, columns=columns).to_csv(data / f"rankings/{name}.csv", index=False)

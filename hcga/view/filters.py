@@ -30,18 +30,30 @@ def images_left(archive: Archive, rev: str, asked: Mapping[str, str]) -> np.ndar
     Raises
     ------
     InputError
-        It asks for occlusion, and the data set does not know it.
+        No training image is from that camera, `occluded` is neither yes nor no, or the data set knows of no occlusion.
     """
     samples = archive.samples(rev)
     left = (samples["split"] == "train").to_numpy()
-    if asked.get("camera"):
-        left = left & (samples["camid"].astype(str).to_numpy() == asked["camera"])
-    if asked.get("occluded") in ("yes", "no"):
+    camera, occluded = asked.get("camera"), asked.get("occluded")
+    if camera:
+        left = left & (samples["camid"].astype(str).to_numpy() == camera)
+        if not left.any():
+            known = ", ".join(map(str, cameras(archive, rev)))
+            raise InputError(f"camera is {camera!r}; the training images are from {known}")
+    if occluded:
+        if occluded not in ("yes", "no"):
+            raise InputError(f"occluded is {occluded!r}; it can be yes or no")
         occlusion = archive.occlusion(rev)
         if not occlusion.known.any():
             raise InputError("occlusion is not known: no data set of this run has an occluders.csv")
-        left = left & occlusion.known & (occlusion.occluded == (asked["occluded"] == "yes"))
+        left = left & occlusion.known & (occlusion.occluded == (occluded == "yes"))
     return left
+
+
+def cameras(archive: Archive, rev: str) -> list[int]:
+    """Cameras of a revision's training images, ascending."""
+    samples = archive.samples(rev)
+    return sorted(samples["camid"][samples["split"] == "train"].unique().tolist())
 
 
 def rows_left(archive: Archive, rev: str, pid: int, asked: Mapping[str, str]) -> np.ndarray:
@@ -70,6 +82,6 @@ def filters_in_words(asked: Mapping[str, str]) -> str:
     words = []
     if asked.get("camera"):
         words.append(f"from camera {asked['camera']}")
-    if asked.get("occluded") in ("yes", "no"):
+    if asked.get("occluded"):
         words.append("with an occluder" if asked["occluded"] == "yes" else "without an occluder")
     return " ".join(words)

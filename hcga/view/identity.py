@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 from starlette.datastructures import QueryParams
 
+from hcga.errors import InputError
 from hcga.masks import STRIDE
 from hcga.pictures import legend
-from hcga.revisions import Place
-from hcga.view.filters import FILTERS, filters_in_words, images_left, rows_left
-from hcga.view.layers import CONFIDENCE
+from hcga.revisions import Place, parse_place
+from hcga.view.filters import FILTERS, filters_in_words, rows_left
+from hcga.view.layers import CHANGED, CONFIDENCE, open_layer
+from hcga.view.listing import SORTING, neighbours
 from hcga.view.places import Archive
+
+HEIGHT = 192  # pixels of an image on the page, if the address does not say how large
 
 
 def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked: QueryParams) -> dict[str, Any]:
@@ -27,7 +30,8 @@ def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked
     places : sequence of Place
         One a row; the images are those of the first.
     asked : QueryParams
-        Layers and filters of the address.
+        Of the address: layers, looks and filters; `list`, the place in whose list its neighbours stand, and how that is
+        sorted.
 
     Returns
     -------
@@ -37,22 +41,31 @@ def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked
     rev = places[0].rev
     rows = rows_left(archive, rev, pid, asked)
     height, width = archive.images(rev).shape[1:3]
-    before, after = _neighbours(archive, pid, places, asked)
+    layers = asked.getlist("layer") or ["masks"]
+    listed = parse_place(asked["list"]) if asked.get("list") else [one for one in places if one.rev == rev][-1]
+    previous, following = neighbours(archive, listed, asked, pid)
     return {
         "pid": pid,
-        "rows": [{"place": place, "figures": _figures(archive, place, pid)} for place in places],
-        "layers": asked.getlist("layer") or ["masks"],
+        "listed": listed,
+        "rows": [
+            _row(archive, pid, place, before, layers, archive.same_images(rev, rows, place.rev))
+            for before, place in zip([None, *places], places, strict=False)
+        ],
+        "layers": layers,
         "known_layers": layer_titles(archive, rev),
         "size": ((width + STRIDE) * len(rows), height),
+        "opacity": _number(asked, "opacity", 60, 0, 100),
+        "zoom": _number(asked, "zoom", max(1, HEIGHT / height), 0.5, 8),
         "images": [archive.sample(rev, row) for row in rows],
-        "asked": {key: asked.get(key) for key in (*FILTERS, "opacity")},
+        "filters": {key: asked.get(key) or None for key in FILTERS},
+        "in_list": {key: asked.get(key) or None for key in (*FILTERS, *SORTING)},
         "filtered": filters_in_words(asked),
-        "filters": urlencode({key: asked[key] for key in FILTERS if asked.get(key)}),
-        "query": str(asked),
-        "without_filters": urlencode([(key, value) for key, value in asked.multi_items() if key not in FILTERS]),
-        "before": before,
-        "after": after,
-        "parts": legend(archive.revision(rev).params.part_classes),
+        "asked": {key: asked.getlist(key) for key in asked},
+        "unfiltered": {key: asked.getlist(key) for key in asked if key not in FILTERS},
+        "before": previous,
+        "after": following,
+        "parts": _legend(archive, rev, layers),
+        "confidence": any(layer.startswith(CONFIDENCE) for layer in layers),
     }
 
 
@@ -69,6 +82,25 @@ def layer_titles(archive: Archive, rev: str) -> dict[str, str]:
     }
 
 
+def _legend(archive: Archive, rev: str, layers: Sequence[str]) -> list[tuple[str, str]]:
+    """Names and colours, of the parts and of what else the layers show."""
+    moved = [("changed", "#{:02x}{:02x}{:02x}{:02x}".format(*CHANGED))] if "changed" in layers else []
+    return [*legend(archive.revision(rev).params.part_classes), *moved]
+
+
+def _row(
+    archive: Archive, pid: int, place: Place, before: Place | None, layers: Sequence[str], rows: np.ndarray
+) -> dict[str, Any]:
+    """What a place says of the identity: figures, images that it lacks, and layers that cannot be shown, and why."""
+    return {
+        "place": place,
+        "before": before,
+        "figures": _figures(archive, place, pid),
+        "missing": int((rows < 0).sum()),
+        "problems": {layer: _problem(archive, place, layer, rows[rows >= 0], before) for layer in layers},
+    }
+
+
 def _figures(archive: Archive, place: Place, pid: int) -> dict[str, Any]:
     """What the table of a place says of an identity, as far as it says anything."""
     table = archive.table(place)
@@ -77,14 +109,26 @@ def _figures(archive: Archive, place: Place, pid: int) -> dict[str, Any]:
     return {str(name).replace("_", " "): value for name, value in known if name != "pid" and value == value}
 
 
-def _neighbours(
-    archive: Archive, pid: int, places: Sequence[Place], asked: QueryParams
-) -> tuple[int | None, int | None]:
-    """The identities before and after it in the list of the last place, of those with images that the filters leave."""
-    rev = places[0].rev
-    shown = set(archive.samples(rev)["pid"][images_left(archive, rev, asked)])
-    listed = archive.table(places[-1])["pid"]
-    here = int(np.argmax(listed == pid))  # the first, if it is not listed
-    before = [other for other in listed[:here].tolist() if other in shown]
-    after = [other for other in listed[here + 1 :].tolist() if other in shown]
-    return before[-1] if before else None, after[0] if after else None
+def _problem(archive: Archive, place: Place, layer: str, rows: np.ndarray, before: Place | None) -> str | None:
+    """Why a layer cannot be shown, if it cannot."""
+    if layer == "changed" and before is None:
+        return "there is no row above"
+    try:
+        read, _ = open_layer(archive, place, layer, before)
+        if not layer.startswith(CONFIDENCE):  # which takes seconds
+            read(rows)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _number(asked: QueryParams, name: str, default: float, least: float, most: float) -> str:
+    """A number of the address, such as a style may hold; `InputError` if it is none, or not within its limits."""
+    text = asked.get(name) or f"{default:g}"
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise InputError(f"{name} is {text!r}; it can be a number from {least:g} to {most:g}")
+    return f"{value:g}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import zarr
 from PIL import Image
 
 from hcga.comparison import changed_cells
@@ -16,22 +16,23 @@ from hcga.masks import STRIDE, UNLABELLED, part_colour
 from hcga.pictures import colour_labels
 from hcga.revisions import Place
 from hcga.stores import array, read_rows
+from hcga.view.confidence import confidence_maps
 from hcga.view.places import Archive
 
 LAYERS = ("masks", "changed", "labels", "head", "truth")
 CHANGED = (213, 94, 0, 255)  # vermilion
+HATCH = np.array([(128, 128, 128, 255), (208, 208, 208, 255)], np.uint8)  # by turns, where nothing is labelled
 CONFIDENCE = "confidence-"  # and the number of a part
+Read = Callable[[np.ndarray], np.ndarray]  # of rows (n,) int64 the colours, RGBA, (n, h, w, 4) uint8
 
 
-def image_strip(archive: Archive, rev: str, rows: np.ndarray) -> bytes:
-    """The images side by side, a cell's width of nothing after each, as WebP."""
+def image_strip(archive: Archive, rev: str, rows: np.ndarray, gap: int = STRIDE) -> bytes:
+    """The images side by side, a gap, in pixels, of nothing after each, as WebP."""
     images = np.pad(read_rows(archive.images(rev), rows), [(0, 0)] * 3 + [(0, 1)], constant_values=255)
-    return _encode(_side_by_side(images, STRIDE), "WEBP", quality=90)
+    return _encode(_side_by_side(images, gap), "WEBP", quality=90)
 
 
-def layer_strip(
-    archive: Archive, place: Place, layer: str, rows: np.ndarray, before: np.ndarray | None = None
-) -> bytes:
+def layer_strip(archive: Archive, place: Place, layer: str, rows: np.ndarray, before: Place | None = None) -> bytes:
     """A layer of the same images, as a PNG with transparency that lies exactly over them.
 
     Parameters
@@ -39,12 +40,11 @@ def layer_strip(
     archive : Archive
     place : Place
     layer : str
-        `masks`; `changed`, cells that another mask has otherwise; `labels`, the decoder's before CPLR; `head`, the
-        parsing head's most likely classes; `truth`; or `confidence-N`, the parsing head's confidence in part N.
+        See `open_layer`.
     rows : (n,) int64
         -1 for an image that this place does not have: it stays clear.
-    before : array of (n, h, w) uint8, optional
-        Masks to compare with, for `changed`.
+    before : Place, optional
+        See `open_layer`.
 
     Raises
     ------
@@ -52,10 +52,56 @@ def layer_strip(
         There is no such layer here.
     """
     there = rows >= 0
-    colours, gap = _layer(archive, place, layer, rows[there], None if before is None else before[there])
+    read, gap = open_layer(archive, place, layer, before)
+    colours = read(rows[there])
     placed = np.zeros((len(rows), *colours.shape[1:]), np.uint8)
     placed[there] = colours
     return _encode(_side_by_side(placed, gap), "PNG")
+
+
+def open_layer(archive: Archive, place: Place, layer: str, before: Place | None = None) -> tuple[Read, int]:
+    """Open a layer, so that what it lacks is known before it is read.
+
+    Parameters
+    ----------
+    archive : Archive
+    place : Place
+    layer : str
+        `masks`; `changed`, cells that another place's masks have otherwise; `labels`, the decoder's before CPLR;
+        `head`, the parsing head's most likely classes; `truth`; or `confidence-N`, the parsing head's confidence in
+        part N.
+    before : Place, optional
+        To compare with, for `changed`; nothing has changed without.
+
+    Returns
+    -------
+    Read
+        Gives the colours of some images, in cells or in pixels.
+    int
+        How far apart the pictures are then.
+
+    Raises
+    ------
+    InputError
+        There is no such layer here.
+    """
+    if layer in ("masks", "labels"):
+        cells, colour = array(_masks(archive, place), layer), colour_parts if layer == "masks" else _colour_labels
+        return lambda rows: colour(read_rows(cells, rows)), 1
+    if layer == "changed":
+        return _open_changed(archive, place, before or place), 1
+    if layer == "head":
+        parsed = array(_parsed_embeddings(archive, place), "parsed")
+        return lambda rows: colour_parts(read_rows(parsed, rows)), 1
+    if layer == "truth":
+        truth = archive.truth(place.rev)
+        if truth is None:
+            raise InputError("this data set has no true masks")
+        return lambda rows: colour_parts(read_rows(truth, rows), STRIDE), STRIDE
+    parts = [f"{CONFIDENCE}{part}" for part in range(1, archive.revision(place.rev).params.part_classes)]
+    if layer in parts:
+        return _open_confidence(archive, place, 1 + parts.index(layer)), 1
+    raise InputError(f"no layer {layer!r}; known: {', '.join([*LAYERS, *parts])}")
 
 
 def masks_at(archive: Archive, place: Place, rows: np.ndarray) -> np.ndarray:
@@ -66,63 +112,82 @@ def masks_at(archive: Archive, place: Place, rows: np.ndarray) -> np.ndarray:
     return found
 
 
-def _layer(
-    archive: Archive, place: Place, layer: str, rows: np.ndarray, before: np.ndarray | None
-) -> tuple[np.ndarray, int]:
-    """RGBA of a layer, (n, h, w, 4) uint8 in cells or in pixels, and how far apart the pictures are."""
-    if layer == "changed" and before is not None:
-        moved = changed_cells(before, masks_at(archive, place, rows))
-        return np.where(moved[..., None], np.array(CHANGED, np.uint8), np.uint8(0)), 1
-    if layer in ("masks", "labels"):
-        cells = read_rows(array(archive.store(place, "coparse", "masks"), layer), rows)
-        return _colour(cells, layer), 1
-    if layer == "head":
-        return _colour(read_rows(array(archive.store(place, "embed", "embeddings"), "parsed"), rows), layer), 1
-    if layer == "truth":
-        truth = archive.truth(place.rev)
-        if truth is None:
-            raise InputError("this data set has no true masks")
-        return _colour(read_rows(truth, rows), layer), STRIDE
-    if layer.startswith(CONFIDENCE) and layer.removeprefix(CONFIDENCE).isdecimal():
-        part = int(layer.removeprefix(CONFIDENCE))
-        confidence = confidence_maps(archive, place, rows)
-        if 1 <= part < confidence.shape[1]:
-            shown = np.empty((*confidence[:, 0].shape, 4), np.uint8)
-            shown[..., :3], shown[..., 3] = part_colour(part), (255 * confidence[:, part]).round()
-            return shown, 1
-    raise InputError(f"no layer {layer!r}; known: {', '.join([*LAYERS, CONFIDENCE + '1', '...'])}")
+def colour_parts(cells: np.ndarray, side: int = 1) -> np.ndarray:
+    """Colour parts; background is clear, what is not labelled is hatched.
+
+    Parameters
+    ----------
+    cells : (n, h, w) uint8
+    side : int
+        Pixels of a square of the hatch.
+
+    Returns
+    -------
+    (n, h, w, 4) uint8
+        RGBA.
+    """
+    colours = np.array([part_colour(part) for part in range(256)], np.uint8)[cells]
+    return _hatch(_with_alpha(colours, np.where(cells, np.uint8(255), np.uint8(0))), cells, side)
 
 
-def confidence_maps(archive: Archive, place: Place, rows: np.ndarray) -> np.ndarray:
-    """The parsing head's probabilities, (n, C, h, w) float32, computed anew: the pipeline keeps the likeliest only."""
-    path = archive.revision(place.rev).path("train", "model", place.round)
-    if not path.is_file():
+def has_masks(archive: Archive, place: Place) -> bool:
+    """Whether there was a source of masks: not so in the baseline without parsing."""
+    return archive.store(place, "coparse", "masks").attrs.get("source") != "none"
+
+
+def _masks(archive: Archive, place: Place) -> zarr.Group:
+    if not has_masks(archive, place):
+        raise InputError(f"{place} has no masks: its coparse.source is none")
+    return archive.store(place, "coparse", "masks")
+
+
+def _parsed_embeddings(archive: Archive, place: Place) -> zarr.Group:
+    store = archive.store(place, "embed", "embeddings")
+    if not store.attrs["parsing"]:
+        raise InputError(f"{place} has no parsing head: its coparse.source is none")
+    return store
+
+
+def _open_changed(archive: Archive, place: Place, before: Place) -> Read:
+    sizes = {str(one): array(_masks(archive, one), "masks").shape[1:] for one in (before, place)}
+    if len(set(sizes.values())) > 1:
+        said = ", ".join(f"{name} has {height} x {width}" for name, (height, width) in sizes.items())
+        raise InputError(f"masks of different size cannot be compared: {said} cells")
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        first = masks_at(archive, before, archive.same_images(place.rev, rows, before.rev))
+        moved = changed_cells(first, masks_at(archive, place, rows))
+        return np.where(moved[..., None], np.array(CHANGED, np.uint8), np.uint8(0))
+
+    return read
+
+
+def _open_confidence(archive: Archive, place: Place, part: int) -> Read:
+    _masks(archive, place)
+    revision = archive.revision(place.rev)
+    if not revision.has("train", "model", place.round):
         raise InputError(f"{place}: no model of this round yet; run `dvc repro`")
-    import torch
+    model, images = revision.path("train", "model", place.round), revision.path("prepare", "images")
 
-    with torch.inference_mode():
-        network = _network(path, path.stat().st_mtime)
-        images = torch.from_numpy(read_rows(archive.images(place.rev), rows))
-        found: np.ndarray = network.parsing_head(network.maps(images)).softmax(1).numpy()
-    return found
+    def read(rows: np.ndarray) -> np.ndarray:
+        confidence = confidence_maps(model, images, rows)[:, part]
+        return _with_alpha(np.full((*confidence.shape, 3), part_colour(part), np.uint8), confidence)
 
-
-@lru_cache(2)
-def _network(path: Path, stamp: float) -> Any:
-    from hcga.checkpoints import load_model
-
-    return load_model(path)[0]
+    return read
 
 
-def _colour(cells: np.ndarray, layer: str) -> np.ndarray:
-    """RGBA of label images: background and unlabelled cells are clear, save for decoder labels, of which none is."""
-    clear = cells == UNLABELLED
-    if layer == "labels":
-        colours = colour_labels(cells)
-    else:
-        colours = np.array([part_colour(part) for part in range(256)], np.uint8)[cells]
-        clear |= cells == 0
-    return np.concatenate([colours, np.where(clear, 0, 255).astype(np.uint8)[..., None]], axis=-1)
+def _colour_labels(cells: np.ndarray) -> np.ndarray:
+    """RGBA of decoder labels: of these none is the background."""
+    return _hatch(_with_alpha(colour_labels(cells), np.full_like(cells, 255)), cells, 1)
+
+
+def _hatch(colours: np.ndarray, cells: np.ndarray, side: int) -> np.ndarray:
+    down, across = (np.arange(length) // side for length in cells.shape[1:])
+    return np.where((cells == UNLABELLED)[..., None], HATCH[(down[:, None] + across) % 2], colours)
+
+
+def _with_alpha(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    return np.concatenate([colours, alpha[..., None]], axis=-1)
 
 
 def _side_by_side(pictures: np.ndarray, gap: int) -> np.ndarray:

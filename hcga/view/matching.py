@@ -1,4 +1,4 @@
-"""One query against a few gallery images: the similarity of each part."""
+"""One query against a few gallery images: what each feature that the run compares contributes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ from hcga.params import Evaluate
 from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.stores import array, read_rows
 
+WHOLE = {"I": "image", "F": "foreground"}  # letters of evaluate.features but P, and what the store calls them
+
+
+class Term(NamedTuple):
+    """One feature of a query and a gallery image."""
+
+    feature: str
+    cosine: float
+    weight: float  # with which the similarity counts it; 0 for a part that one of the two does not show
+
 
 class Matched(NamedTuple):
-    """Cosines of a query with gallery images."""
+    """What a query shows, and how it compares."""
 
-    parts: list[str]  # names, the foreground first
-    seen: list[str]  # parts that the query shows
-    gallery: list[dict[str, list[float | None]]]  # `cosines`, None where a part is not visible in both
+    seen: list[tuple[str, float]]  # parts that count as visible in the query, and how far, up to 1
+    gallery: list[list[Term]]  # of each gallery image, all that are compared
 
 
-def match_parts(embeddings: zarr.Group, query: int, gallery: np.ndarray, params: Evaluate) -> Matched:
-    """Compare foreground and parts of a query with those of gallery images, as Eq. (10) does.
+def match_features(embeddings: zarr.Group, query: int, gallery: np.ndarray, params: Evaluate) -> Matched:
+    """Compare the features of a query that `evaluate.features` names with those of gallery images.
 
     Parameters
     ----------
@@ -33,23 +42,33 @@ def match_parts(embeddings: zarr.Group, query: int, gallery: np.ndarray, params:
     gallery : (n,) int64
         Rows.
     params : Evaluate
-        Its rule of visibility counts.
+        Its features, similarity and rule of visibility count. With the weights the similarity is, see
+        `hcga.retrieval.similarity`, for `paper` the sum of weight * cosine by the number of whole vectors and of parts
+        that both show, for `authors` the sum of weight * (cosine + 1) / 2.
     """
-    rows = np.concatenate([[query], gallery])
-    foreground, parts = (read_rows(array(embeddings, name), rows) for name in ("foreground", "parts"))
-    vectors = np.concatenate([foreground[:, None], parts], axis=1).astype(np.float64)
-    lengths = np.linalg.norm(vectors, axis=2, keepdims=True)
-    vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    cosines = (vectors[1:] * vectors[:1]).sum(2)
-    shown = np.concatenate(
-        [np.ones((len(rows), 1), bool), visible_parts(read_statistics(embeddings, rows), params) > 0], axis=1
-    )
-    shared = shown[1:] & shown[:1]
-    entries: list[dict[str, list[float | None]]] = [
-        {"cosines": [float(value) if both else None for value, both in zip(values, of, strict=True)]}
-        for values, of in zip(cosines, shared, strict=True)
-    ]
-    names = [name.replace("_", " ") for name in part_names(parts.shape[1] + 1)[1:]]
+    rows, chosen = np.concatenate([[query], gallery]), params.features.split("+")
+    names = [name for letter, name in WHOLE.items() if letter in chosen]
+    vectors = [read_rows(array(embeddings, name), rows)[:, None] for name in names]
+    shown = [np.ones((len(rows), len(names)))]
+    factors = [1.0] * len(names)
+    if "P" in chosen:
+        parts = read_rows(array(embeddings, "parts"), rows)
+        names += [name.replace("_", " ") for name in part_names(parts.shape[1] + 1)[1:]]
+        vectors.append(parts)
+        shown.append(visible_parts(read_statistics(embeddings, rows), params))
+        factors += [1.0 if params.similarity == "authors" else 0.5] * parts.shape[1]
+    units, visible = _units(np.concatenate(vectors, axis=1)), np.concatenate(shown, axis=1)
+    cosines = (units[1:] * units[:1]).sum(2)
+    weights = np.array(factors) * visible[1:] * visible[:1]
+    of_query = zip(names, visible[0].tolist(), strict=True)
     return Matched(
-        ["foreground", *names], [name for name, seen in zip(names, shown[0, 1:], strict=True) if seen], entries
+        [(name, seen) for name, seen in of_query if seen > 0 and name not in WHOLE.values()],
+        [list(map(Term, names, *pair)) for pair in zip(cosines.tolist(), weights.tolist(), strict=True)],
     )
+
+
+def _units(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, V, D) at length 1, float64; a zero vector stays zero."""
+    vectors = vectors.astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=2, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)

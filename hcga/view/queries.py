@@ -9,6 +9,7 @@ import pandas as pd
 
 from hcga.errors import InputError
 from hcga.revisions import Place
+from hcga.view.matching import match_features
 from hcga.view.places import Archive
 
 
@@ -53,33 +54,35 @@ def describe_query(archive: Archive, place: Place, row: int) -> dict[str, Any]:
     InputError
         The image is no query, or one without a match.
     """
-    samples, rankings = archive.samples(place.rev), archive.rankings(place)
-    listed, row_of = list(dict.fromkeys(rankings["query"])), _row_of(samples)
-    if row >= len(samples) or samples["path"][row] not in set(listed):
+    listed = [int(entry["row"]) for entry in list_queries(archive, place)]
+    if row not in listed:
         raise InputError(f"image {row} is no query with a match; look at the list of queries")
-    path = samples["path"][row]
-    here = listed.index(path)
+    here = listed.index(row)
     return {
-        **_ranked(archive, place, row, rankings[rankings["query"] == path], row_of),
-        "before": row_of[listed[here - 1]] if here else None,
-        "after": row_of[listed[here + 1]] if here + 1 < len(listed) else None,
+        **_ranked(archive, place, row),
+        "before": listed[here - 1] if here else None,
+        "after": listed[here + 1] if here + 1 < len(listed) else None,
     }
 
 
-def _ranked(archive: Archive, place: Place, row: int, ranked: pd.DataFrame, row_of: dict[str, int]) -> dict[str, Any]:
-    """The query and its gallery images, with the similarity of each part."""
-    from hcga.view.matching import match_parts
-
+def _ranked(archive: Archive, place: Place, row: int) -> dict[str, Any]:
+    """The query and its gallery images, with what each feature contributes."""
+    revision, query = archive.revision(place.rev), archive.sample(place.rev, row)
+    rankings, row_of = archive.rankings(place), _row_of(archive.samples(place.rev))
+    ranked = rankings[rankings["query"] == query["path"]]
     rows = [row_of[name] for name in ranked["gallery"]]
-    matching = archive.revision(place.rev).params.evaluate
-    matched = match_parts(archive.store(place, "embed", "embeddings"), row, np.array(rows, dtype=np.int64), matching)
+    params, embeddings = revision.params.evaluate, archive.store(place, "embed", "embeddings")
+    matched = match_features(embeddings, row, np.array(rows, dtype=np.int64), params)
     found = ranked[["rank", "similarity", "hit"]].to_dict("records")
-    entries = [
-        {**archive.sample(place.rev, number), **entry, **of}
-        for number, entry, of in zip(rows, matched.gallery, found, strict=True)
-    ]
-    query = {**archive.sample(place.rev, row), "seen": matched.seen}
-    return {"query": query, "entries": entries, "parts": matched.parts}
+    return {
+        "query": {**query, "seen": matched.seen},
+        "entries": [
+            {**archive.sample(place.rev, number), **entry, "terms": terms}
+            for number, entry, terms in zip(rows, found, matched.gallery, strict=True)
+        ],
+        "matching": params,
+        "changed": [name for name in revision.changed_params() if name.startswith("evaluate.")],
+    }
 
 
 def _row_of(samples: pd.DataFrame) -> dict[str, int]:

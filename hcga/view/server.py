@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Awaitable, Callable
@@ -13,30 +13,53 @@ import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import QueryParams
+from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hcga.errors import InputError
 from hcga.revisions import parse_place
 from hcga.view.filters import chosen_rows, filters_in_words, rows_left
-from hcga.view.layers import image_strip, layer_strip, masks_at
+from hcga.view.layers import image_strip, layer_strip
+from hcga.view.listening import LOOPBACK, address_of, is_private, listen
 from hcga.view.pages import Pages
 from hcga.view.places import Archive
 
 log = logging.getLogger(__name__)
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "script-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class SecurityHeaders:
+    """Middleware that adds `HEADERS` to every answer, refusals and files too.
+
+    Parameters
+    ----------
+    app : ASGIApp
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
 
 
 class Pictures:
@@ -53,10 +76,7 @@ class Pictures:
         rows = self._rows(base, request.path_params["pid"], asked)
         if layer == "images":
             return Response(image_strip(self._archive, base, rows), media_type="image/webp")
-        before = None
-        if layer == "changed":
-            other = parse_place(asked.get("from", str(place)))
-            before = masks_at(self._archive, other, self._archive.same_images(base, rows, other.rev))
+        before = parse_place(asked["before"]) if "before" in asked else None
         rows = self._archive.same_images(base, rows, place.rev)
         return Response(layer_strip(self._archive, place, layer, rows, before), media_type="image/png")
 
@@ -74,7 +94,7 @@ class Pictures:
         count = len(self._archive.samples(rev))
         if row >= count:
             raise InputError(f"image {row} is not among the {count} images")
-        return Response(image_strip(self._archive, rev, np.array([row])), media_type="image/webp")
+        return Response(image_strip(self._archive, rev, np.array([row]), gap=0), media_type="image/webp")
 
 
 def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
@@ -100,11 +120,12 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
             except Exception as error:  # whatever it is, it should not end in a blank page
                 log.exception("%s", request.url)
                 made = HTMLResponse(pages.problem(f"a fault of this program ({error!r}); the terminal says more"), 500)
-            response = HTMLResponse(made) if isinstance(made, str) else made
-            response.headers.update(HEADERS)
-            return response
+            return HTMLResponse(made) if isinstance(made, str) else made
 
         return respond
+
+    async def not_found(request: Request, error: Exception) -> Response:
+        return HTMLResponse(pages.problem(f"There is no page {request.url.path}"), 404)
 
     routes = [
         Route("/", page(lambda request: RedirectResponse("/identities"))),
@@ -114,11 +135,13 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
         Route("/queries", page(pages.queries)),
         Route("/queries/{row:int}", page(pages.query)),
         Route("/figures", page(pages.figures)),
+        Route("/revisions", page(lambda request: JSONResponse(archive.known_revisions()))),
         Route("/strips/{place:path}/{pid:int}/{layer:str}", page(pictures.strip)),
         Route("/images/{rev:path}/{row:int}", page(pictures.image)),
         Mount("/static", StaticFiles(packages=[("hcga.view", "static")])),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
+    guards = [Middleware(SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]
+    return Starlette(routes=routes, middleware=guards, exception_handlers={404: not_found})
 
 
 def serve(root: Path, host: str, port: int, browser: bool) -> None:
@@ -133,12 +156,20 @@ def serve(root: Path, host: str, port: int, browser: bool) -> None:
         0 takes a free one.
     browser : bool
         Whether to open the page.
+
+    Raises
+    ------
+    InputError
+        It cannot listen there.
     """
-    listener = socket.create_server((host, port))
-    address = f"http://{host}:{listener.getsockname()[1]}/"
-    hosts = LOOPBACK if host in LOOPBACK else ["*"]
-    server = uvicorn.Server(uvicorn.Config(create_app(root, hosts), log_level="warning"))
+    listener = listen(host, port)
+    address, private = address_of(listener, host), is_private(listener)
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(root, [*LOOPBACK, host] if private else ["*"]), log_level="warning")
+    )
+    if not private:
+        print(f"--host {host}: whoever reaches this machine can look at the people in the pictures", file=sys.stderr)
     print(f"{address}  (stop with Ctrl+C)", flush=True)
     if browser:
-        threading.Timer(0.5, webbrowser.open, [address]).start()
+        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()  # it waits for the server
     server.run(sockets=[listener])

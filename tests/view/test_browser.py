@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from example import write_checkout
+from example import BRANCH, QUERIES, open_revisions, write_checkout
 
 from hcga.view.server import create_app
 
@@ -23,13 +23,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no Chro
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    root = tmp_path_factory.mktemp("browser") / "checkout"
-    write_checkout(root)
+    root, other = (tmp_path_factory.mktemp("browser") / name for name in ("checkout", "other"))
+    for folder in (root, other):
+        write_checkout(folder)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_app(Path(root)), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with pytest.MonkeyPatch.context() as patch:
+        open_revisions(patch, {BRANCH: other})
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
     thread.join()
 
@@ -67,13 +70,13 @@ def loaded(page: Any) -> bool:
 
 def test_list_sorts_and_opens_an_identity_and_keys_move_on(page: Any) -> None:
     page.goto("/")
-    assert pids(page) == ["8", "3"]
+    assert pids(page) == ["8", "11", "3"]
     page.get_by_role("link", name="pid").click()
     page.wait_for_url("**sort=pid")
-    assert pids(page) == ["3", "8"]
+    assert pids(page) == ["3", "8", "11"]
     page.get_by_role("link", name="pid").click()
     page.wait_for_url("**order=down")
-    assert pids(page) == ["8", "3"]
+    assert pids(page) == ["11", "8", "3"]
     page.get_by_role("link", name="3", exact=True).click()
     page.wait_for_url("**/identities/3?**")
     assert page.locator("h1").inner_text().startswith("Identity 3")
@@ -81,23 +84,42 @@ def test_list_sorts_and_opens_an_identity_and_keys_move_on(page: Any) -> None:
     assert loaded(page)
     page.keyboard.press("ArrowLeft")
     page.wait_for_url("**/identities/8?**")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**/identities/11?**")
     page.keyboard.press("ArrowRight")
-    page.wait_for_url("**/identities/3?**")
+    page.wait_for_url("**/identities/8?**")
+    page.get_by_role("link", name="list of workspace:r3").click()
+    page.wait_for_url("**order=down**")
+    assert pids(page) == ["11", "8", "3"]
+
+
+def test_left_and_right_go_through_the_rounds_of_a_list(page: Any) -> None:
+    page.goto("/identities?at=r2&sort=pid")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**r3**sort=pid")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**r2**sort=pid")
 
 
 def test_up_and_down_go_through_the_rounds(page: Any) -> None:
     page.goto("/identities/3")
     shown = "document.activeElement.querySelector('strong')?.textContent"
-    for key, place in (("ArrowDown", "r1"), ("ArrowDown", "r2"), ("ArrowDown", "r2"), ("ArrowUp", "r1")):
+    for key, place in (
+        ("ArrowDown", "r1"),
+        ("ArrowDown", "r2"),
+        ("ArrowDown", "r3"),
+        ("ArrowDown", "r3"),
+        ("ArrowUp", "r2"),
+    ):
         page.keyboard.press(key)
         assert page.evaluate(shown) == f"workspace:{place}"
 
 
 def test_opacity_is_kept_in_the_address(page: Any) -> None:
-    page.goto("/identities/3")
+    page.goto("/identities/11")
     over = page.locator(".over").first
     assert over.evaluate("(image) => getComputedStyle(image).opacity") == "0.6"
-    page.locator("[data-opacity]").fill("25")
+    page.locator("[name=opacity]").fill("25")
     assert over.evaluate("(image) => getComputedStyle(image).opacity") == "0.25"
     assert "opacity=25" in page.url
     page.keyboard.press("Tab")
@@ -106,6 +128,17 @@ def test_opacity_is_kept_in_the_address(page: Any) -> None:
     page.wait_for_url("**/identities/8?**opacity=25**")
     page.reload()
     assert page.locator(".over").first.evaluate("(image) => getComputedStyle(image).opacity") == "0.25"
+
+
+def test_size_is_kept_in_the_address_and_the_form(page: Any) -> None:
+    page.goto("/identities/11?at=r1")
+    picture = page.locator(".over").first
+    assert picture.bounding_box()["height"] == 192  # pixels; the images have 64
+    page.locator("[name=zoom]").fill("1.5")
+    assert picture.bounding_box()["height"] == 96
+    page.get_by_role("button", name="show").click()
+    page.wait_for_url("**zoom=1.5**")
+    assert picture.bounding_box()["height"] == 96
 
 
 def test_an_overlay_covers_its_images(page: Any) -> None:
@@ -122,13 +155,28 @@ def test_an_overlay_covers_its_images(page: Any) -> None:
 
 def test_other_rounds_and_layers_by_the_form(page: Any) -> None:
     page.goto("/identities/3?at=r1")
-    page.locator("textarea").fill("r2\nr1\n")
+    page.locator("[name=at]").nth(0).fill("r2")
+    page.locator("[name=at]").nth(1).fill("r1")
     page.get_by_label("truth").check()
     page.get_by_role("button", name="show").click()
     page.wait_for_url("**at=r2&at=r1**")
     rows = page.locator("[data-row] strong").all_inner_texts()
     assert rows == ["workspace:r2", "workspace:r1"]
     assert page.locator(".over").count() == 4
+
+
+def test_other_revisions_are_offered_and_their_odd_names_can_be_shown(page: Any) -> None:
+    page.goto("/identities/3?at=r1")
+    page.locator("#places option").nth(4).wait_for(state="attached")
+    offered = page.locator("#places option").evaluate_all("(options) => options.map((option) => option.value)")
+    assert offered == ["workspace:r1", "workspace:r2", "workspace:r3", "HEAD:r1", f"{BRANCH}:r1"]
+    page.locator("[name=at]").nth(1).fill(offered[-1])
+    page.get_by_role("button", name="show").click()
+    page.wait_for_url("**at=it*")
+    page.wait_for_load_state("networkidle")
+    assert page.locator("[data-row] strong").all_inner_texts() == ["workspace:r1", f"{BRANCH}:r1"]
+    assert page.locator(".over").count() == 2
+    assert loaded(page)
 
 
 def test_pixels_that_moved_open_both_rounds_of_their_identity(page: Any) -> None:
@@ -144,23 +192,30 @@ def test_pixels_that_moved_open_both_rounds_of_their_identity(page: Any) -> None
     assert len(set(boxes)) == 3
     article.locator("a.strips").click()
     page.wait_for_url("**/identities/3?**")
-    assert page.locator("[data-row] strong").all_inner_texts() == ["workspace:r1", "workspace:r2"]
+    assert page.locator("[data-row] strong").all_inner_texts() == ["workspace:r2", "workspace:r3"]
 
 
 def test_a_query_opens_and_keys_go_to_the_next(page: Any) -> None:
     page.goto("/queries")
     page.get_by_role("link", name="query/d.jpg").click()
-    page.wait_for_url("**/queries/3?**")
+    page.wait_for_url("**/queries/5?**")
     assert page.locator(".hit").count() == 1
     page.wait_for_load_state("networkidle")
     assert loaded(page)
+    for where in QUERIES[-2::-1]:
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_url(f"**{where}?**")
     page.keyboard.press("ArrowRight")
-    page.wait_for_url("**/queries/4?**")
+    page.wait_for_url(f"**{QUERIES[1]}?**")
+    page.keyboard.press("ArrowUp")
+    page.wait_for_url(f"**{QUERIES[1]}?at=workspace%3Ar2")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_url(f"**{QUERIES[1]}?at=workspace%3Ar3")
 
 
 @pytest.mark.parametrize("width", [400, 1600])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("where", ["/identities", "/identities/3", "/changes", "/queries/3", "/figures"])
+@pytest.mark.parametrize("where", ["/identities", "/identities/3", "/changes", "/queries", "/queries/5", "/figures"])
 def test_no_page_is_wider_than_the_window(page: Any, where: str, width: int, scheme: str) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=scheme)

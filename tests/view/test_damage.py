@@ -51,7 +51,7 @@ def lose_rows(data: Path) -> None:
 
 
 def of_others(data: Path) -> None:
-    write_store(data / "masks/r1.zarr", {"masks": np.zeros((3, 16, 8), np.uint8)}, image_set="others")
+    write_store(data / "masks/r1.zarr", {"masks": np.zeros((5, 16, 8), np.uint8)}, image_set="others")
 
 
 def empty(*files: str) -> Callable[[Path], None]:
@@ -69,9 +69,9 @@ DAMAGES = [
     (of_others, STRIP, "so its rows belong to other people"),
     (of_others, "/changes?from=r1&to=r2", "so its rows belong to other people"),
     (empty("history/r1.csv"), "/figures", "history/r1.csv: no readable table"),
-    (empty("identities/r2.csv"), "/identities", "identities/r2.csv: no readable table"),
-    (empty("rankings/r2.csv"), "/queries", "rankings/r2.csv: no readable table"),
-    (empty("rankings/r2.csv"), "/queries/3", "rankings/r2.csv: no readable table"),
+    (empty("identities/r3.csv"), "/identities", "identities/r3.csv: no readable table"),
+    (empty("rankings/r3.csv"), "/queries", "rankings/r3.csv: no readable table"),
+    (empty("rankings/r3.csv"), "/queries/5", "rankings/r3.csv: no readable table"),
     (empty("samples.csv"), "/identities", "samples.csv: no readable table"),
     (empty("metrics/r1.json"), "/figures", "metrics/r1.json: no valid JSON"),
 ]
@@ -91,6 +91,16 @@ def test_damage_is_said_with_the_remedy(
     assert response.status_code == 404
     assert words in response.text
     assert "`dvc repro`" in response.text
+
+
+@pytest.mark.parametrize("damage", [cut, lose])
+def test_a_damaged_layer_is_words_in_its_row(checkout: Path, damage: Callable[[Path], None]) -> None:
+    damage(checkout / "data")
+    text = TestClient(create_app(checkout), base_url="http://127.0.0.1").get("/identities/3?at=r1&at=r2").text
+    assert text.count('<p class="problem">masks: ') == 1
+    assert "r1.zarr/masks: damaged" in text
+    assert 'alt="masks of workspace:r1"' not in text
+    assert 'alt="masks of workspace:r2"' in text
 
 
 def test_what_nobody_has_thought_of_is_a_page_too(

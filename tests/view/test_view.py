@@ -13,14 +13,12 @@ from starlette.testclient import TestClient
 
 from hcga.checkpoints import load_model
 from hcga.masks import part_colour, upsample
-from hcga.params import Params
 from hcga.pictures import colour_labels
 from hcga.revisions import Place, parse_place
 from hcga.stores import array, open_store
 from hcga.view.layers import layer_strip
-from hcga.view.matching import match_parts
 from hcga.view.places import Archive
-from hcga.view.server import create_app
+from hcga.view.server import HEADERS, create_app
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +63,7 @@ ADDRESSES = [
     "/identities/3?at=r1&at=workspace:r2&layer=masks&layer=changed&layer=labels&layer=head&layer=truth&layer=confidence-1&opacity=20",
     "/changes",
     "/queries",
-    "/queries/3",
+    "/queries/5",
     "/figures",
 ]
 
@@ -92,20 +90,21 @@ def test_the_first_page_is_the_list(client: TestClient) -> None:
 
 
 def test_identities_in_the_order_of_the_table_or_sorted(client: TestClient) -> None:
-    assert pids(page(client, "/identities")) == ["8", "3"]
-    assert pids(page(client, "/identities?sort=pid")) == ["3", "8"]
-    assert pids(page(client, "/identities?sort=foreground_share&order=down")) == ["3", "8"]
+    assert pids(page(client, "/identities")) == ["8", "11", "3"]
+    assert pids(page(client, "/identities?sort=pid")) == ["3", "8", "11"]
+    assert pids(page(client, "/identities?sort=foreground_share")) == ["8", "3", "11"]  # what is not known comes last
+    assert pids(page(client, "/identities?sort=foreground_share&order=down")) == ["3", "8", "11"]
     text = page(client, "/identities?sort=images")
     assert 'aria-sort="ascending"' in text
-    assert "/identities?at=workspace%3Ar2&amp;sort=images&amp;order=down" in text  # again: turns the order
+    assert "/identities?at=workspace%3Ar3&amp;sort=images&amp;order=down" in text  # again: turns the order
     assert "10.0" in page(client, "/identities?at=r1")
     assert "20.0" in page(client, "/identities?at=workspace:r2")
 
 
 def test_filters_by_camera_and_occlusion(client: TestClient) -> None:
-    assert pids(page(client, "/identities?camera=2")) == ["3"]
+    assert pids(page(client, "/identities?camera=2")) == ["11", "3"]
     assert pids(page(client, "/identities?occluded=yes")) == ["3"]
-    assert pids(page(client, "/identities?occluded=no")) == ["8", "3"]
+    assert pids(page(client, "/identities?occluded=no")) == ["11", "3"]  # of 8 it is not known
     whole = picture(client, "/strips/workspace:r1/3/images")
     assert picture(client, "/strips/workspace:r1/3/images?camera=2").shape[1] == whole.shape[1] / 2
     text = page(client, "/identities/3?occluded=yes")
@@ -119,6 +118,7 @@ def test_filters_by_camera_and_occlusion(client: TestClient) -> None:
     [
         ("camera=2", "from camera 2"),
         ("occluded=yes", "with an occluder"),
+        ("occluded=no", "without an occluder"),
         ("camera=1&occluded=yes", "from camera 1 with an occluder"),
         ("camera=2&occluded=no", "from camera 2 without an occluder"),
     ],
@@ -139,8 +139,103 @@ def test_a_filter_that_leaves_no_image_says_so_and_can_be_taken_away(
 
 def test_neighbours_are_those_that_the_filters_leave(client: TestClient) -> None:
     assert 'data-key="ArrowLeft" href="/identities/8?camera=1"' in page(client, "/identities/3?camera=1")
-    assert "ArrowLeft" not in page(client, "/identities/3?camera=2")
-    assert 'data-key="ArrowRight" href="/identities/3?camera=2"' in page(client, "/identities/8?camera=2")
+    assert "ArrowLeft" not in page(client, "/identities/11?camera=2")
+    assert 'data-key="ArrowRight" href="/identities/11?camera=2"' in page(client, "/identities/8?camera=2")
+
+
+def test_an_identity_keeps_the_list_that_it_was_opened_from(client: TestClient) -> None:
+    listing = "camera=2&amp;sort=images&amp;order=down"
+    text = page(client, "/identities?at=r1&camera=2&sort=images&order=down")
+    assert pids(text) == ["11", "3"]
+    (link,) = re.findall(r'<td><a href="(/identities/3[^"]*)', text)
+    text = page(client, link.replace("&amp;", "&"))
+    assert 'data-key="ArrowLeft" href="/identities/11?' in text
+    assert "ArrowRight" not in text
+    assert f'href="/identities?at=workspace%3Ar1&amp;{listing}"' in text
+    (before,) = re.findall(r'data-key="ArrowLeft" href="([^"]*)"', text)
+    text = page(client, before.replace("&amp;", "&"))
+    assert 'data-key="ArrowRight" href="/identities/3?' in text
+    assert f'href="/identities?at=workspace%3Ar1&amp;{listing}"' in text
+    for name, value in (("camera", "2"), ("sort", "images"), ("order", "down"), ("list", "workspace:r1")):
+        assert f'<input type="hidden" name="{name}" value="{value}">' in text
+
+
+def test_neighbours_stand_in_the_list_of_their_place(client: TestClient) -> None:
+    for column, order in (("pid", "3 8 11"), ("foreground_share", "8 3 11"), ("images", "8 11 3")):
+        pids = order.split()
+        for number, pid in enumerate(pids):
+            text = page(client, f"/identities/{pid}?list=r2&sort={column}")
+            found = re.findall(r'data-key="Arrow\w+" href="/identities/(\d+)', text)
+            assert found == pids[max(number - 1, 0) : number] + pids[number + 1 : number + 2]
+
+
+def test_rows_are_added_and_taken_away_by_their_fields(client: TestClient) -> None:
+    text = page(client, "/identities/3?at=r2&at=&at=r1")
+    assert re.findall(r'<input name="at" value="([^"]*)" list="places"', text) == ["workspace:r2", "workspace:r1", ""]
+    assert text.count("data-row") == 2
+
+
+def test_rounds_of_the_list_have_keys(client: TestClient) -> None:
+    text = page(client, "/identities?at=r2&sort=pid&camera=1")
+    for key, name in (("Left", "r1"), ("Right", "r3")):
+        assert f'data-key="Arrow{key}" href="/identities?at=workspace%3A{name}&amp;camera=1&amp;sort=pid"' in text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/identities?at=r1",
+        "/identities/3?at=r1",
+        "/changes?from=r2&to=r1",
+        "/queries?at=r1",
+        "/queries/5?at=r1",
+        "/figures?at=r1",
+    ],
+)
+def test_links_to_other_pages_keep_the_place(client: TestClient, address: str) -> None:
+    nav = re.findall(r"<nav>.*</nav>", page(client, address))[0]
+    links = re.findall(r'href="([^"]*)"', nav)
+    assert links == [f"/{name}?at=workspace%3Ar1" for name in ("identities", "changes", "queries", "figures")]
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/identities", 200),
+        ("/", 307),
+        ("/static/view.js", 200),
+        ("/identities?at=r9", 404),
+        ("/nowhere", 404),
+        ("/static/nothing.css", 404),
+        ("/images/workspace/0", 200),
+        ("/revisions", 200),
+    ],
+)
+def test_every_answer_has_the_headers(client: TestClient, address: str, status: int) -> None:
+    for host, expected in (("127.0.0.1", status), ("evil.example", 400)):
+        response = client.get(address, follow_redirects=False, headers={"host": host})
+        assert response.status_code == expected
+        assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
+
+
+@pytest.mark.parametrize("address", ["/identities?at=nowhere:r1", "/no<where>"])
+def test_what_is_not_there_leaves_a_choice(client: TestClient, address: str) -> None:
+    refused(client, address, '<input name="at" value="" list="places"', 'formaction="/queries"')
+    assert "<where>" not in client.get(address).text
+
+
+def test_revisions_to_choose_from(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Archive, "known_revisions", lambda archive: ["workspace", "v#1"])
+    assert client.get("/revisions").json() == ["workspace", "v#1"]
+
+
+def test_names_of_parameters_may_be_any(client: TestClient) -> None:
+    text = page(client, "/identities/8?path=x&self=y&from=z&list=r1")
+    assert 'href="/identities/11?path=x&amp;self=y&amp;from=z&amp;list=r1"' in text
+
+
+def test_one_image_alone_has_no_gap(client: TestClient) -> None:
+    assert picture(client, "/images/workspace/0").shape[:2] == (64, 32)
 
 
 def test_names_are_escaped(client: TestClient) -> None:
@@ -150,12 +245,16 @@ def test_names_are_escaped(client: TestClient) -> None:
 
 def test_neighbours_and_rounds_have_keys(client: TestClient) -> None:
     text = page(client, "/identities/8")
-    assert 'data-key="ArrowRight" href="/identities/3?' in text
+    assert 'data-key="ArrowRight" href="/identities/11"' in text
     assert "ArrowLeft" not in text
-    assert text.count("data-row") == 2
-    assert "foreground share 10.0" in text
-    assert "foreground share 20.0" in text
-    assert 'data-key="ArrowLeft" href="/identities/8?' in page(client, "/identities/3")
+    assert text.count("data-row") == 3
+    for number in (1, 2, 3):
+        assert f"foreground share {number}0.0" in text
+    text = page(client, "/identities/11")
+    assert "images 2" in text
+    assert "foreground share" not in text  # not known
+    assert 'data-key="ArrowLeft" href="/identities/8"' in text
+    assert 'data-key="ArrowRight" href="/identities/3"' in text
 
 
 def test_strips_lie_exactly_over_the_images(client: TestClient, checkout: Path) -> None:
@@ -192,11 +291,13 @@ def test_confidence_is_that_of_the_rounds_own_network(client: TestClient, checko
 
 def test_what_changed_links_both_places(client: TestClient) -> None:
     text = page(client, "/changes")
-    assert "What changed from workspace:r1 to workspace:r2" in text
-    assert "at=workspace%3Ar1&amp;at=workspace%3Ar2" in text
+    assert "What changed from workspace:r2 to workspace:r3" in text
+    assert "at=workspace%3Ar2&amp;at=workspace%3Ar3" in text
+    for at, pair in (("r1", "r1 to workspace:r2"), ("r2", "r1 to workspace:r2"), ("r3", "r2 to workspace:r3")):
+        assert f"What changed from workspace:{pair}" in page(client, f"/changes?at={at}")
     same = page(client, "/changes?from=r2&to=r2")
     assert "What changed from workspace:r2 to workspace:r2" in same
-    assert "The masks of all 2 identities are the same." in same
+    assert "The masks of all 3 identities are the same." in same
     assert "<img" not in same
 
 
@@ -205,9 +306,9 @@ def test_images_that_moved_most_before_and_after(client: TestClient, checkout: P
         np.asarray(array(open_store(checkout / f"data/masks/{name}.zarr"), "masks")[:]) for name in ("r1", "r2")
     )
     shares = 100 * (before != after).mean((1, 2))
-    text = page(client, "/changes")
-    articles = {int(re.findall(r"Identity (\d)", article)[0]): article for article in text.split("<article")[1:]}
-    changed = {3: shares[:2].mean(), 8: shares[2]}
+    text = page(client, "/changes?from=r1&to=r2")
+    articles = {int(re.findall(r"Identity (\d+)", article)[0]): article for article in text.split("<article")[1:]}
+    changed = {3: shares[:2].mean(), 8: shares[2], 11: shares[3]}
     assert list(articles) == sorted(changed, key=lambda pid: -changed[pid])
     shown, order = articles[3], np.argsort(-shares[:2])
     captions = re.findall(r'<span title="camera (\d): [^"]*">(\d+) %', shown)
@@ -232,52 +333,30 @@ def test_strips_of_some_images_in_their_order(client: TestClient) -> None:
     refused(client, "/strips/workspace:r1/3/masks?image=x", "image x is none of identity 3")
 
 
-def test_queries_without_a_hit_come_first(client: TestClient) -> None:
-    text = page(client, "/queries")
-    assert re.findall(r'href="/queries/(\d)', text) == ["4", "3"]
-    assert re.findall(r"<td>(none|\d)</td>", text)[1::2] == ["none", "1"]
-
-
-def test_a_query_and_its_gallery(client: TestClient) -> None:
-    text = page(client, "/queries/3?at=r1")
-    assert re.findall(r'class="card (\w+)"', text) == ["asked", "hit", "miss"]
-    assert "✓ 1: 0.900" in text
-    assert "head, lower body" in text
-    assert 'data-key="ArrowRight" href="/queries/4?at=workspace%3Ar1"' in text
-
-
-def test_cosines_of_parts_that_both_show(checkout: Path, default_params: Params) -> None:
-    any_cell = default_params.evaluate.model_copy(update={"visibility": "any"})
-    guided = default_params.evaluate.model_copy(update={"visibility": "guided"})
-    store = open_store(checkout / "data/embeddings/r1.zarr")
-    found = match_parts(store, 3, np.array([5, 6]), any_cell)
-    assert found.parts == ["foreground", "head", "upper body", "lower body"]
-    assert found.seen == ["head", "lower body"]
-    foreground, parts = (np.asarray(array(store, name)[:]) for name in ("foreground", "parts"))
-
-    def cosine(first: np.ndarray, second: np.ndarray) -> float:
-        return float(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
-
-    cosines = found.gallery[1]["cosines"]
-    assert cosines[0] == pytest.approx(cosine(foreground[3], foreground[6]))
-    assert cosines[1] == pytest.approx(cosine(parts[3, 0], parts[6, 0]))
-    assert cosines[2] is None
-    assert match_parts(store, 3, np.array([5]), guided).gallery[0]["cosines"][1:] == [None] * 3
-
-
 @pytest.mark.parametrize(
     ("address", "fragment"),
     [
         ("/identities?at=nowhere:r1", "nowhere: no such revision"),
-        ("/identities?at=r9", "no round &#39;r9&#39; in params.yaml; known: r1, r2, r3"),
-        ("/identities?at=r3", "workspace:r3: no masks of this round yet; run `dvc repro`"),
+        ("/identities?at=r9", "no round &#39;r9&#39; in params.yaml; known: r1, r2, r3, r4"),
+        ("/identities?at=r4", "workspace:r4: no masks of this round yet; run `dvc repro`"),
         ("/identities?sort=height", "no column &#39;height&#39;; known: pid, images"),
-        ("/identities/4", "identity 4 is not among the 2 training identities; nearest: 3, 8"),
+        ("/identities?sort=pid&order=x", "order is &#39;x&#39;; it can be up or down"),
+        ("/identities?camera=77", "camera is &#39;77&#39;; the training images are from 1, 2, 3"),
+        ("/identities/3?camera=77", "camera is &#39;77&#39;"),
+        ("/identities?occluded=maybe", "occluded is &#39;maybe&#39;; it can be yes or no"),
+        (
+            "/identities/3?opacity=1;background:red",
+            "opacity is &#39;1;background:red&#39;; it can be a number from 0 to 100",
+        ),
+        ("/identities/3?opacity=101", "opacity is &#39;101&#39;"),
+        ("/identities/3?zoom=0", "zoom is &#39;0&#39;; it can be a number from 0.5 to 8"),
+        ("/identities/3?zoom=nan", "zoom is &#39;nan&#39;"),
+        ("/identities/4", "identity 4 is not among the 3 training identities; nearest: 3, 8"),
         ("/strips/workspace:r1/3/shoes", "no layer &#39;shoes&#39;; known: masks, changed"),
         ("/strips/workspace:r1/3/confidence-9", "no layer &#39;confidence-9&#39;"),
-        ("/strips/workspace:r3/3/masks", "r3.zarr: no readable store"),
+        ("/strips/workspace:r4/3/masks", "r4.zarr: no readable store"),
         ("/queries/0", "image 0 is no query with a match"),
-        ("/images/workspace/99", "image 99 is not among the 7 images"),
+        ("/images/workspace/99", "image 99 is not among the 12 images"),
         ("/figures?rev=nowhere", "nowhere: no such revision"),
     ],
 )
@@ -317,16 +396,15 @@ def test_cells_that_changed_from_the_row_above(client: TestClient, checkout: Pat
     first, second = (
         np.asarray(array(open_store(checkout / f"data/masks/{name}.zarr"), "masks")[:2]) for name in ("r1", "r2")
     )
-    strip = picture(client, "/strips/workspace:r2/3/changed?from=r1")
+    strip = picture(client, "/strips/workspace:r2/3/changed?before=r1")
     for number in range(2):
         shown = strip[:, number * 9 : number * 9 + 8, 3] > 0
         np.testing.assert_array_equal(shown, first[number] != second[number])
-    assert not picture(client, "/strips/workspace:r2/3/changed?from=r2")[..., 3].any()
+    assert not picture(client, "/strips/workspace:r2/3/changed?before=r2")[..., 3].any()
     text = page(client, "/identities/3?at=r1&at=r2&layer=changed")
-    assert re.findall(r"/(workspace:r\d)/3/changed\?[^\"]*from=(workspace%3Ar\d)", text) == [
-        ("workspace:r1", "workspace%3Ar1"),
-        ("workspace:r2", "workspace%3Ar1"),
-    ]
+    pairs = re.findall(r"/(workspace:r\d)/3/changed\?[^\"]*before=(workspace%3Ar\d)", text)
+    assert pairs == [("workspace:r2", "workspace%3Ar1")]
+    assert text.count("changed from the row above: there is no row above") == 1
 
 
 def test_images_of_another_revision_are_found_by_name(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,33 +1,31 @@
 "use strict";
-// Opacity of what lies over the images; it is kept in the address.
-const slider = document.querySelector("[data-opacity]");
-if (slider) {
+// Sliders: how the strips look; kept in the address, and in links to what follows.
+function keep(address, slider) {
+  const kept = new URL(address);
+  kept.searchParams.set(slider.name, slider.value);
+  return kept.href;
+}
+for (const slider of document.querySelectorAll("[data-look]")) {
   slider.addEventListener("input", () => {
-    document.querySelector(".strips").style.setProperty("--opacity", `${slider.value}%`);
-    const address = new URL(location.href);
-    address.searchParams.set("opacity", slider.value);
-    history.replaceState(null, "", address);
-    for (const link of document.querySelectorAll("a[data-key]")) {
-      const target = new URL(link.href);
-      target.searchParams.set("opacity", slider.value);
-      link.href = target.href;
-    }
+    document.querySelector(".strips").style.setProperty(`--${slider.name}`, slider.value);
+    history.replaceState(null, "", keep(location.href, slider));
+    for (const link of document.querySelectorAll("a[data-key]")) link.href = keep(link.href, slider);
   });
 }
-// A list in a text field, one a line, goes into the address as a parameter each.
-for (const list of document.querySelectorAll("[data-list]")) {
-  list.form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const fields = new URLSearchParams(new FormData(list.form));
-    fields.delete(list.name);
-    for (const line of list.value.split("\n").map((text) => text.trim()).filter(Boolean)) fields.append(list.dataset.list, line);
-    if (slider) fields.set("opacity", slider.value);
-    location.search = fields.toString();
-  });
-}
+// Other revisions to choose from: asked for once the page stands, as they take a while to list.
+addEventListener("load", async () => {
+  const places = document.getElementById("places");
+  if (!document.querySelector('[list="places"]')) return;
+  const known = new Set([...places.children].map((option) => option.value.split(":").slice(0, -1).join(":")));
+  const answer = await fetch("/revisions");
+  if (!answer.ok) return;
+  for (const name of (await answer.json()).filter((one) => !known.has(one))) {
+    places.append(new Option("", `${name}:${places.dataset.round}`));
+  }
+});
 // Arrow keys: links that name a key, and the rows of an identity.
 document.addEventListener("keydown", (event) => {
-  if (event.target.closest("input, textarea, select") || event.altKey || event.ctrlKey || event.metaKey) return;
+  if (event.target.closest("input, select") || event.altKey || event.ctrlKey || event.metaKey) return;
   const link = document.querySelector(`a[data-key="${event.key}"]`);
   if (link) { event.preventDefault(); link.click(); return; }
   const rows = [...document.querySelectorAll("[data-row]")];

@@ -1,0 +1,125 @@
+"""Retrieval: the order of the queries, and that the page shows what the run compares, and how it counts."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from example import QUERIES, write_checkout, write_without_masks
+from ruamel.yaml import YAML
+from starlette.testclient import TestClient
+
+from hcga.evaluation import StoredEmbeddings
+from hcga.params import Params
+from hcga.retrieval.similarity import FEATURES, VARIANTS, similarity
+from hcga.stores import open_store
+from hcga.view.matching import match_features
+from hcga.view.server import create_app
+
+QUERY, GALLERY = 5, np.array([9, 10, 11])
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be read only."""
+    root = tmp_path_factory.mktemp("queries") / "checkout"
+    write_checkout(root)
+    return root
+
+
+def text_of(root: Path, address: str) -> str:
+    client = TestClient(create_app(root), base_url="http://127.0.0.1")
+    response = client.get(address)
+    assert response.status_code == 200, response.text
+    return response.text
+
+
+def test_queries_without_a_hit_come_first_the_surest_mistake_before_others(checkout: Path) -> None:
+    text = text_of(checkout, "/queries")
+    assert re.findall(r'href="(/queries/\d)', text) == QUERIES
+    assert re.findall(r"<td>(none|\d+)</td>", text)[1::2] == ["none", "none", "2", "1"]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_neighbours_of_a_query_are_those_of_the_list(checkout: Path, number: int) -> None:
+    text = text_of(checkout, f"{QUERIES[number]}?at=r2")
+    found = dict(re.findall(r'data-key="Arrow(Left|Right)" href="(/queries/\d)\?at=workspace:?%3Ar2"', text))
+    before, after = QUERIES[:number][-1:], QUERIES[number + 1 :][:1]
+    assert found == dict(zip(["Left"], before, strict=False)) | dict(zip(["Right"], after, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [("/queries", ("ArrowLeft", "ArrowRight")), ("/queries/5", ("ArrowUp", "ArrowDown"))],
+)
+def test_rounds_of_list_and_query_have_keys(checkout: Path, path: str, keys: tuple[str, str]) -> None:
+    for at, neighbours in (("r1", (None, "r2")), ("r2", ("r1", "r3")), ("r3", ("r2", None))):
+        text = text_of(checkout, f"{path}?at={at}")
+        for key, name in zip(keys, neighbours, strict=True):
+            link = f'data-key="{key}" href="{path}?at=workspace%3A{name}"'
+            assert (link in text) == (name is not None)
+        assert f"<strong>{at}</strong>" in text
+
+
+def test_a_query_and_its_gallery(checkout: Path) -> None:
+    text = text_of(checkout, "/queries/5?at=r1")
+    assert re.findall(r'class="card (\w+)"', text) == ["asked", "hit", "miss"]
+    assert re.findall(r"(.) \d: (0\.\d+)<br>identity (\d), camera", text) == [("✓", "0.900", "4"), ("✗", "0.500", "0")]
+    assert "shows head, lower body<" in text
+    assert re.findall(r"<dt>([^<]*)</dt>", text) == ["foreground", "head", "upper body", "lower body"] * 2
+    cards = [re.findall(r"<dd>([^<]*)</dd><dd class=\"weight\">([^<]*)</dd>", card) for card in text.split("<dl>")[1:]]
+    shown = [[weight for cosine, weight in card if cosine != "–"] for card in cards]
+    assert shown == [["&times; 1", "&times; 0.5"], ["&times; 1", "&times; 0.5", "&times; 0.5"]]
+
+
+@pytest.mark.parametrize("visibility", ["any", "guided", "share", "soft"])
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("features", FEATURES)
+def test_terms_add_up_to_the_similarity_of_the_run(
+    checkout: Path, default_params: Params, features: str, variant: str, visibility: str
+) -> None:
+    changes = {"features": features, "similarity": variant, "visibility": visibility}
+    params = default_params.evaluate.model_copy(update=changes)
+    store = open_store(checkout / "data/embeddings/r1.zarr")
+    query, gallery = (StoredEmbeddings(store, rows, params).take(slice(None)) for rows in (np.array([QUERY]), GALLERY))
+    expected = similarity(query, gallery, features, variant)[0]
+    matched = match_features(store, QUERY, GALLERY, params)
+    for terms, value in zip(matched.gallery, expected, strict=True):
+        names = [name for letter, name in (("I", "image"), ("F", "foreground")) if letter in features.split("+")]
+        parts = ["head", "upper body", "lower body"] if "P" in features else []
+        assert [term.feature for term in terms] == names + parts
+        if variant == "authors":
+            found = sum(term.weight * (term.cosine + 1) / 2 for term in terms)
+        else:
+            both = sum(term.weight * (1 if term.feature in names else 2) for term in terms)
+            found = sum(term.weight * term.cosine for term in terms) / both if both else 0.0
+        assert found == pytest.approx(float(value), abs=1e-6)
+    visible = dict(zip(["head", "upper body", "lower body"], query.visible[0].tolist(), strict=True))
+    assert dict(matched.seen) == ({part: far for part, far in visible.items() if far} if "P" in features else {})
+
+
+def test_without_masks_the_image_is_compared_and_nothing_else(tmp_path: Path) -> None:
+    write_without_masks(tmp_path / "bare")
+    text = text_of(tmp_path / "bare", "/queries/5")
+    assert re.findall(r"<dt>([^<]*)</dt>", text) == ["image"] * 2
+    assert "shows" not in text
+    assert "Compared are the features I " in text
+    text = text_of(tmp_path / "bare", "/identities")
+    assert "This run has no masks (coparse.source is none" in text
+    assert "worst first" not in text
+    assert text.count("<td><a") == 3
+    text = text_of(tmp_path / "bare", "/identities/3?at=r1&layer=masks&layer=labels&layer=head&layer=confidence-1")
+    assert text.count("workspace:r1 has no masks: its coparse.source is none") == 3
+    assert text.count("workspace:r1 has no parsing head: its coparse.source is none") == 1
+    assert 'class="over"' not in text
+
+
+def test_what_has_changed_since_the_evaluation_is_said(tmp_path: Path) -> None:
+    write_checkout(tmp_path / "changed")
+    assert "since this round was evaluated" not in text_of(tmp_path / "changed", "/queries/5")
+    evaluate = YAML(typ="safe").load(tmp_path / "changed/params.yaml")["evaluate"]
+    evaluate["visibility"] = "soft"
+    lock = {"stages": {"evaluate@r3": {"params": {"params.yaml": {"evaluate": evaluate, "seed": 7}}}}}
+    YAML().dump(lock, tmp_path / "changed/dvc.lock")
+    text = text_of(tmp_path / "changed", "/queries/5")
+    assert "Changed in params.yaml since this round was evaluated: evaluate.visibility." in text
