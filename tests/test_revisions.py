@@ -25,6 +25,7 @@ from hcga.masks import UNLABELLED
 from hcga.revisions import Place, Revision, open_revision
 from hcga.samples import COLUMNS, write_samples
 from hcga.stores import array, open_store, read_all, write_store
+from hcga.view.pages import read_figures
 from hcga.view.places import Archive
 from hcga.workspace import Workspace
 
@@ -38,6 +39,11 @@ STAGES = """stages:
       cmd: python pipeline/coparse.py --masks data/masks/${key}.zarr
       outs:
         - data/masks/${key}.zarr
+"""
+EVALUATION = """  evaluate:
+    foreach: ${rounds}
+    do:
+      cmd: python pipeline/evaluate.py --metrics data/metrics/${key}.json
 """
 FIRST = np.arange(5 * 8, dtype=np.uint8).reshape(5, 4, 2) % 4
 PEOPLE = [(3, 1), (3, 2), (8, 1), (9, 1), (9, 2)]
@@ -179,6 +185,17 @@ def test_what_a_revision_never_had(inside: Path) -> None:
     (revision.root / "dvc.yaml").write_text(STAGES.replace("data/masks/", "data/others/"))
     with pytest.raises(InputError, match=r"data/others/r1.zarr: revision \w{7} has none, its stage had not run"):
         Revision(inside, "first").path("coparse", "masks", "r1")
+
+
+def test_a_revision_may_have_some_of_its_rounds(inside: Path) -> None:
+    revision = open_revision(inside, "first")
+    params = revision.params_file.read_text()
+    line = "  r1: {prev: init, until_epoch: 6}\n"
+    revision.params_file.write_text(params.replace(line, f"{line}  r2: {{prev: r1, until_epoch: 12}}\n"))
+    assert Archive(inside).rounds("first") == ["r1"]
+    (revision.root / "dvc.yaml").write_text(f"{STAGES}{EVALUATION}")
+    with pytest.raises(InputError, match="first: no figures yet; run `dvc repro`, or choose another revision"):
+        read_figures(open_revision(inside, "first"), "first")
 
 
 def test_many_threads_may_ask_for_a_revision_at_once(inside: Path) -> None:

@@ -12,6 +12,7 @@ from hcga.errors import InputError
 from hcga.masks import STRIDE
 from hcga.pictures import legend
 from hcga.revisions import Place, parse_place
+from hcga.stores import read_rows
 from hcga.view.filters import FILTERS, filters_in_words, rows_left
 from hcga.view.layers import CHANGED, CONFIDENCE, open_layer
 from hcga.view.listing import SORTING, neighbours
@@ -40,7 +41,9 @@ def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked
     """
     rev = places[0].rev
     rows = rows_left(archive, rev, pid, asked)
-    height, width = archive.images(rev).shape[1:3]
+    images = archive.images(rev)
+    read_rows(images, rows)  # so that damage is said here, not by a broken picture
+    height, width = images.shape[1:3]
     layers = asked.getlist("layer") or ["masks"]
     listed = parse_place(asked["list"]) if asked.get("list") else [one for one in places if one.rev == rev][-1]
     previous, following = neighbours(archive, listed, asked, pid)

@@ -16,7 +16,6 @@ from hcga.revisions import WORKSPACE, Place, parse_place
 from hcga.view.changes import describe_changes
 from hcga.view.filters import FILTERS, cameras
 from hcga.view.identity import describe_identity
-from hcga.view.layers import has_masks
 from hcga.view.listing import SORTING, list_identities
 from hcga.view.places import Archive
 from hcga.view.queries import describe_query, list_queries
@@ -48,12 +47,13 @@ class Pages:
         """All identities of a place, sorted and filtered."""
         asked = request.query_params
         place = self._place(asked.get("at"))
+        table = list_identities(self._archive, place, asked)
         return self._render(
             "identities.html",
             place,
             asked={key: asked.get(key) or None for key in (*FILTERS, *SORTING)},
-            table=list_identities(self._archive, place, asked),
-            masks=has_masks(self._archive, place),
+            table=table,
+            masks=len(table.columns) > 1,  # without, a pid is all that is known of an identity
             cameras=cameras(self._archive, place.rev),
         )
 
@@ -139,12 +139,11 @@ def read_figures(revision: Workspace, name: str) -> tuple[pd.DataFrame, pd.DataF
     InputError
         No round has figures.
     """
-    paths = {of: revision.path("evaluate", "metrics", of) for of in revision.params.rounds}
-    metrics = {of: read_metrics(path) for of, path in paths.items() if path.is_file()}
-    if not metrics:
-        raise InputError(f"{name}: no figures yet; run `dvc repro`")
-    history = {of: revision.path("train", "history", of) for of in metrics}
-    curves = collect_curves({of: path for of, path in history.items() if path.is_file()})
+    done = [of for of in revision.params.rounds if revision.has("evaluate", "metrics", of)]
+    if not done:
+        raise InputError(f"{name}: no figures yet; run `dvc repro`, or choose another revision")
+    metrics = {of: read_metrics(revision.path("evaluate", "metrics", of)) for of in done}
+    curves = collect_curves({of: revision.path("train", "history", of) for of in done})
     return telling_figures(collect_figures(metrics)), curves
 
 

@@ -40,6 +40,11 @@ def lose(data: Path) -> None:
     shard_of(data / "masks/r1.zarr", "masks").unlink()
 
 
+def cut_images(data: Path) -> None:
+    shard = shard_of(data / "images.zarr", "images")
+    shard.write_bytes(shard.read_bytes()[:-1])
+
+
 def lose_array(data: Path) -> None:
     shutil.rmtree(data / "masks/r1.zarr/masks")
 
@@ -64,6 +69,8 @@ DAMAGES = [
     (cut, "/changes?from=r1&to=r2", "r1.zarr/masks: damaged ("),
     (lose, STRIP, "r1.zarr/masks: damaged, 1 of its files are missing or empty"),
     (lose, "/changes?from=r1&to=r2", "r1.zarr/masks: damaged, 1 of its files are missing or empty"),
+    (cut_images, STRIP.replace("masks", "images"), "images.zarr/images: damaged ("),
+    (cut_images, "/identities/3?at=r1", "images.zarr/images: damaged ("),
     (lose_array, STRIP, "r1.zarr: no array &#39;masks&#39;; it has: labels. "),
     (lose_rows, STRIP, "r1.zarr/masks: has 1 rows and no row 1, so it is of other images"),
     (of_others, STRIP, "so its rows belong to other people"),
@@ -101,6 +108,12 @@ def test_a_damaged_layer_is_words_in_its_row(checkout: Path, damage: Callable[[P
     assert "r1.zarr/masks: damaged" in text
     assert 'alt="masks of workspace:r1"' not in text
     assert 'alt="masks of workspace:r2"' in text
+
+
+def test_the_list_needs_no_masks(checkout: Path) -> None:
+    shutil.rmtree(checkout / "data/masks/r1.zarr/masks")
+    response = TestClient(create_app(checkout), base_url="http://127.0.0.1").get("/identities?at=r1")
+    assert response.status_code == 200
 
 
 def test_what_nobody_has_thought_of_is_a_page_too(
