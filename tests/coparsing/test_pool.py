@@ -68,7 +68,7 @@ def test_error_of_a_worker_surfaces(features, params):
     settings = params.model_copy(update={"workers": 1})
     beyond = {3: np.array([1, 4]), 9: np.array([9, 11])}
     camids = np.ones(12, np.int64)
-    with pytest.raises(IndexError, match="out of bounds"):
+    with pytest.raises(InputError, match="has 10 rows and no row 11"):
         list(label_identities(features[0], beyond, camids, settings, SEED))
 
 
