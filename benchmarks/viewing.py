@@ -118,7 +118,9 @@ def make_checkout(root: Path) -> None:
         embeddings |= dict.fromkeys(PartStatistics._fields, visible)
         write_store(data / f"embeddings/{name}.zarr", embeddings, parsing=True, part_classes=4)
         save_model(network, card, data / f"models/{name}.safetensors")
-        rows = [(f"q{q}.jpg", n, f"g{n}.jpg", 1 / n, n == q) for q in range(1, QUERIES + 1) for n in range(1, 11)]
+        rows = [
+            (f"main/q{q}.jpg", n, f"main/g{n}.jpg", 1 / n, n == q) for q in range(1, QUERIES + 1) for n in range(1, 11)
+        ]
         columns = ["query", "rank", "gallery", "similarity", "hit"]
         pd.DataFrame(rows, columns=columns).to_csv(data / f"rankings/{name}.csv", index=False)
 

@@ -22,6 +22,7 @@ from hcga.retrieval.reranking import Distances, rerank
 from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import read_statistics, visibility_figures, visible_parts
+from hcga.samples import image_names
 from hcga.stores import array, read_all, read_rows
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
         figures |= {f"reranked_{name}": value for name, value in _retrieval_figures(reranked).items()}
     figures |= {"queries": len(query), "invalid_queries": ranking.invalid_queries}
     cmc = pd.DataFrame({"rank": np.arange(1, len(ranking.cmc) + 1), "cmc": (100 * ranking.cmc).round(4)})
-    listed = _list_rankings(ranking.top, samples["path"].to_numpy(), query, gallery)
+    listed = _list_rankings(ranking.top, image_names(samples).to_numpy(), query, gallery)
     return Retrieval(figures, cmc, listed)
 
 
@@ -149,13 +150,13 @@ def _retrieval_figures(ranking: Ranking) -> dict[str, float]:
     return {name: 100 * value for name, value in figures.items()}
 
 
-def _list_rankings(found: Top, paths: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> pd.DataFrame:
+def _list_rankings(found: Top, names: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> pd.DataFrame:
     rows = found.rows
     table = pd.DataFrame(
         {
-            "query": np.repeat(paths[query], rows.shape[1]),
+            "query": np.repeat(names[query], rows.shape[1]),
             "rank": np.tile(np.arange(1, rows.shape[1] + 1), len(query)),
-            "gallery": paths[gallery[rows.ravel()]],
+            "gallery": names[gallery[rows.ravel()]],
             "similarity": found.similarity.ravel().round(5),
             "hit": found.hits.ravel(),
         }

@@ -20,7 +20,8 @@ from hcga.runlog import FOLDER
 from hcga.workspace import Workspace
 
 WORKSPACE = "workspace"  # names what lies in the checkout now
-FILES = ("dvc.yaml", "params.yaml")
+FILES = ("dvc.yaml", "params.yaml")  # every revision of a pipeline has them
+LOCK = "dvc.lock"  # those have it in which a stage has run
 
 
 class Place(NamedTuple):
@@ -89,10 +90,11 @@ class Revision(Workspace):
         self._files: Any = files
         folder = checkout / FOLDER / "revisions" / commit
         with _alone(folder):
-            for file in FILES:
-                if not files.isfile(file):
+            for file in (*FILES, LOCK):
+                there = files.isfile(file)
+                if not there and file in FILES:
                     raise InputError(f"{name}: has no {file}; choose a revision of this pipeline")
-                if not (folder / file).is_file():
+                if there and not (folder / file).is_file():
                     with fresh(folder / file) as draft:
                         draft.write_bytes(files.read_bytes(file))
         super().__init__(folder)
@@ -124,22 +126,22 @@ class Revision(Workspace):
         return target
 
     def _stands(self, path: Path) -> bool:
-        with _alone(self.root):
-            return bool(self._files.exists(self._name(path)))
+        outs = (out["path"] for entry in self.locked().values() for out in entry.get("outs", []))
+        return self._name(path) in outs
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
     def _place(self, target: Path) -> None:
         name = self._name(target)
+        if not self._stands(target):
+            raise InputError(f"{name}: revision {self.commit[:7]} has none, its stage had not run; choose another one")
         try:
             found = self._files.find(name, detail=True)
         except Exception as error:  # of any remote's own kind
             raise self._gone(name, error) from None
         if not found:
-            if self._files.exists(name):
-                raise self._gone(name)
-            raise InputError(f"{name}: revision {self.commit[:7]} has none, its stage had not run; choose another one")
+            raise self._gone(name)
         with fresh(target) as draft:
             for file, about in found.items():
                 place = draft / Path(file).relative_to(name) if file != name else draft
@@ -160,7 +162,8 @@ class Revision(Workspace):
         why = f" ({error})" if error else ""
         return InputError(
             f"{name} of revision {self.commit[:7]} is not in DVC's cache and cannot be had from a remote{why}: "
-            "`dvc push` it from where it is, run that revision again, or choose another one"
+            "`dvc fetch --all-commits` gets what a remote has by now; else `dvc push` it from where it is, run that "
+            "revision again, or choose another one"
         )
 
     def _cached(self, about: dict[str, Any]) -> Path | None:

@@ -127,6 +127,11 @@ def identities(samples: pd.DataFrame) -> dict[int, np.ndarray]:
     return {int(pid): rows.to_numpy() for pid, rows in train.index.to_series().groupby(train["pid"])}
 
 
+def image_names(samples: pd.DataFrame) -> pd.Series:
+    """Name each image: its path below the name of its data set, which two data sets may have in common."""
+    return samples["dataset"] + "/" + samples["path"]
+
+
 def rows_of_identity(samples: pd.DataFrame, pid: int) -> np.ndarray:
     """Rows of one training identity, (N,) int64.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
 
 from hcga.errors import InputError
 from hcga.files import fresh
@@ -104,17 +106,25 @@ class Workspace:
 
     def changed_params(self) -> list[str]:
         """Dotted names of the params that have changed since the stages ran, by dvc.lock; none without that file."""
-        lock_file = self.root / "dvc.lock"
-        if not lock_file.is_file():
-            return []
-        yaml = YAML(typ="safe")
-        current, lock = yaml.load(self.params_file), yaml.load(lock_file)
+        current = YAML(typ="safe").load(self.params_file)
         changed = set()
-        for name, entry in lock["stages"].items():
+        for name, entry in self.locked().items():
             if name.partition("@")[2] in {"", *current["rounds"]}:
                 for section, value in entry.get("params", {}).get(self.params_file.name, {}).items():
                     changed |= differences(value, current.get(section), section)
         return sorted(changed)
+
+    def outdated(self, stage: str, round_name: str = "") -> list[str]:
+        """Paths that a stage read and that have been written anew since, by dvc.lock; as dvc.yaml spells them."""
+        stages = self.locked()
+        written = {out["path"]: out.get("md5") for entry in stages.values() for out in entry.get("outs", [])}
+        read = stages.get(f"{stage}@{round_name}" if round_name else stage, {}).get("deps", [])
+        return [dep["path"] for dep in read if written.get(dep["path"], dep.get("md5")) != dep.get("md5")]
+
+    def locked(self) -> dict[str, Any]:
+        """Stages of dvc.lock; none without that file, `InputError` if it cannot be read."""
+        file = self.root / "dvc.lock"
+        return _read_lock(file, file.stat().st_mtime_ns) if file.is_file() else {}
 
     def require_round(self, name: str) -> None:
         """Refuse a round that params.yaml does not have."""
@@ -129,6 +139,15 @@ def differences(old: Any, new: Any, name: str = "") -> set[str]:
         below = f"{name}." if name else ""
         return set().union(*(differences(old.get(key), new.get(key), f"{below}{key}") for key in keys))
     return set() if old == new else {name}
+
+
+@lru_cache(8)
+def _read_lock(file: Path, stamp: int) -> dict[str, Any]:
+    try:
+        stages: dict[str, Any] = YAML(typ="safe").load(file)["stages"]
+    except (YAMLError, TypeError, KeyError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: not as DVC writes it ({error}); take it back from Git, or `dvc repro`") from None
+    return stages
 
 
 def _overlap(first: str, second: str) -> bool:

@@ -85,13 +85,13 @@ def test_figures_by_hand(tmp_path: Path) -> None:
 def test_rankings_list_what_was_found_without_what_is_ignored(tmp_path: Path) -> None:
     listed = evaluate_retrieval(embeddings(tmp_path), samples(), PLAIN).rankings
     assert list(listed.columns) == ["query", "rank", "gallery", "similarity", "hit"]
-    first = listed[listed["query"] == "2.jpg"]
-    assert first["gallery"].tolist() == ["5.jpg", "9.jpg", "7.jpg", "8.jpg"]
+    first = listed[listed["query"] == "main/2.jpg"]
+    assert first["gallery"].tolist() == ["main/5.jpg", "main/9.jpg", "main/7.jpg", "main/8.jpg"]
     assert first["hit"].tolist() == [False, False, True, True]
     assert first["rank"].tolist() == [1, 2, 3, 4]
     assert first["similarity"].to_numpy() == pytest.approx(np.cos(np.deg2rad([10, 20, 30, 50])), abs=2e-5)
-    second = listed[listed["query"] == "3.jpg"]
-    assert second["gallery"].tolist() == ["6.jpg", "5.jpg", "9.jpg", "7.jpg", "8.jpg"]
+    second = listed[listed["query"] == "main/3.jpg"]
+    assert second["gallery"].tolist() == ["main/6.jpg", "main/5.jpg", "main/9.jpg", "main/7.jpg", "main/8.jpg"]
 
 
 @pytest.mark.parametrize("features", ["I", "F", "P", "F+P", "I+F", "I+F+P"])
@@ -122,11 +122,11 @@ def test_the_similarity_asked_for_decides(tmp_path: Path) -> None:
     }
     similarity = {v: f.rankings.set_index(["query", "gallery"])["similarity"] for v, f in found.items()}
     cosine = np.cos(np.deg2rad(30))
-    assert similarity["paper"]["2.jpg", "7.jpg"] == pytest.approx(cosine, abs=2e-5)  # foreground only
-    assert similarity["authors"]["2.jpg", "7.jpg"] == pytest.approx((cosine + 1) / 2, abs=2e-5)
+    assert similarity["paper"]["main/2.jpg", "main/7.jpg"] == pytest.approx(cosine, abs=2e-5)  # foreground only
+    assert similarity["authors"]["main/2.jpg", "main/7.jpg"] == pytest.approx((cosine + 1) / 2, abs=2e-5)
     cosine = np.cos(np.deg2rad(10))
-    assert similarity["paper"]["2.jpg", "5.jpg"] == pytest.approx((cosine + cosine) / 3, abs=2e-5)
-    assert similarity["authors"]["2.jpg", "5.jpg"] == pytest.approx(3 * (cosine + 1) / 2, abs=2e-5)
+    assert similarity["paper"]["main/2.jpg", "main/5.jpg"] == pytest.approx((cosine + cosine) / 3, abs=2e-5)
+    assert similarity["authors"]["main/2.jpg", "main/5.jpg"] == pytest.approx(3 * (cosine + 1) / 2, abs=2e-5)
 
 
 def test_the_visibility_rule_asked_for_decides(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_the_visibility_rule_asked_for_decides(tmp_path: Path) -> None:
     for rule, expected in {rule: factor * cosine for rule, factor in expectations.items()}.items():
         params = PLAIN.model_copy(update={"features": "F+P", "visibility": rule})
         similarity = evaluate_retrieval(store, samples(), params).rankings.set_index(["query", "gallery"])["similarity"]
-        assert similarity["2.jpg", "7.jpg"] == pytest.approx(expected, abs=2e-5)
+        assert similarity["main/2.jpg", "main/7.jpg"] == pytest.approx(expected, abs=2e-5)
 
 
 def test_re_ranked_figures_stand_beside_the_plain_ones(tmp_path: Path) -> None:

@@ -198,6 +198,14 @@ def test_a_revision_may_have_some_of_its_rounds(inside: Path) -> None:
         read_figures(open_revision(inside, "first"), "first")
 
 
+def test_a_revision_in_which_no_stage_has_run(inside: Path) -> None:
+    revision = open_revision(inside, "first")
+    (revision.root / "dvc.lock").unlink()
+    assert not revision.has("coparse", "masks", "r1")
+    with pytest.raises(InputError, match="its stage had not run"):
+        revision.path("coparse", "masks", "r1")
+
+
 def test_many_threads_may_ask_for_a_revision_at_once(inside: Path) -> None:
     """As a page does that has many pictures, and the commands beside it."""
     for _ in range(3):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from hcga.errors import InputError
-from hcga.samples import COLUMNS, arrange, hold_out, identities, read_samples, write_samples
+from hcga.samples import COLUMNS, arrange, hold_out, identities, image_names, read_samples, write_samples
 
 
 def table(*rows: tuple[str, int, int, int, int]) -> pd.DataFrame:
@@ -132,6 +132,11 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         .read_bytes()
         .startswith(b"split,pid,camid,sequence,frame,path,dataset\ntrain,3,1,1,10,")
     )
+
+
+def test_images_of_two_data_sets_have_names_of_their_own() -> None:
+    table = pd.DataFrame({"dataset": ["a", "b"], "path": ["query/1.jpg"] * 2})
+    assert image_names(table).tolist() == ["a/query/1.jpg", "b/query/1.jpg"]
 
 
 def test_a_missing_table_or_column_is_named(tmp_path: Path) -> None:

@@ -141,3 +141,20 @@ def test_outputs_are_what_stages_write_and_sources_what_git_should_have(workspac
     assert {"data/synthetic", "data/masks/${key}.zarr", "data/masks/${key}.png", "data/metrics/${key}.json"} <= outputs
     assert {"hcga/coparsing", "pipeline/train.py", "data/repairs"} <= sources
     assert {name for name in sources if not name.startswith(("hcga/", "pipeline/"))} == {"data/repairs"}
+
+
+def test_what_has_been_written_anew_since_a_stage_read_it(workspace_folder: Path) -> None:
+    lock, workspace = workspace_folder / "dvc.lock", Workspace(workspace_folder)
+    assert workspace.outdated("evaluate", "r1") == []
+    deps = "deps: [{path: data/a, md5: 1}, {path: data/b, md5: 2}, {path: code.py, md5: 3}]"
+    outs = "outs: [{path: data/a, md5: 9}, {path: data/b, md5: 2}]"
+    lock.write_text(f"stages:\n  evaluate@r1: {{{deps}}}\n  coparse@r1: {{{outs}}}\n")
+    assert workspace.outdated("evaluate", "r1") == ["data/a"]
+    assert workspace.outdated("evaluate", "r2") == workspace.outdated("coparse", "r1") == []
+
+
+@pytest.mark.parametrize("text", ["", "<<<<<<< HEAD\n", "[]", "other: 1\n"])
+def test_a_broken_lock_is_named(workspace_folder: Path, text: str) -> None:
+    (workspace_folder / "dvc.lock").write_text(text)
+    with pytest.raises(InputError, match=r"dvc\.lock: not as DVC writes it"):
+        Workspace(workspace_folder).outdated("evaluate", "r1")

@@ -20,7 +20,7 @@ from hcga.report.inputs import Run
 from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.runlog import Finished
-from hcga.samples import identities
+from hcga.samples import identities, image_names
 from hcga.sheet import spread
 from hcga.stores import array, read_rows
 
@@ -137,27 +137,27 @@ def list_retrieval(run: Run, name: str) -> dict[str, list[dict[str, Any]]]:
     sample = spread(np.array(queries, dtype=object), QUERIES).tolist()
     visible = visible_parts(read_statistics(embeddings, np.arange(len(run.samples))), run.matching) > 0.5
     parts = part_names(visible.shape[1] + 1)[1:] if embeddings.attrs["parsing"] else []
-    row_of = {path: row for row, path in enumerate(run.samples["path"])}
+    row_of = {image: row for row, image in enumerate(image_names(run.samples))}
 
-    def describe(path: str, **more: Any) -> dict[str, Any]:
-        row = row_of[path]
+    def describe(image: str, **more: Any) -> dict[str, Any]:
+        row = row_of[image]
         seen = [name.replace("_", " ") for name, flag in zip(parts, visible[row], strict=False) if flag]
         sample = run.samples.iloc[row]
         picture = embed_picture(np.asarray(run.images[row]))
         return {"pid": int(sample["pid"]), "camid": int(sample["camid"]), "seen": seen, "picture": picture, **more}
 
-    def describe_query(path: str) -> dict[str, Any]:
-        entries = found.get_group(path).itertuples()
+    def describe_query(image: str) -> dict[str, Any]:
+        entries = found.get_group(image).itertuples()
         gallery = [
             describe(str(entry.gallery), rank=entry.rank, similarity=entry.similarity, hit=bool(entry.hit))
             for entry in entries
         ]
-        return {**describe(path), "path": path, "gallery": gallery}
+        return {**describe(image), "path": image, "gallery": gallery}
 
     return {
-        "A sample of the queries": [describe_query(path) for path in sample],
+        "A sample of the queries": [describe_query(image) for image in sample],
         "The surest mistakes: no hit among the first, the most similar first": [
-            describe_query(path) for path in missed.index[:QUERIES]
+            describe_query(image) for image in missed.index[:QUERIES]
         ],
     }
 

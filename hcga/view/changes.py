@@ -12,7 +12,7 @@ from hcga.masks import STRIDE
 from hcga.pictures import legend
 from hcga.revisions import Place
 from hcga.samples import rows_of_identity
-from hcga.view.layers import CHANGED, masks_at
+from hcga.view.layers import CHANGED, masks_at, require_masks
 from hcga.view.places import Archive
 
 IDENTITIES, IMAGES = 6, 4  # that are shown; of each
@@ -37,6 +37,8 @@ def describe_changes(archive: Archive, first: Place, second: Place) -> dict[str,
     InputError
         One of them has no masks, or their masks are not of the same size.
     """
+    for place in (first, second):
+        require_masks(archive, place)
     before, after = (archive.revision(place.rev) for place in (first, second))
     table = compare_masks(before, after, first.round, second.round)
     return {

@@ -86,7 +86,8 @@ def open_layer(archive: Archive, place: Place, layer: str, before: Place | None 
         There is no such layer here.
     """
     if layer in ("masks", "labels"):
-        cells, colour = array(_masks(archive, place), layer), colour_parts if layer == "masks" else _colour_labels
+        cells = array(require_masks(archive, place), layer)
+        colour = colour_parts if layer == "masks" else _colour_labels
         return lambda rows: colour(read_rows(cells, rows)), 1
     if layer == "changed":
         return _open_changed(archive, place, before or place), 1
@@ -135,9 +136,10 @@ def has_masks(archive: Archive, place: Place) -> bool:
     return archive.store(place, "coparse", "masks").attrs.get("source") != "none"
 
 
-def _masks(archive: Archive, place: Place) -> zarr.Group:
+def require_masks(archive: Archive, place: Place) -> zarr.Group:
+    """Store of a place's masks; `InputError` if it has none."""
     if not has_masks(archive, place):
-        raise InputError(f"{place} has no masks: its coparse.source is none")
+        raise InputError(f"{place} has no masks: its coparse.source is none; choose another revision")
     return archive.store(place, "coparse", "masks")
 
 
@@ -149,7 +151,7 @@ def _parsed_embeddings(archive: Archive, place: Place) -> zarr.Group:
 
 
 def _open_changed(archive: Archive, place: Place, before: Place) -> Read:
-    sizes = {str(one): array(_masks(archive, one), "masks").shape[1:] for one in (before, place)}
+    sizes = {str(one): array(require_masks(archive, one), "masks").shape[1:] for one in (before, place)}
     if len(set(sizes.values())) > 1:
         said = ", ".join(f"{name} has {height} x {width}" for name, (height, width) in sizes.items())
         raise InputError(f"masks of different size cannot be compared: {said} cells")
@@ -163,7 +165,7 @@ def _open_changed(archive: Archive, place: Place, before: Place) -> Read:
 
 
 def _open_confidence(archive: Archive, place: Place, part: int) -> Read:
-    _masks(archive, place)
+    require_masks(archive, place)
     revision = archive.revision(place.rev)
     if not revision.has("train", "model", place.round):
         raise InputError(f"{place}: no model of this round yet; run `dvc repro`")

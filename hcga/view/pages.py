@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -41,7 +42,7 @@ class Pages:
 
     def problem(self, text: str) -> str:
         """Say what is wrong and what to do."""
-        return self._templates.get_template("problem.html").render(text=text, place=None, places=[])
+        return self._templates.get_template("problem.html").render(text=text, place=None, places=[], outdated=[])
 
     def identities(self, request: Request) -> str:
         """All identities of a place, sorted and filtered."""
@@ -62,7 +63,7 @@ class Pages:
         asked = request.query_params
         places = [self._place(text) for text in asked.getlist("at") if text] or self._all_rounds(WORKSPACE)
         described = describe_identity(self._archive, request.path_params["pid"], places, asked)
-        return self._render("identity.html", described["listed"], **described)
+        return self._render("identity.html", described["listed"], places, **described)
 
     def changes(self, request: Request) -> str:
         """Which identities and pixels differ most between two places: if it does not say, a round and that before."""
@@ -71,7 +72,7 @@ class Pages:
         first, second = (
             self._place(asked.get(key) or str(place)) for key, place in zip(("from", "to"), pair, strict=True)
         )
-        return self._render("changes.html", second, **describe_changes(self._archive, first, second))
+        return self._render("changes.html", second, (), **describe_changes(self._archive, first, second))
 
     def queries(self, request: Request) -> str:
         """All queries of a place: those without a hit among the first come first."""
@@ -101,7 +102,8 @@ class Pages:
         charts["Loss"] = {rev: curves.set_index("epoch")["loss"] for rev, (_, curves) in found.items()}
         drawn = {title: draw_curves(curves, "epoch", title) for title, curves in charts.items() if curves}
         known = list(dict.fromkeys([*self._archive.known_revisions(), *revs]))
-        return self._render("figures.html", place, revs=revs, revisions=known, table=joined, charts=drawn)
+        shown = [Place(rev, of) for rev in revs for of in self._archive.revision(rev).params.rounds]
+        return self._render("figures.html", place, shown, revs=revs, revisions=known, table=joined, charts=drawn)
 
     def _place(self, text: str | None, rev: str = WORKSPACE) -> Place:
         """The place that an address names, or the last round of a revision."""
@@ -125,10 +127,11 @@ class Pages:
         later = max(rounds.index(place), min(1, len(rounds) - 1))
         return rounds[max(later - 1, 0)], rounds[later]
 
-    def _render(self, name: str, place: Place, **values: Any) -> str:
-        """A page of a place; it links to the other rounds of the place's revision."""
+    def _render(self, name: str, place: Place, shown: Sequence[Place] | None = None, **values: Any) -> str:
+        """A page of a place, which shows its figures or those of others; it links to the rounds of the revision."""
         places = [Place(place.rev, of) for of in self._archive.rounds(place.rev)]
-        return self._templates.get_template(name).render(place=place, places=places, **values)
+        outdated = self._archive.outdated([place] if shown is None else shown)
+        return self._templates.get_template(name).render(place=place, places=places, outdated=outdated, **values)
 
 
 def read_figures(revision: Workspace, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:

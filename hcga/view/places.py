@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from hcga.csv_files import read_table
 from hcga.errors import InputError
 from hcga.occluders import Occlusion, read_occlusion
 from hcga.revisions import WORKSPACE, Place, open_revision
-from hcga.samples import read_samples
+from hcga.samples import image_names, read_samples
 from hcga.stores import array
 from hcga.workspace import Workspace
 
@@ -79,30 +79,39 @@ class Archive:
         return {"row": row, "pid": int(of["pid"]), "camid": int(of["camid"]), "path": of["path"]}
 
     def same_images(self, rev: str, rows: np.ndarray, other: str) -> np.ndarray:
-        """Rows of the same images in another revision, by data set and path; -1 where it does not have them."""
+        """Rows of the same training images in another revision, by data set and path; -1 where it lacks them."""
         if other == rev:
             return rows
         tables = [self.samples(name)[["dataset", "path"]] for name in (rev, other)]
         if tables[0].equals(tables[1]):
             return rows
-        row_of = {key: row for row, key in enumerate(tables[1].itertuples(index=False, name=None))}
+        there = tables[1][self.samples(other)["split"] == "train"]
+        row_of = dict(zip(there.itertuples(index=False, name=None), there.index, strict=True))
         wanted = tables[0].iloc[rows].itertuples(index=False, name=None)
         return np.array([row_of.get(key, -1) for key in wanted], dtype=np.int64)
 
     def table(self, place: Place) -> pd.DataFrame:
-        """What is known of each identity's masks: after evaluation, else as co-parsing left it."""
+        """What is known of each identity's masks: by the evaluation of these very masks, else as co-parsing left it."""
         revision = self.revision(place.rev)
         for stage, option in (("evaluate", "identities"), ("coparse", "table")):
-            if revision.has(stage, option, place.round):
+            old = stage == "evaluate" and revision.outdated(stage, place.round)
+            if revision.has(stage, option, place.round) and not old:
                 return read_table(revision.path(stage, option, place.round))
         raise InputError(f"{place}: no masks of this round yet; run `dvc repro`, or choose another round or revision")
+
+    def outdated(self, places: Iterable[Place]) -> list[Place]:
+        """Places of which what was evaluated has been written anew since: their figures are of an earlier run."""
+        return [place for place in places if self.revision(place.rev).outdated("evaluate", place.round)]
 
     def rankings(self, place: Place) -> pd.DataFrame:
         """The first gallery images of each query."""
         revision = self.revision(place.rev)
         if not revision.has("evaluate", "rankings", place.round):
             raise InputError(f"{place}: no matching of this round yet; run `dvc repro`, or choose another round")
-        return read_table(revision.path("evaluate", "rankings", place.round))
+        rankings = read_table(revision.path("evaluate", "rankings", place.round))
+        if not set(rankings["query"]).union(rankings["gallery"]) <= set(image_names(self.samples(place.rev))):
+            raise InputError(f"{place}: its matching was of other images than samples.csv has now; run `dvc repro`")
+        return rankings
 
     def store(self, place: Place, stage: str, option: str) -> zarr.Group:
         """A store of a round."""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hcga.errors import InputError
 from hcga.revisions import Place
+from hcga.samples import image_names
 from hcga.view.matching import match_features
 from hcga.view.places import Archive
 
@@ -26,12 +27,11 @@ def list_queries(archive: Archive, place: Place) -> list[dict[str, Any]]:
     best = rankings.groupby("query", sort=False)["similarity"].first()
     table = pd.DataFrame({"first hit": hits.reindex(best.index), "similarity of the first": best})
     table = table.sort_values(["first hit", "similarity of the first"], ascending=False, na_position="first")
-    listed = table.rename_axis("path").reset_index()
-    rows = listed["path"].map(_row_of(samples))
+    listed = table.rename_axis("image").reset_index()
+    rows = listed["image"].map(_row_of(samples))
     pids = samples["pid"].to_numpy()[rows]
-    return [
-        {str(key): of for key, of in entry.items()} for entry in listed.assign(row=rows, pid=pids).to_dict("records")
-    ]
+    listed = listed.assign(row=rows, pid=pids, path=samples["path"].to_numpy()[rows])
+    return [{str(key): of for key, of in entry.items()} for entry in listed.to_dict("records")]
 
 
 def describe_query(archive: Archive, place: Place, row: int) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _ranked(archive: Archive, place: Place, row: int) -> dict[str, Any]:
     """The query and its gallery images, with what each feature contributes."""
     revision, query = archive.revision(place.rev), archive.sample(place.rev, row)
     rankings, row_of = archive.rankings(place), _row_of(archive.samples(place.rev))
-    ranked = rankings[rankings["query"] == query["path"]]
+    ranked = rankings[rankings["query"] == image_names(archive.samples(place.rev)).iloc[row]]
     rows = [row_of[name] for name in ranked["gallery"]]
     params, embeddings = revision.params.evaluate, archive.store(place, "embed", "embeddings")
     matched = match_features(embeddings, row, np.array(rows, dtype=np.int64), params)
@@ -86,4 +86,4 @@ def _ranked(archive: Archive, place: Place, row: int) -> dict[str, Any]:
 
 
 def _row_of(samples: pd.DataFrame) -> dict[str, int]:
-    return {path: row for row, path in enumerate(samples["path"])}
+    return {path: row for row, path in enumerate(image_names(samples))}

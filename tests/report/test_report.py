@@ -64,9 +64,9 @@ def run(tmp_path: Path) -> Run:
         ).assign(agreement_previous=[np.nan, 80.0, 90.0], warnings=["no head", np.nan, np.nan])
         rankings = pd.DataFrame(
             {
-                "query": [HOSTILE] * 2 + ["query/6.jpg"] * 2,
+                "query": [f"main/{HOSTILE}"] * 2 + ["main/query/6.jpg"] * 2,
                 "rank": [1, 2] * 2,
-                "gallery": ["gallery/5.jpg", "gallery/0.jpg", "gallery/0.jpg", "gallery/5.jpg"],
+                "gallery": [f"main/gallery/{pid}.jpg" for pid in (5, 0, 0, 5)],
                 "similarity": [0.9, 0.5, 0.8, 0.4],
                 "hit": [True, False, False, False],
             }
@@ -212,13 +212,13 @@ def test_ranked_lists_of_a_sample_and_of_the_surest_mistakes(run: Run) -> None:
 
 def test_the_surest_mistakes_come_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of equals the first in the table; one query has a hit at the end of its list."""
-    queries = ["query/6.jpg", *(f"train/{pid}_{camid}.jpg" for pid, camid in PEOPLE)]
+    queries = ["main/query/6.jpg", *(f"main/train/{pid}_{camid}.jpg" for pid, camid in PEOPLE)]
     first = [0.5, 0.7, 0.6, 0.7, 0.9, 0.8]
     rankings = pd.DataFrame(
         {
             "query": np.repeat(queries, 2),
             "rank": [1, 2] * 6,
-            "gallery": ["gallery/5.jpg", "gallery/0.jpg"] * 6,
+            "gallery": ["main/gallery/5.jpg", "main/gallery/0.jpg"] * 6,
             "similarity": [value for of in first for value in (of, 0.4 - of / 4)],
             "hit": [False] * 9 + [True] + [False] * 2,
         }

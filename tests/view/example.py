@@ -71,6 +71,7 @@ def write_checkout(root: Path, people: Sequence[tuple[str, int, int, str]] = PEO
         _write_masks(data, name, number, samples, source, rng)
         _write_embeddings(data / f"embeddings/{name}.zarr", samples, source, rng)
         rankings = pd.DataFrame(RANKINGS, columns=["query", "rank", "gallery", "similarity", "hit"])
+        rankings[["query", "gallery"]] = "main/" + rankings[["query", "gallery"]]
         rankings.to_csv(data / f"rankings/{name}.csv", index=False)
         (data / f"metrics/{name}.json").write_text(f'{{"epoch": {number}, "retrieval": {{"rank1": 50.0, "mAP": 4.5}}}}')
         pd.DataFrame({"epoch": [number], "loss": [3.0]}).to_csv(data / f"history/{name}.csv", index=False)

@@ -108,6 +108,8 @@ def test_without_masks_the_image_is_compared_and_nothing_else(tmp_path: Path) ->
     assert "This run has no masks (coparse.source is none" in text
     assert "worst first" not in text
     assert text.count("<td><a") == 3
+    text = TestClient(create_app(tmp_path / "bare"), base_url="http://127.0.0.1").get("/changes").text
+    assert "has no masks: its coparse.source is none; choose another revision" in text
     text = text_of(tmp_path / "bare", "/identities/3?at=r1&layer=masks&layer=labels&layer=head&layer=confidence-1")
     assert text.count("workspace:r1 has no masks: its coparse.source is none") == 3
     assert text.count("workspace:r1 has no parsing head: its coparse.source is none") == 1

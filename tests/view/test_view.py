@@ -2,9 +2,11 @@
 
 import io
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from example import write_checkout
@@ -418,3 +420,51 @@ def test_images_of_another_revision_are_found_by_name(checkout: Path, monkeypatc
     alpha = np.asarray(strip)[..., 3]
     assert not alpha[:, :9].any()
     assert alpha[:, 9:17].all()
+
+
+def test_images_in_another_order_are_found_by_name(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many, and none is where it was; one is a query there and so has no mask."""
+    archive = Archive(checkout)
+    samples = archive.samples("workspace")
+    other = samples.iloc[::-1].reset_index(drop=True)
+    other.loc[other["path"] == samples["path"][1], "split"] = "query"
+    monkeypatch.setattr(archive, "samples", lambda rev: samples if rev == "workspace" else other)
+    last = len(samples) - 1
+    assert archive.same_images("workspace", np.array([0, 1, 2]), "other").tolist() == [last, -1, last - 2]
+
+
+LOCK = """stages:
+  coparse@r1:
+    outs: [{path: data/masks/r1.zarr, md5: new.dir}]
+  embed@r1:
+    outs: [{path: data/embeddings/r1.zarr, md5: same.dir}]
+  evaluate@r1:
+    deps: [{path: data/masks/r1.zarr, md5: old.dir}, {path: data/embeddings/r1.zarr, md5: same.dir}]
+  evaluate@r2:
+    deps: [{path: data/masks/r2.zarr, md5: any.dir}]
+"""
+WARNED = "figures and matching are of an earlier run"
+
+
+def test_figures_of_other_masks_than_there_are_now_are_said_to_be_old(checkout: Path, tmp_path: Path) -> None:
+    """As while the pipeline runs again, or where one stage alone was run."""
+    root = Path(shutil.copytree(checkout, tmp_path / "checkout"))
+    (root / "dvc.lock").write_text(LOCK)
+    client = TestClient(create_app(root), base_url="http://127.0.0.1")
+    for address in ("/identities", "/queries", "/identities/3"):
+        old, new = (client.get(f"{address}?at={name}").text for name in ("r1", "r2"))
+        assert f"workspace:r1: {WARNED}" in old, address
+        assert WARNED not in new
+    assert WARNED in client.get("/figures").text
+    assert WARNED not in client.get("/changes?from=r1&to=r1").text  # masks alone
+    assert "foreground share" in client.get("/identities?at=r2").text
+    assert "foreground share" not in client.get("/identities?at=r1").text  # the table as co-parsing left it
+
+
+def test_matching_of_other_images_is_refused(checkout: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(checkout, tmp_path / "checkout"))
+    samples = pd.read_csv(root / "data/samples.csv")
+    samples.assign(dataset="other").to_csv(root / "data/samples.csv", index=False)
+    client = TestClient(create_app(root), base_url="http://127.0.0.1")
+    refused(client, "/queries?at=r1", "its matching was of other images than samples.csv has now; run `dvc repro`")
+    refused(client, "/queries/5?at=r1", "its matching was of other images than samples.csv has now; run `dvc repro`")

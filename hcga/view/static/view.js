@@ -15,7 +15,7 @@ for (const slider of document.querySelectorAll("[data-look]")) {
 // Other revisions to choose from: asked for once the page stands, as they take a while to list.
 addEventListener("load", async () => {
   const places = document.getElementById("places");
-  if (!document.querySelector('[list="places"]')) return;
+  if (!document.querySelector('[list="places"]') || !places.dataset.round) return;
   const known = new Set([...places.children].map((option) => option.value.split(":").slice(0, -1).join(":")));
   const answer = await fetch("/revisions");
   if (!answer.ok) return;
