@@ -109,6 +109,7 @@ def warn(masks: np.ndarray, repaired: int, part_classes: int) -> list[str]:
     empty = int((~parts.any(axis=(1, 2))).sum()) - without
     return [
         *(lacking if parts.any() else ["no foreground"]),
+        *(["no background"] if parts.any() and not (masks == 0).any() else []),
         *([f"{without} image(s) without a mask"] if without else []),
         *([f"{empty} image(s) all background"] if empty and parts.any() else []),
         *([f"{repaired} image(s) repaired by hand"] if repaired else []),

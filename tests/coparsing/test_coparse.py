@@ -166,7 +166,7 @@ def test_table_has_a_row_an_identity(calls, samples, previous, params):
     ("changes", "line"),
     [
         ({}, "3 identities, 14.0 iterations on average, 97.1 % background, 3 with warnings"),  # 20 of 680 cells
-        ({"back_weight": 0.0, "source": "stripes"}, "3 identities, 0.0 % background, 1 with warnings"),
+        ({"back_weight": 0.0, "source": "stripes"}, "3 identities, 0.0 % background, 3 with warnings"),
         ({"source": "none"}, "3 identities"),
     ],
     ids=["hcnet", "another source", "none"],
@@ -175,6 +175,13 @@ def test_a_log_has_a_line_a_round(calls, samples, previous, params, caplog, chan
     with caplog.at_level(logging.INFO, "hcga"):
         coparse(samples, previous, params.model_copy(update=changes))
     assert caplog.messages[-1] == line
+
+
+@pytest.mark.parametrize(("cell", "warnings"), [(0, []), (UNLABELLED, ["no background"])])
+def test_masks_without_background_are_warned_of(cell, warnings):
+    masks = np.tile(np.array([[[1, 2], [3, 1]]], np.uint8), (2, 1, 1))
+    masks[1, 1, 1] = cell
+    assert module.warn(masks, 0, 4) == warnings
 
 
 @pytest.mark.parametrize("changes", [{"pairs": "sequence"}, {"back_weight": 0.0}])
