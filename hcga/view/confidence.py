@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hcga.errors import REMEDY, InputError
 from hcga.stores import array, open_store, read_rows
 
 BATCH = 4  # images that a network looks at at once
@@ -32,6 +33,17 @@ def confidence_maps(model: Path, images: Path, rows: np.ndarray) -> np.ndarray:
         255 is 1. Not to be written to: those asked for last are kept.
     """
     return _one_thread.submit(_compute, model, model.stat().st_mtime, images, tuple(rows.tolist())).result()
+
+
+def require_model(path: Path) -> None:
+    """Refuse a file that is cut short or holds no model; only its beginning is read, and without PyTorch."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: damaged ({error}); {REMEDY}") from None
 
 
 @lru_cache(16)

@@ -45,15 +45,19 @@ def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked
     read_rows(images, rows)  # so that damage is said here, not by a broken picture
     height, width = images.shape[1:3]
     layers = asked.getlist("layer") or ["masks"]
-    listed = parse_place(asked["list"]) if asked.get("list") else [one for one in places if one.rev == rev][-1]
+    described = [
+        _row(archive, pid, place, before, layers, (rev, rows))
+        for before, place in zip([None, *places], places, strict=False)
+    ]
+    if described[0]["problem"]:
+        raise InputError(described[0]["problem"])
+    known = [row["place"] for row in described if not row["problem"] and row["place"].rev == rev]
+    listed = parse_place(asked["list"]) if asked.get("list") else known[-1]
     previous, following = neighbours(archive, listed, asked, pid)
     return {
         "pid": pid,
         "listed": listed,
-        "rows": [
-            _row(archive, pid, place, before, layers, archive.same_images(rev, rows, place.rev))
-            for before, place in zip([None, *places], places, strict=False)
-        ],
+        "rows": described,
         "layers": layers,
         "known_layers": layer_titles(archive, rev),
         "size": ((width + STRIDE) * len(rows), height),
@@ -92,16 +96,25 @@ def _legend(archive: Archive, rev: str, layers: Sequence[str]) -> list[tuple[str
 
 
 def _row(
-    archive: Archive, pid: int, place: Place, before: Place | None, layers: Sequence[str], rows: np.ndarray
+    archive: Archive, pid: int, place: Place, before: Place | None, layers: Sequence[str], base: tuple[str, np.ndarray]
 ) -> dict[str, Any]:
-    """What a place says of the identity: figures, images that it lacks, and layers that cannot be shown, and why."""
-    return {
-        "place": place,
-        "before": before,
-        "figures": _figures(archive, place, pid),
-        "missing": int((rows < 0).sum()),
-        "problems": {layer: _problem(archive, place, layer, rows[rows >= 0], before) for layer in layers},
-    }
+    """What a place says of the identity: figures, images of the base (a revision and rows in it) that it lacks.
+
+    And which layers cannot be shown, and why; if nothing can, because of a `problem` with the place itself, only that.
+    """
+    try:
+        archive.revision(place.rev).require_round(place.round)
+        rows = archive.same_images(*base, place.rev)
+        return {
+            "place": place,
+            "before": before,
+            "problem": None,
+            "figures": _figures(archive, place, pid),
+            "missing": int((rows < 0).sum()),
+            "problems": {layer: _problem(archive, place, layer, rows[rows >= 0], before) for layer in layers},
+        }
+    except InputError as error:
+        return {"place": place, "problem": str(error)}
 
 
 def _figures(archive: Archive, place: Place, pid: int) -> dict[str, Any]:

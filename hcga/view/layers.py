@@ -16,7 +16,7 @@ from hcga.masks import STRIDE, UNLABELLED, part_colour
 from hcga.pictures import colour_labels
 from hcga.revisions import Place
 from hcga.stores import array, read_rows
-from hcga.view.confidence import confidence_maps
+from hcga.view.confidence import confidence_maps, require_model
 from hcga.view.places import Archive
 
 LAYERS = ("masks", "changed", "labels", "head", "truth")
@@ -170,6 +170,7 @@ def _open_confidence(archive: Archive, place: Place, part: int) -> Read:
     if not revision.has("train", "model", place.round):
         raise InputError(f"{place}: no model of this round yet; run `dvc repro`")
     model, images = revision.path("train", "model", place.round), revision.path("prepare", "images")
+    require_model(model)
 
     def read(rows: np.ndarray) -> np.ndarray:
         confidence = confidence_maps(model, images, rows)[:, part]

@@ -61,9 +61,10 @@ class Pages:
     def identity(self, request: Request) -> str:
         """An identity's images and what lies over them, a row a place and layer."""
         asked = request.query_params
-        places = [self._place(text) for text in asked.getlist("at") if text] or self._all_rounds(WORKSPACE)
+        places = [parse_place(text) for text in asked.getlist("at") if text] or self._all_rounds(WORKSPACE)
         described = describe_identity(self._archive, request.path_params["pid"], places, asked)
-        return self._render("identity.html", described["listed"], places, **described)
+        shown = [row["place"] for row in described["rows"] if not row["problem"]]
+        return self._render("identity.html", described["listed"], shown, **described)
 
     def changes(self, request: Request) -> str:
         """Which identities and pixels differ most between two places: if it does not say, a round and that before."""
@@ -90,9 +91,9 @@ class Pages:
         from hcga.report.charts import draw_curves  # slow to import, and the other pages do without
 
         asked = request.query_params
-        place = self._place(asked.get("at"), asked.get("rev", WORKSPACE))
-        revs = asked.getlist("rev") or [place.rev]
-        found = {rev: read_figures(self._archive.revision(rev), rev) for rev in revs}
+        revs = asked.getlist("rev") or [parse_place(asked.get("at") or "").rev]
+        found, problems = self._read_figures(revs)
+        place = self._place(asked.get("at"), next(iter(found)))
         joined = pd.concat([table.assign(revision=rev) for rev, (table, _) in found.items()])
         joined = joined[["revision", *(name for name in joined if name != "revision")]]
         charts = {
@@ -102,8 +103,22 @@ class Pages:
         charts["Loss"] = {rev: curves.set_index("epoch")["loss"] for rev, (_, curves) in found.items()}
         drawn = {title: draw_curves(curves, "epoch", title) for title, curves in charts.items() if curves}
         known = list(dict.fromkeys([*self._archive.known_revisions(), *revs]))
-        shown = [Place(rev, of) for rev in revs for of in self._archive.revision(rev).params.rounds]
-        return self._render("figures.html", place, shown, revs=revs, revisions=known, table=joined, charts=drawn)
+        shown = [Place(rev, of) for rev in found for of in self._archive.revision(rev).params.rounds]
+        return self._render(
+            "figures.html", place, shown, revs=revs, problems=problems, revisions=known, table=joined, charts=drawn
+        )
+
+    def _read_figures(self, revs: Sequence[str]) -> tuple[dict[str, tuple[pd.DataFrame, pd.DataFrame]], list[str]]:
+        """Figures and curves by revision, and what is wrong with the others; `InputError` if none has any."""
+        found, problems = {}, []
+        for rev in revs:
+            try:
+                found[rev] = read_figures(self._archive.revision(rev), rev)
+            except InputError as error:
+                problems.append(str(error))
+        if not found:
+            raise InputError("\n".join(problems))
+        return found, problems
 
     def _place(self, text: str | None, rev: str = WORKSPACE) -> Place:
         """The place that an address names, or the last round of a revision."""

@@ -1,5 +1,6 @@
 """What the page says of a run whose files are damaged, gone, or left over from other images."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -129,3 +130,35 @@ def test_what_nobody_has_thought_of_is_a_page_too(
     assert "&lt;b&gt;" in response.text
     assert "default-src" in response.headers["Content-Security-Policy"]
     assert "Traceback" in caplog.text
+
+
+def test_one_row_that_cannot_be_shown_leaves_the_others(checkout: Path) -> None:
+    (checkout / "data/identities/r2.csv").write_bytes(b"")
+    client = TestClient(create_app(checkout), base_url="http://127.0.0.1")
+    response = client.get("/identities/3?at=r1&at=nowhere:r1&at=r2&at=r3&layer=masks&layer=changed")
+    assert response.status_code == 200
+    for words in ("nowhere: no such revision", "identities/r2.csv: no readable table"):
+        assert words in response.text
+    shown = re.findall(r'class="over" src="([^"]*)"', response.text)
+    assert [address.split("/")[2] for address in shown] == ["workspace:r1", "workspace:r3", "workspace:r3"]
+    assert all(client.get(address.replace("&amp;", "&")).status_code == 200 for address in shown)
+    assert client.get("/identities/3?at=nowhere:r1&at=r1").status_code == 404  # whose images should be shown?
+    assert client.get("/identities/3?at=r2&at=r1").status_code == 404
+
+
+def test_one_revision_without_figures_leaves_the_others(checkout: Path) -> None:
+    client = TestClient(create_app(checkout), base_url="http://127.0.0.1")
+    response = client.get("/figures?rev=nowhere&rev=workspace")
+    assert response.status_code == 200
+    assert "nowhere: no such revision" in response.text
+    assert "<svg" in response.text
+    assert client.get("/figures?rev=nowhere").status_code == 404
+
+
+def test_a_model_cut_short_is_words_in_its_row(checkout: Path) -> None:
+    model = checkout / "data/models/r1.safetensors"
+    model.write_bytes(model.read_bytes()[:-1])
+    client = TestClient(create_app(checkout), base_url="http://127.0.0.1")
+    text = client.get("/identities/3?at=r1&layer=confidence-1").text
+    assert "r1.safetensors: damaged (" in text
+    assert 'class="over"' not in text
