@@ -44,6 +44,7 @@ def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked
     images = archive.images(rev)
     read_rows(images, rows)  # so that damage is said here, not by a broken picture
     height, width = images.shape[1:3]
+    hidden = archive.occlusion(rev).occluded[rows].tolist()
     layers = asked.getlist("layer") or ["masks"]
     described = [
         _row(archive, pid, place, before, layers, (rev, rows))
@@ -63,7 +64,9 @@ def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked
         "size": ((width + STRIDE) * len(rows), height),
         "opacity": _number(asked, "opacity", 60, 0, 100),
         "zoom": _number(asked, "zoom", max(1, HEIGHT / height), 0.5, 8),
-        "images": [archive.sample(rev, row) for row in rows],
+        "images": [
+            {**archive.sample(rev, row), "occluded": occluded} for row, occluded in zip(rows, hidden, strict=True)
+        ],
         "filters": {key: asked.get(key) or None for key in FILTERS},
         "in_list": {key: asked.get(key) or None for key in (*FILTERS, *SORTING)},
         "filtered": filters_in_words(asked),

@@ -19,7 +19,7 @@ from hcga.view.filters import FILTERS, cameras
 from hcga.view.identity import describe_identity
 from hcga.view.listing import SORTING, list_identities
 from hcga.view.places import Archive
-from hcga.view.queries import describe_query, list_queries
+from hcga.view.queries import describe_query, list_queries, row_of_image
 from hcga.workspace import Workspace
 
 
@@ -82,8 +82,10 @@ class Pages:
 
     def query(self, request: Request) -> str:
         """The ranked gallery of a query, with what each feature contributes to its similarity."""
-        place = self._place(request.query_params.get("at"))
-        described = describe_query(self._archive, place, request.path_params["row"])
+        asked = request.query_params
+        place, name = self._place(asked.get("at")), asked.get("image")  # which may have another row in another revision
+        row = row_of_image(self._archive, place, name) if name else request.path_params["row"]
+        described = describe_query(self._archive, place, row)
         return self._render("query.html", place, **described)
 
     def figures(self, request: Request) -> str:

@@ -65,17 +65,26 @@ def describe_query(archive: Archive, place: Place, row: int) -> dict[str, Any]:
     }
 
 
+def row_of_image(archive: Archive, place: Place, name: str) -> int:
+    """Row of an image in a place's revision, by its name; `InputError` if it is not there."""
+    rows = _row_of(archive.samples(place.rev))
+    if name not in rows:
+        raise InputError(f"{name} is not among the images of {place.rev}; look at the list of its queries")
+    return rows[name]
+
+
 def _ranked(archive: Archive, place: Place, row: int) -> dict[str, Any]:
     """The query and its gallery images, with what each feature contributes."""
     revision, query = archive.revision(place.rev), archive.sample(place.rev, row)
     rankings, row_of = archive.rankings(place), _row_of(archive.samples(place.rev))
-    ranked = rankings[rankings["query"] == image_names(archive.samples(place.rev)).iloc[row]]
+    name = image_names(archive.samples(place.rev)).iloc[row]
+    ranked = rankings[rankings["query"] == name]
     rows = [row_of[name] for name in ranked["gallery"]]
     params, embeddings = revision.params.evaluate, archive.store(place, "embed", "embeddings")
     matched = match_features(embeddings, row, np.array(rows, dtype=np.int64), params)
     found = ranked[["rank", "similarity", "hit"]].to_dict("records")
     return {
-        "query": {**query, "seen": matched.seen},
+        "query": {**query, "name": name, "seen": matched.seen},
         "entries": [
             {**archive.sample(place.rev, number), **entry, "terms": terms}
             for number, entry, terms in zip(rows, found, matched.gallery, strict=True)

@@ -125,3 +125,14 @@ def test_what_has_changed_since_the_evaluation_is_said(tmp_path: Path) -> None:
     YAML().dump(lock, tmp_path / "changed/dvc.lock")
     text = text_of(tmp_path / "changed", "/queries/5")
     assert "Changed in params.yaml since this round was evaluated: evaluate.visibility." in text
+
+
+def test_a_query_is_found_by_name_where_its_row_is_another(checkout: Path) -> None:
+    """As from one revision to another: the form of the page names the image."""
+    by_row = text_of(checkout, "/queries/5?at=r1")
+    name = re.findall(r'name="image" value="([^"]*)"', by_row)[0]
+    assert name.startswith("main/query/")
+    assert text_of(checkout, f"/queries/0?at=r1&image={name}") == by_row
+    client = TestClient(create_app(checkout), base_url="http://127.0.0.1")
+    response = client.get("/queries/5?at=r1&image=main/query/zzz.jpg")
+    assert (response.status_code, "zzz.jpg is not among the images of workspace" in response.text) == (404, True)

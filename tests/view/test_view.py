@@ -17,6 +17,7 @@ from hcga.checkpoints import load_model
 from hcga.masks import part_colour, upsample
 from hcga.pictures import colour_labels
 from hcga.revisions import Place, parse_place
+from hcga.samples import rows_of_identity
 from hcga.stores import array, open_store
 from hcga.view.layers import layer_strip
 from hcga.view.places import Archive
@@ -468,3 +469,13 @@ def test_matching_of_other_images_is_refused(checkout: Path, tmp_path: Path) -> 
     client = TestClient(create_app(root), base_url="http://127.0.0.1")
     refused(client, "/queries?at=r1", "its matching was of other images than samples.csv has now; run `dvc repro`")
     refused(client, "/queries/5?at=r1", "its matching was of other images than samples.csv has now; run `dvc repro`")
+
+
+def test_columns_of_an_identity_name_camera_and_occlusion(client: TestClient, checkout: Path) -> None:
+    archive = Archive(checkout)
+    rows = rows_of_identity(archive.samples("workspace"), 3)
+    occluded = archive.occlusion("workspace").occluded[rows]
+    assert 0 < occluded.sum() < len(rows)
+    cameras = archive.samples("workspace")["camid"][rows]
+    found = re.findall(r'<span title="[^"]*">([^<]*)</span>', page(client, "/identities/3?at=r1"))
+    assert found == [f"{camid}{' occluded' * of}" for camid, of in zip(cameras, occluded.tolist(), strict=True)]
