@@ -145,7 +145,7 @@ def test_an_overlay_covers_its_images(page: Any) -> None:
     page.goto("/identities/3?at=r1&layer=masks&layer=truth")
     boxes = (
         page.locator(".strip")
-        .nth(1)
+        .nth(2)  # after cameras and images
         .locator("img")
         .evaluate_all("(images) => images.map((image) => JSON.stringify(image.getBoundingClientRect()))")
     )
