@@ -2,6 +2,7 @@
 
 import html
 import io
+import os
 import re
 import shutil
 from pathlib import Path
@@ -9,10 +10,12 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+import torch
 from example import BRANCH, HOSTILE, PEOPLE, open_revisions, write_checkout
 from PIL import Image
 from starlette.testclient import TestClient
 
+from hcga.checkpoints import load_model, save_model
 from hcga.stores import array, open_store, write_store
 from hcga.view import confidence
 from hcga.view.confidence import confidence_maps
@@ -142,6 +145,17 @@ def test_confidence_comes_in_batches_and_is_kept(checkout: Path, monkeypatch: py
     for number, row in enumerate(rows):
         alone = confidence_maps(model, images, rows[number : number + 1])
         np.testing.assert_allclose(alone[0].astype(int), found[number], atol=1, err_msg=str(row))
+
+
+def test_confidence_is_that_of_a_model_trained_again(checkout: Path, tmp_path: Path) -> None:
+    model, images, rows = tmp_path / "model.safetensors", checkout / "data/images.zarr", np.array([0])
+    shutil.copy(checkout / "data/models/r1.safetensors", model)
+    before = confidence_maps(model, images, rows)
+    network, card = load_model(model)
+    torch.nn.init.normal_(network.parsing_head.weight, std=9.0)
+    save_model(network, card, model)
+    os.utime(model, (1, 1))
+    assert (confidence_maps(model, images, rows) != before).any()
 
 
 def test_confidence_has_a_scale(client: TestClient) -> None:
