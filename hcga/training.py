@@ -110,6 +110,8 @@ def train(
 
 
 def _summary(history: pd.DataFrame) -> str:
+    if history.empty:  # a round may train for no epoch
+        return counted(0, "epoch")
     changes = {"loss": "%.4f", "accuracy": "%.1f %%"}
     ends = history.iloc[[0, -1]]
     told = [f"{name} from {' to '.join(form % value for value in ends[name])}" for name, form in changes.items()]

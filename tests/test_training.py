@@ -14,7 +14,7 @@ from hcga.masks import UNLABELLED
 from hcga.optimisation import build_optimiser, learning_rate
 from hcga.prnet import PRNet, new_card
 from hcga.stores import array, open_store, write_store
-from hcga.training import TrainingSet, hold_images, load_batch, train
+from hcga.training import COLUMNS, TrainingSet, hold_images, load_batch, train
 
 SEED, T = 3, 4.0
 HEIGHT, WIDTH = 64, 32
@@ -194,6 +194,15 @@ def test_a_log_has_a_line_an_epoch_and_one_a_round(start, data, params, caplog):
     assert first.startswith(f"epoch 1: loss {loss:.4f}, accuracy {accuracy:.1f} %")
     assert second.startswith(f"epoch 2: loss {loss2:.4f}, accuracy {accuracy2:.1f} %")
     assert last == f"2 epochs: loss from {loss:.4f} to {loss2:.4f}, accuracy from {accuracy:.1f} % to {accuracy2:.1f} %"
+
+
+def test_a_round_may_train_for_no_epoch(start, data, params, caplog):
+    """Rounds whose until_epoch is 0 only co-parse."""
+    network, _ = load_model(start / "model")
+    with caplog.at_level(logging.INFO, "hcga"):
+        history = train(network, build_optimiser(network, params), data, params, T, range(0), SEED)
+    assert (list(history), len(history)) == (COLUMNS, 0)
+    assert caplog.messages[-1] == "0 epochs"
 
 
 def test_rate_of_the_epoch_is_the_optimisers(start, data, params):

@@ -1,5 +1,6 @@
 """Checkouts that have all that the page shows, and a few things that it must not stumble over."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from conftest import DEFAULT, ROOT, change
+from PIL import Image
 from ruamel.yaml import YAML
+from starlette.testclient import TestClient
 
 from hcga.checkpoints import save_model
 from hcga.masks import UNLABELLED
@@ -136,3 +139,15 @@ def _write_embeddings(path: Path, samples: pd.DataFrame, source: str, rng: np.ra
         "parsed": rng.integers(0, 4, (count, *CELLS), np.uint8),
     }
     write_store(path, embeddings, parsing=source != "none", part_classes=4)
+
+
+def page(client: TestClient, address: str) -> str:
+    response = client.get(address)
+    assert response.status_code == 200, response.text
+    return response.text
+
+
+def picture(client: TestClient, address: str) -> np.ndarray:
+    response = client.get(address)
+    assert response.status_code == 200, response.text
+    return np.asarray(Image.open(io.BytesIO(response.content)))

@@ -1,7 +1,6 @@
 """What lies over the images: what is not labelled, other revisions, and what cannot be shown, in words."""
 
 import html
-import io
 import os
 import re
 import shutil
@@ -11,8 +10,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import torch
-from example import BRANCH, HOSTILE, PEOPLE, open_revisions, write_checkout
-from PIL import Image
+from example import BRANCH, HOSTILE, PEOPLE, open_revisions, page, picture, write_checkout
 from starlette.testclient import TestClient
 
 from hcga.checkpoints import load_model, save_model
@@ -47,18 +45,6 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(checkout: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     open_revisions(monkeypatch, {BRANCH: other})
     return TestClient(create_app(checkout), base_url="http://127.0.0.1")
-
-
-def page(client: TestClient, address: str) -> str:
-    response = client.get(address)
-    assert response.status_code == 200, response.text
-    return response.text
-
-
-def picture(client: TestClient, address: str) -> np.ndarray:
-    response = client.get(address)
-    assert response.status_code == 200, response.text
-    return np.asarray(Image.open(io.BytesIO(response.content)))
 
 
 def test_what_is_not_labelled_is_hatched_and_background_clear() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from example import write_checkout
+from example import page, picture, write_checkout
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -35,18 +35,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(checkout: Path) -> TestClient:
     return TestClient(create_app(checkout), base_url="http://127.0.0.1:8000", raise_server_exceptions=True)
-
-
-def page(client: TestClient, address: str) -> str:
-    response = client.get(address)
-    assert response.status_code == 200, response.text
-    return response.text
-
-
-def picture(client: TestClient, address: str) -> np.ndarray:
-    response = client.get(address)
-    assert response.status_code == 200, response.text
-    return np.asarray(Image.open(io.BytesIO(response.content)))
 
 
 def refused(client: TestClient, address: str, *fragments: str) -> None:
