@@ -162,8 +162,8 @@ class Revision(Workspace):
         why = f" ({error})" if error else ""
         return InputError(
             f"{name} of revision {self.commit[:7]} is not in DVC's cache and cannot be had from a remote{why}: "
-            "`dvc fetch --all-commits` gets what a remote has by now; else `dvc push` it from where it is, run that "
-            "revision again, or choose another one"
+            "`dvc push` it from where it is (a remote that is younger than the revision counts for it if added with "
+            "`dvc remote add --local`), run that revision again, or choose another one"
         )
 
     def _cached(self, about: dict[str, Any]) -> Path | None:
