@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 RESTARTS = 3  # of each k-means, from other random centres; the best is taken
@@ -48,17 +50,11 @@ def cluster_identity(features: np.ndarray, part_classes: int, seed: tuple[int, .
 def _cluster(points: np.ndarray, count: int, seed: tuple[int, ...]) -> np.ndarray:
     """Number of each point's cluster, from 0 without gaps; no more clusters than distinct points."""
     from sklearn.cluster import KMeans  # takes half a second, which HCNet's workers need not spend
+    from sklearn.exceptions import ConvergenceWarning
 
     state = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    found = KMeans(_distinct(points, count), n_init=RESTARTS, random_state=state).fit_predict(points)
+    means = KMeans(min(count, len(points)), n_init=RESTARTS, random_state=state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of fewer distinct points than clusters
+        found = means.fit_predict(points)
     return np.unique(found, return_inverse=True)[1]
-
-
-def _distinct(points: np.ndarray, most: int) -> int:
-    """Count the distinct points, up to so many."""
-    seen: set[bytes] = set()
-    for point in points:
-        seen.add(point.tobytes())
-        if len(seen) == most:
-            break
-    return len(seen)

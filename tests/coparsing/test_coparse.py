@@ -292,13 +292,14 @@ def test_isp_gets_the_features_and_a_seed_of_its_own_for_each_identity(samples, 
     monkeypatch.setattr(sources, "cluster_identity", lambda *arguments: seen.append(arguments) or EXPECTED[:2])
 
     def map_identities(work, source, rows_of, workers):
-        assert source == Input(FEATURES, "features")
+        assert (source, workers) == (Input(FEATURES, "features"), 5)
         yield from ((pid, work(pid, rows, np.ones(1))[: len(rows)]) for pid, rows in rows_of.items())
 
     monkeypatch.setattr(sources, "map_identities", map_identities)
-    found = coparse(samples, previous, params.model_copy(update={"source": "isp"}))
+    found = coparse(samples, previous, params.model_copy(update={"source": "isp", "workers": 5}))
     assert [seed for _, _, seed in seen] == [(1, 4, 3), (1, 4, 7), (1, 4, 12)]
-    np.testing.assert_array_equal(found.masks, EXPECTED[[0, 0, 1, 0, 1]])
+    for stored in (found.masks, found.labels):
+        np.testing.assert_array_equal(stored, EXPECTED[[0, 0, 1, 0, 1]])
 
 
 def test_repairs_replace_whole_masks_where_there_are_any(calls, samples, previous, params):

@@ -46,13 +46,33 @@ def test_features_without_contrast_are_background(value):
     assert not cluster_identity(np.full((2, 5, 4, 4), value, np.float32), 4, SEED).any()
 
 
-def test_fewer_directions_than_parts_give_fewer_parts():
-    features = np.full((1, 2, 4, 4), 0.01, np.float32)
+def test_rows_count_from_the_top_of_each_image():
+    """The part seen in the first image only is the lowest, though its cells come first."""
+    features = np.full((2, 2, 6, 4), 0.01, np.float32)
+    features[0, 0, 4:], features[1, 1, :2] = 1, 1
+    found = cluster_identity(features, 3, SEED)
+    assert found[:, :, 0].tolist() == [[0, 0, 0, 0, 2, 2], [1, 1, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_any_number_of_parts_is_in_order_whatever_k_means_calls_them(number):
+    features = np.full((1, 6, 7, 4), 0.01, np.float32)
+    features[0, range(6), range(1, 7)] = 1
+    assert cluster_identity(features, 7, (number,))[0, :, 0].tolist() == list(range(7))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("columns", [1, 4])
+def test_fewer_directions_than_parts_give_fewer_parts(columns):
+    """Be there fewer cells than parts, or as many cells of fewer directions."""
+    features = np.full((1, 2, 4, columns), 0.01, np.float32)
     features[0, 0, 1], features[0, 1, 2] = 1, 1
     found = cluster_identity(features, 6, SEED)
     assert found[0, :, 0].tolist() == [0, 1, 2, 0]
 
 
-def test_the_same_seed_gives_the_same_parts():
+def test_the_seed_decides_the_parts():
     features = np.random.default_rng(3).normal(size=(2, 6, 16, 8)).astype(np.float32)
-    np.testing.assert_array_equal(cluster_identity(features, 4, SEED), cluster_identity(features, 4, SEED))
+    found = cluster_identity(features, 4, SEED)
+    np.testing.assert_array_equal(cluster_identity(features, 4, SEED), found)
+    assert (cluster_identity(features, 4, (1, 0, 8)) != found).any()

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from hcga.coparsing import pool
 from hcga.coparsing.batches import identities_at_once, label_in_batches
@@ -62,6 +63,16 @@ def test_each_identity_gets_the_labels_it_gets_alone(workers, features, params):
         torch.set_num_threads(threads)
     # Identity 12 has the features of one image; with another pid's seed it would have other labels.
     assert len({found[pid].labels[0].tobytes() for pid in IDENTITIES}) == len(IDENTITIES)
+
+
+def count_threads(*_):
+    """How many threads PyTorch and the libraries of linear algebra may use."""
+    return torch.get_num_threads(), *(library["num_threads"] for library in threadpool_info())
+
+
+def test_a_worker_computes_on_one_thread(features):
+    for _, found in map_identities(count_threads, Input(features[0], "features"), IDENTITIES, 1):
+        assert set(found) == {1}
 
 
 def test_error_of_a_worker_surfaces(features, params):
