@@ -51,11 +51,10 @@ def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv
     import pandas as pd
 
     from hcga.comparison import compare_masks, describe_difference
-    from hcga.revisions import open_revision
 
     with clear_errors():
         (rev, one), (other_rev, other) = split_place(first), split_place(second)
-        before, after = open_revision(Path(), rev), open_revision(Path(), other_rev)
+        before, after = (open_side(name) for name in (rev, other_rev))
         named = one or other
         if named and round_names:
             raise InputError("--round: leave it out where FIRST or SECOND names a round")
@@ -132,6 +131,18 @@ def import_masks_(source: Path, everything: bool) -> None:
         click.echo(f"note: {reason} in params.yaml, so they are not used", err=True)
     elif done.taken:
         click.echo("`dvc repro` goes on with them")
+
+
+def open_side(rev: str) -> Workspace:
+    """Open a revision; if there is none, but a round of this name, `InputError` says how to write that."""
+    from hcga.revisions import open_revision
+
+    try:
+        return open_revision(Path(), rev)
+    except InputError as error:
+        if rev not in Workspace(Path()).params.rounds:
+            raise
+        raise InputError(f"{error}; for the round of this name write {WORKSPACE}:{rev}") from None
 
 
 def split_place(text: str) -> tuple[str, str | None]:
