@@ -128,6 +128,8 @@ def trace(round_name: str, pid: int, rgb: bool, settings: tuple[str, ...], rev: 
     with clear_errors():
         target = picture_file(output, f"trace-{round_name}-{pid}.png")
         changes = dict(_read_setting(setting) for setting in settings)
+        if rgb and changes["input"] != "rgb":
+            raise InputError(f"--rgb and --set input={changes['input']} contradict each other; leave one of them out")
         torch.set_num_threads(1)  # as the stage's workers, so that rounding is the same
         traced = trace_round(open_revision(Path(), rev), round_name, pid, changes)
     of = "" if rev == WORKSPACE else f" of {rev}"
@@ -153,7 +155,7 @@ def _read_setting(setting: str) -> tuple[str, object]:
     if not equals:
         raise InputError(f"--set {setting}: write FIELD=VALUE, such as local_weight=1")
     try:
-        return field, YAML(typ="safe").load(value)
+        return field.removeprefix("coparse."), YAML(typ="safe").load(value)
     except YAMLError:
         raise InputError(f"--set {setting}: {value!r} is no value in YAML; write one as in params.yaml") from None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,9 @@ from hcga.errors import InputError
 from hcga.revisions import WORKSPACE
 from hcga.stage import PATH, clear_errors
 from hcga.workspace import Workspace
+
+if TYPE_CHECKING:
+    from hcga.repairs import Imported
 
 
 @click.group()
@@ -51,11 +56,10 @@ def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv
     import pandas as pd
 
     from hcga.comparison import compare_masks, describe_difference
-    from hcga.revisions import open_revision
 
     with clear_errors():
         (rev, one), (other_rev, other) = split_place(first), split_place(second)
-        before, after = open_revision(Path(), rev), open_revision(Path(), other_rev)
+        before, after = (open_side(name) for name in (rev, other_rev))
         named = one or other
         if named and round_names:
             raise InputError("--round: leave it out where FIRST or SECOND names a round")
@@ -114,7 +118,7 @@ def import_masks_(source: Path, everything: bool) -> None:
     SOURCE is a folder as `hcga masks export --format png` writes it, with the names and sizes of its files as they
     were. All are checked before any is taken; those without a change are left out. With --all they are taken too: to
     keep a round's masks as they are, or from a folder that was made elsewhere. To take one back, delete it from the
-    folder that this command names.
+    folder that this command names, and from SOURCE if you go on with that.
     """
     from hcga.repairs import import_masks
 
@@ -126,12 +130,42 @@ def import_masks_(source: Path, everything: bool) -> None:
     reason = "say nothing" if everything else "are as they were exported or imported last"
     left = f"; {done.left} {reason}" if done.left else ""
     click.echo(f"{folder}: {len(done.taken)} mask(s) taken{replaced}{left}")
+    for note in notes_of(done, folder, source):
+        click.echo(f"note: {note}", err=True)
     coparse = workspace.params.coparse
     if not coparse.repair or coparse.source == "none":
         reason = "coparse.source is none" if coparse.repair else "coparse.repair is false"
         click.echo(f"note: {reason} in params.yaml, so they are not used", err=True)
     elif done.taken:
         click.echo("`dvc repro` goes on with them")
+
+
+def notes_of(done: Imported, folder: Path, source: Path) -> Iterator[str]:
+    """What somebody would not expect of an import from `source` into `folder`."""
+    from hcga.masks import STRIDE
+
+    if slight := done.slight:
+        yield (
+            f"{len(slight)} picture(s) were edited too little to change a cell, such as {slight[0]}; a cell is "
+            f"{STRIDE} x {STRIDE} pixels of the network's input and takes what most of them have"
+        )
+    if restored := done.restored:
+        yield (
+            f"{len(restored)} of the masks taken were repairs before and were gone from {folder}, such as "
+            f"{restored[0].name}; to take a repair back, remove its picture from {source} too"
+        )
+
+
+def open_side(rev: str) -> Workspace:
+    """Open a revision; if there is none, but a round of this name, `InputError` says how to write that."""
+    from hcga.revisions import open_revision
+
+    try:
+        return open_revision(Path(), rev)
+    except InputError as error:
+        if rev not in Workspace(Path()).params.rounds:
+            raise
+        raise InputError(f"{error}; for the round of this name write {WORKSPACE}:{rev}") from None
 
 
 def split_place(text: str) -> tuple[str, str | None]:

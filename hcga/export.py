@@ -14,16 +14,16 @@ import zarr
 from hcga.artifacts import open_artifact
 from hcga.errors import InputError
 from hcga.export_note import ExportNote
-from hcga.external import LabelImage, find_label_images, names_of
 from hcga.files import fresh
 from hcga.images import resize_labels
+from hcga.label_images import LabelImage, names_of
 from hcga.masks import STRIDE, part_names
 from hcga.originals import image_files, own_size
-from hcga.pictures import palette_image
 from hcga.progress import track
+from hcga.repair_files import find_repairs, write_mask
 from hcga.revisions import Revision
 from hcga.samples import identities, read_samples, rows_of_identity
-from hcga.stores import array, read_rows
+from hcga.stores import array, attribute, read_rows
 from hcga.workspace import Workspace
 
 BLOCK = 256  # images at a time
@@ -44,6 +44,7 @@ class Content(NamedTuple):
     samples: pd.DataFrame
     files: list[str]  # of the images, from the checkout
     masks: Iterator[np.ndarray]  # (H, W) uint8 each
+    repaired: list[bool]  # which of them are repairs by hand
     part_classes: int
     network: tuple[int, int]  # size of its input, pixels
 
@@ -75,29 +76,29 @@ def export_masks(workspace: Workspace, round_name: str, kind: str, pids: list[in
     ------
     InputError
         The target exists or its folder does not, the round or an identity does not exist, an image's path leads out
-        of the data set, or an image file or a repair cannot be read.
+        of the data set, an image file or a repair cannot be read, or a repair was drawn for other part classes.
     """
     if target.exists() or not target.parent.is_dir():
         raise InputError(f"{target}: name a file or folder that does not exist yet, in a folder that does")
     store = open_artifact(workspace, "coparse", "masks", round_name)
     samples = read_samples(workspace.path("prepare", "samples"))
     rows = np.concatenate([rows_of_identity(samples, pid) for pid in dict.fromkeys(pids) or identities(samples)])
-    chosen = samples.iloc[rows]
+    chosen, part_classes = samples.iloc[rows], attribute(store, "part_classes", int)
     cells = array(store, "masks")
     network = (cells.shape[1] * STRIDE, cells.shape[2] * STRIDE)
     files = image_files(workspace, chosen)
     sizes = [None if kind == "npz" else own_size(workspace.checkout / file) for file in files]
-    repairs = _repairs(workspace, samples) if kind == "png" else {}
+    repairs = _repairs(workspace, samples, part_classes) if kind == "png" else {}
     masks = (
         resize_labels(repairs[row].read() if row in repairs else mask, *(size or network))
         for row, mask, size in zip(rows, _each(cells, rows), sizes, strict=True)
     )
     each = track(masks, f"exporting {kind}", len(rows), "image")
-    content = Content(chosen, files, each, int(str(store.attrs["part_classes"])), network)
+    content = Content(chosen, files, each, [row in repairs for row in rows], part_classes, network)
     with fresh(target) as draft:
         {"png": _write_png, "npz": _write_npz, "coco": _write_coco}[kind](draft, content)
     missing = [file for file, size in zip(files, sizes, strict=True) if size is None and kind != "npz"]
-    return Exported(len(rows), len(repairs.keys() & set(rows.tolist())), missing, content.part_classes)
+    return Exported(len(rows), sum(content.repaired), missing, part_classes)
 
 
 def _each(masks: zarr.Array[Any], rows: np.ndarray) -> Iterator[np.ndarray]:
@@ -105,17 +106,18 @@ def _each(masks: zarr.Array[Any], rows: np.ndarray) -> Iterator[np.ndarray]:
         yield from read_rows(masks, rows[start : start + BLOCK])
 
 
-def _repairs(workspace: Workspace, samples: pd.DataFrame) -> dict[int, LabelImage]:
+def _repairs(workspace: Workspace, samples: pd.DataFrame, part_classes: int) -> dict[int, LabelImage]:
     """Repairs by row; none in a revision, whose masks are what they were."""
     if isinstance(workspace, Revision):
         return {}
-    return find_label_images(workspace.path("translate", "repairs"), samples[samples["split"] == "train"])[0]
+    train = samples[samples["split"] == "train"]
+    return find_repairs(workspace.path("translate", "repairs"), train, part_classes)[0]
 
 
 def _write_png(draft: Path, content: Content) -> None:
     draft.mkdir()
-    note = ExportNote(height=content.network[0], width=content.network[1])
-    for sample, mask in zip(content.samples.itertuples(), content.masks, strict=True):
+    note = ExportNote(part_classes=content.part_classes, height=content.network[0], width=content.network[1])
+    for sample, mask, repair in zip(content.samples.itertuples(), content.masks, content.repaired, strict=True):
         name = names_of(str(sample.dataset), str(sample.path))[0]
         file = draft / name
         if not file.resolve().is_relative_to(draft.resolve()):
@@ -123,8 +125,8 @@ def _write_png(draft: Path, content: Content) -> None:
         if file.exists():
             raise InputError(f"{sample.path}: another image differs only in its ending; export as npz or coco")
         file.parent.mkdir(parents=True, exist_ok=True)
-        palette_image(mask, content.part_classes).save(file)
-        note.add(name, mask)
+        write_mask(file, mask, content.part_classes)
+        note.add(name, mask, repair)
     note.write(draft)
 
 

@@ -19,12 +19,15 @@ class Entry(BaseModel):
 
     height: int  # pixels
     width: int
-    digest: str  # of its mask in cells
+    pixels: str  # digest of its mask
+    cells: str  # digest of its mask in cells
+    repair: bool  # whether that was its image's repair
 
 
 class ExportNote(BaseModel):
     """What the pictures of a folder were when they were exported, or imported last."""
 
+    part_classes: int
     height: int  # of the network's input, pixels: decides what a cell is
     width: int
     masks: dict[str, Entry] = {}  # by name of the file below the folder
@@ -33,14 +36,23 @@ class ExportNote(BaseModel):
         """What the network will see of a mask of any size, (H', W') uint8 -> (h, w) uint8."""
         return to_cells(mask, (self.height, self.width))
 
-    def add(self, name: str, mask: np.ndarray) -> None:
-        """Note a picture's mask, (H', W') uint8."""
+    def add(self, name: str, mask: np.ndarray, repair: bool) -> None:
+        """Note a picture's mask, (H', W') uint8, and whether its image has it for a repair."""
         height, width = mask.shape
-        self.masks[name] = Entry(height=height, width=width, digest=digest(self.cells_of(mask).tobytes()))
+        pixels, cells = digest(mask.tobytes()), digest(self.cells_of(mask).tobytes())
+        self.masks[name] = Entry(height=height, width=width, pixels=pixels, cells=cells, repair=repair)
 
     def holds(self, name: str, cells: np.ndarray) -> bool:
         """Whether a picture was noted with just these cells, (h, w) uint8."""
-        return name in self.masks and self.masks[name].digest == digest(cells.tobytes())
+        return name in self.masks and self.masks[name].cells == digest(cells.tobytes())
+
+    def holds_pixels(self, name: str, mask: np.ndarray) -> bool:
+        """Whether a picture was noted with just this mask, (H', W') uint8."""
+        return name in self.masks and self.masks[name].pixels == digest(mask.tobytes())
+
+    def was_repair(self, name: str) -> bool:
+        """Whether a picture was noted as its image's repair."""
+        return name in self.masks and self.masks[name].repair
 
     def write(self, folder: Path) -> None:
         """Write the note into its folder."""

@@ -9,6 +9,7 @@ from PIL import Image
 
 from hcga.errors import InputError
 from hcga.images import load_label_image, opened
+from hcga.label_images import refuse_other_numbers
 from hcga.masks import PALETTE, UNLABELLED, part_colour, part_names
 from hcga.pictures import PAPER
 
@@ -21,9 +22,9 @@ def read_mask(file: Path, part_classes: int) -> np.ndarray:
     Parameters
     ----------
     file : Path
-        A PNG of 8 bits, or with a palette, opaque. Grey: its numbers are part classes. Else its colours are those of
-        the parts, white is unlabelled; with more part classes than there are colours, only a palette's numbers can be
-        read.
+        A PNG of 8 bits, or with a palette, opaque, not animated. Grey: its numbers are part classes. Else its colours
+        are those of the parts, white is unlabelled; with more part classes than there are colours, only a palette's
+        numbers can be read.
     part_classes : int
         C.
 
@@ -41,9 +42,7 @@ def read_mask(file: Path, part_classes: int) -> np.ndarray:
         if image.mode not in ("L", "LA") and part_classes <= len(PALETTE):
             return _by_colour(file, np.asarray(image.convert("RGB")), part_classes)
         mask = np.asarray(image.getchannel("L")) if image.mode == "LA" else load_label_image(file)
-    wrong = mask[(mask >= part_classes) & (mask != UNLABELLED)]
-    if len(wrong):
-        raise InputError(f"{file}: number {wrong[0]}; parts are 0 to {part_classes - 1}, {UNLABELLED} says nothing")
+    refuse_other_numbers(file, mask, part_classes)
     return mask
 
 
@@ -59,6 +58,8 @@ def name_colours(part_classes: int) -> str:
 def _refuse_other_kinds(file: Path, image: Image.Image) -> None:
     if image.format != "PNG":
         raise InputError(f"{file}: {image.format} by its content; save it as PNG, which keeps colours as they are")
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        raise InputError(f"{file}: animated, {frames} pictures; save the one that is meant, without layers as frames")
     depth, kind = file.read_bytes()[24:26]  # Pillow does not tell: 16 bits of colour become 8
     if depth != 8 and kind != INDEXED:
         raise InputError(f"{file}: {depth} bit(s) a channel; save it with 8, as RGB or with a palette")

@@ -17,8 +17,9 @@ from hcga.errors import InputError
 from hcga.validation import explain, read_mapping, validate
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LARGEST = 10**9  # products of a few of them still fit into 32 bits
+Weight = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 COARSEST_STRIDE = 32  # of the backbone's last map
 

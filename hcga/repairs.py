@@ -8,15 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from hcga.artifacts import open_images
-from hcga.datasets.layouts.listing import BYSTANDERS, HIDDEN
 from hcga.errors import InputError
 from hcga.export_note import FILE, ExportNote, read_note
-from hcga.external import LabelImage, find_label_images, names_of
 from hcga.files import fresh
+from hcga.label_images import LabelImage, find_label_images, names_of, other_files
 from hcga.masks import UNLABELLED
 from hcga.originals import image_files, own_size
 from hcga.painted import read_mask
-from hcga.pictures import palette_image
+from hcga.repair_files import find_repairs, write_mask
 from hcga.samples import read_samples
 from hcga.stores import array
 from hcga.workspace import Workspace
@@ -28,6 +27,8 @@ class Imported(NamedTuple):
     taken: list[Path]  # the repairs written
     replaced: int  # how many of them replace an earlier repair
     left: int  # pictures left out
+    slight: list[Path]  # those left out that were edited, but in which no cell has changed
+    restored: list[Path]  # those taken whose image had lost its repair
 
 
 class Picture(NamedTuple):
@@ -53,40 +54,36 @@ def import_masks(workspace: Workspace, source: Path, everything: bool = False) -
     Returns
     -------
     Imported
-        Left out is what is, cell by cell, as it was exported or imported last.
+        Left out is what is, cell by cell, as it was exported or imported last; but not if it was its image's repair
+        then, and the image has none now.
 
     Raises
     ------
     InputError
-        There is no picture, or, unless `everything` is set, no note; a picture is of no training image, of another kind
-        or size than wanted, has a colour or number that is no part's, or says nothing; its image has a repair that it
-        was not drawn from. Then nothing is taken.
+        There is no picture, or, unless `everything` is set, no note; it was exported with other part classes; a picture
+        is of no training image, of another kind or size than wanted, has a colour or number that is no part's, or says
+        nothing; its image has a repair that it was not drawn from. Then nothing is taken.
     """
     folder, part_classes = workspace.path("translate", "repairs"), workspace.params.part_classes
     pictures = _find_pictures(workspace, source, folder)
     note = _note_of(workspace, source, everything)
     wanted: list[tuple[Picture, np.ndarray]] = []
+    slight: list[Path] = []
     for picture in pictures:
         mask = read_mask(picture.file, part_classes)
         _check_size(picture, mask, note)
-        cells = note.cells_of(mask)
-        silent = bool((cells == UNLABELLED).all())
-        if note.holds(picture.name, cells) and (silent or not everything):
-            continue
-        if silent:
-            raise InputError(
-                f"{picture.file}: white in every cell, so it says nothing and replaces no mask; paint it or remove it"
-            )
-        if not everything:
-            _refuse_to_lose(picture, cells, note)
-        wanted.append((picture, mask))
+        if _is_wanted(picture, mask, note, everything):
+            wanted.append((picture, mask))
+        elif not note.holds_pixels(picture.name, mask):
+            slight.append(picture.file)
     taken = [_take(picture, mask, folder, part_classes) for picture, mask in wanted]
+    replaced = sum(picture.repair is not None for picture, _ in wanted)
+    restored = [target for target, (picture, _) in zip(taken, wanted, strict=True) if _has_lost(picture, note)]
     if (source / FILE).is_file():
         for picture, mask in wanted:
-            note.add(picture.name, mask)
+            note.add(picture.name, mask, repair=True)
         note.write(source)
-    replaced = sum(picture.repair is not None for picture, _ in wanted)
-    return Imported(taken, replaced, len(pictures) - len(taken))
+    return Imported(taken, replaced, len(pictures) - len(taken), slight, restored)
 
 
 def _find_pictures(workspace: Workspace, source: Path, repairs: Path) -> list[Picture]:
@@ -101,22 +98,26 @@ def _find_pictures(workspace: Workspace, source: Path, repairs: Path) -> list[Pi
         raise InputError(f"{strays[0]}: of no training image; keep the name of the exported file, such as {names[0]}")
     if not found:
         raise InputError(f"{source}: holds no PNG; give a folder that `hcga masks export` has written")
-    there, _ = find_label_images(repairs, samples)
+    there, _ = find_repairs(repairs, samples, workspace.params.part_classes)
     images = [workspace.checkout / file for file in image_files(workspace, samples)]
     return [Picture(picture.file, names[row], images[row], there.get(row)) for row, picture in found.items()]
 
 
 def _refuse_other_files(source: Path) -> None:
-    """Refuse what an editor may have saved in place of the PNG; its backups (`~`) may lie there."""
-    for file in sorted(source.rglob("*")):
-        hidden = any(part.startswith(HIDDEN) for part in file.relative_to(source).parts)
-        idle = hidden or file.name.endswith("~") or file.name.lower() in BYSTANDERS or file == source / FILE
-        if file.is_file() and not idle and file.suffix.lower() != ".png":
+    """Refuse what an editor may have saved in place of the PNG."""
+    for file in other_files(source):
+        if file != source / FILE:
             raise InputError(f"{file}: no PNG; save it as PNG under the name of the exported file, or move it away")
 
 
 def _note_of(workspace: Workspace, source: Path, everything: bool) -> ExportNote:
+    part_classes = workspace.params.part_classes
     if note := read_note(source):
+        if note.part_classes != part_classes:
+            raise InputError(
+                f"{source}: exported with part_classes {note.part_classes}, not {part_classes}, so its colours mean "
+                "other parts; set part_classes back in params.yaml, or export masks that were made with it as it is"
+            )
         return note
     if not everything:
         raise InputError(
@@ -124,7 +125,7 @@ def _note_of(workspace: Workspace, source: Path, everything: bool) -> ExportNote
             "ones into a new export, or take every picture with --all"
         )
     _, height, width, _ = array(open_images(workspace), "images").shape
-    return ExportNote(height=height, width=width)
+    return ExportNote(part_classes=part_classes, height=height, width=width)
 
 
 def _check_size(picture: Picture, mask: np.ndarray, note: ExportNote) -> None:
@@ -136,6 +137,24 @@ def _check_size(picture: Picture, mask: np.ndarray, note: ExportNote) -> None:
         raise InputError(
             f"{picture.file}: {here} pixels (height x width), wanted is {' or '.join(there)}; do not scale or crop it"
         )
+
+
+def _is_wanted(picture: Picture, mask: np.ndarray, note: ExportNote, everything: bool) -> bool:
+    """Whether to take a picture; refuse one edited so that it says nothing, or would replace another repair."""
+    cells = note.cells_of(mask)
+    edited, silent = not note.holds(picture.name, cells), bool((cells == UNLABELLED).all())
+    if edited and silent:
+        raise InputError(
+            f"{picture.file}: white in every cell, so it says nothing and replaces no mask; paint it or remove it"
+        )
+    if edited and not everything:
+        _refuse_to_lose(picture, cells, note)
+    return not silent and (edited or everything or _has_lost(picture, note))
+
+
+def _has_lost(picture: Picture, note: ExportNote) -> bool:
+    """Whether a picture was its image's repair when it was exported or imported last, and the image has none now."""
+    return picture.repair is None and note.was_repair(picture.name)
 
 
 def _refuse_to_lose(picture: Picture, cells: np.ndarray, note: ExportNote) -> None:
@@ -154,5 +173,5 @@ def _take(picture: Picture, mask: np.ndarray, folder: Path, part_classes: int) -
     target = picture.repair.file if picture.repair else folder / picture.name
     target.parent.mkdir(parents=True, exist_ok=True)
     with fresh(target) as draft:
-        palette_image(mask, part_classes).save(draft, "PNG")
+        write_mask(draft, mask, part_classes)
     return target

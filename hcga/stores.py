@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import zarr
@@ -29,6 +29,7 @@ SHARD_BYTES = 64 * 2**20
 CHUNK_BYTES = 128 * 2**10  # each costs a third of a millisecond, however small it is
 # Of those compared in benchmarks/storing.py the smallest files for the time.
 COMPRESSOR = ZstdCodec(level=1, checksum=True)
+A = TypeVar("A")
 IMAGE_SET = "image_set"  # attribute: digest of the sample table and the images' size
 
 
@@ -194,6 +195,14 @@ def open_store_of(path: Path, images: zarr.Group) -> zarr.Group:
 def image_set(store: zarr.Group) -> dict[str, Any]:
     """The attribute that says to which images a store's rows belong, for a store that is made from it."""
     return {IMAGE_SET: store.attrs[IMAGE_SET]} if IMAGE_SET in store.attrs else {}
+
+
+def attribute(store: zarr.Group, name: str, kind: type[A]) -> A:
+    """Give an attribute of a store; `InputError` if it has none of this name and kind."""
+    value = store.attrs.get(name)
+    if not isinstance(value, kind):
+        raise InputError(f"{_folder(store)}: has no attribute {name!r} ({kind.__name__}); {REMEDY}")
+    return value
 
 
 def array(store: zarr.Group, name: str, whole: bool = True) -> zarr.Array[Any]:

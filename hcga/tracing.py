@@ -20,7 +20,7 @@ from hcga.params import Coparse, change_section
 from hcga.pictures import caption_rows, colour_labels, stack
 from hcga.samples import read_samples, rows_of_identity
 from hcga.sheet import spread
-from hcga.stores import array, read_rows
+from hcga.stores import array, attribute, read_rows
 from hcga.workspace import Workspace
 
 SHOWN_IMAGES = 8  # drawn; all are trained on
@@ -64,11 +64,11 @@ def trace_round(workspace: Workspace, round_name: str, pid: int, changes: Mappin
     ------
     InputError
         The round or the identity does not exist, the round has no features or masks, its masks come from another
-        source than HCNet, or `changes` are impossible or without effect.
+        source than HCNet, or `changes` are impossible, without effect, or such that HCNet diverges.
     """
     masks = open_artifact(workspace, "coparse", "masks", round_name)
-    if masks.attrs["source"] != "hcnet":
-        raise InputError(f"round {round_name} has no masks by HCNet but of source {masks.attrs['source']}")
+    if (source := attribute(masks, "source", str)) != "hcnet":
+        raise InputError(f"round {round_name} has no masks by HCNet but of source {source}")
     written = workspace.params.coparse
     changed = change_section(written, "coparse", changes)
     _refuse_idle(changes, changed)
@@ -80,7 +80,7 @@ def trace_round(workspace: Workspace, round_name: str, pid: int, changes: Mappin
         features = as_input(images)
     else:
         features = read_rows(array(open_artifact(workspace, "extract", "features", round_name), "features"), rows)
-    seed = (workspace.params.seed, int(str(masks.attrs["epoch"])), pid)
+    seed = (workspace.params.seed, attribute(masks, "epoch", int), pid)
     steps = trace_identity(features, samples["camid"].to_numpy()[rows], settings_of(changed), seed)
     if changed != written:
         return Trace(images, steps, None)
@@ -113,6 +113,11 @@ def trace_identity(features: np.ndarray, camids: np.ndarray, params: Coparse, se
     -------
     list of Step
         The last one has the labels that `label_together` returns.
+
+    Raises
+    ------
+    InputError
+        A loss is no finite number.
     """
     cameras = torch.from_numpy(camids)
     paired = adjacent_pairs(cameras, params.pairs)
@@ -129,6 +134,11 @@ def trace_identity(features: np.ndarray, camids: np.ndarray, params: Coparse, se
         )
         weights = (params.semantic_weight, params.local_weight, params.back_weight)
         total = sum(weight * term for weight, term in zip(weights, terms, strict=True))
+        if not np.isfinite(total):
+            raise InputError(
+                f"HCNet diverges: its loss in iteration {len(steps) + 1} is {total}; choose smaller weights or a "
+                "smaller coparse.learning_rate"
+            )
         (left,) = count_labels(labels, params.labels)
         steps.append(Step(labels[..., 0].to(torch.uint8).numpy(), left, *terms, total))
         if left <= params.min_labels:

@@ -192,6 +192,15 @@ def test_the_command(workspace: Workspace, images: list[Path], monkeypatch: pyte
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("kind", ["png", "npz", "coco"])
+def test_a_store_that_does_not_say_its_part_classes_is_refused(workspace: Workspace, tmp_path: Path, kind: str) -> None:
+    shutil.rmtree(workspace.root / "data/masks/r1.zarr")
+    masks = np.zeros((3, 4, 2), np.uint8)
+    write_store(workspace.root / "data/masks/r1.zarr", {"masks": masks, "labels": masks})
+    with pytest.raises(InputError, match=r"r1\.zarr: has no attribute 'part_classes' \(int\); `dvc repro` makes it"):
+        export_masks(workspace, "r1", kind, [], tmp_path / "out")
+
+
 def test_no_mask_is_written_elsewhere(workspace: Workspace, tmp_path: Path) -> None:
     samples = read_samples(workspace.root / "data/samples.csv")
     samples.loc[1, "path"] = "../../../../escaped.jpg"

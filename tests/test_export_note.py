@@ -9,8 +9,8 @@ from hcga.export_note import FILE, ExportNote, read_note
 
 def test_a_note_tells_what_has_changed_cell_by_cell(tmp_path: Path) -> None:
     mask = np.zeros((32, 16), np.uint8)  # twice the network's size: a cell is 8 x 8 pixels
-    note = ExportNote(height=16, width=8)
-    note.add("a.png", mask)
+    note = ExportNote(part_classes=4, height=16, width=8)
+    note.add("a.png", mask, repair=False)
     note.write(tmp_path)
     found = read_note(tmp_path)
     assert found == note
@@ -20,6 +20,17 @@ def test_a_note_tells_what_has_changed_cell_by_cell(tmp_path: Path) -> None:
     same = [found.holds("a.png", found.cells_of(now)) for now in (mask, mask[::2, ::2], line, stroke)]
     assert same == [True, True, True, False]
     assert not found.holds("b.png", found.cells_of(mask))
+
+
+def test_a_note_tells_an_edit_of_no_cell_and_what_was_a_repair() -> None:
+    mask = np.zeros((32, 16), np.uint8)
+    note = ExportNote(part_classes=4, height=16, width=8)
+    note.add("a.png", mask, repair=False)
+    note.add("b.png", mask, repair=True)
+    line = mask.copy()
+    line[8:16, :2] = 1
+    assert [note.holds_pixels(name, now) for name in ("a.png", "c.png") for now in (mask, line)] == [True, *[False] * 3]
+    assert [note.was_repair(name) for name in ("a.png", "b.png", "c.png")] == [False, True, False]
 
 
 def test_no_note_and_a_broken_one(tmp_path: Path) -> None:

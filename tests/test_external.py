@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from hcga.errors import InputError
-from hcga.external import find_label_images, names_of, translate
+from hcga.external import translate
 from hcga.masks import UNLABELLED
 from hcga.stores import write_store
 
@@ -103,6 +103,33 @@ def test_repairs_are_kept_apart_and_may_be_empty(samples, folders):
     assert found.table["repaired"].tolist() == [True, False, True]
 
 
+def test_what_replaces_no_mask_is_said(samples, folders, caplog):
+    run(samples, folders)
+    assert not caplog.records, "the guide that lies there is no stray"
+    save(folders[1], "0002_c1.png", person())
+    for name in ("0009_c1.png", "bounding_box_train/2_c1.png"):  # of a query; mistyped
+        save(folders[1], name, person())
+    (folders[1] / "0007_c1.tif").write_bytes(b"as an editor has saved it")
+    assert run(samples, folders).table["repaired"].tolist() == [True, False, False]
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == (
+        f"warning: {folders[1]}: 3 file(s) are no PNG of a training image and replace no mask: 0007_c1.tif, "
+        "0009_c1.png, bounding_box_train/2_c1.png"
+    )
+    (folders[1] / "0008.jpg").write_bytes(b"")
+    run(samples, folders)
+    assert caplog.records[-1].getMessage().endswith("mask: 0007_c1.tif, 0008.jpg, 0009_c1.png, ...")
+
+
+def test_a_number_beyond_the_parts_is_the_repairs_own_mistake(samples, folders):
+    save(folders[1], "0002_c1.png", person(4))
+    with pytest.raises(
+        InputError, match=r"repairs/0002_c1\.png: number 4; with part_classes 4 parts are 0 to 3"
+    ) as error:
+        run(samples, folders, "lip")
+    assert "external" not in str(error.value)
+
+
 def test_masks_of_a_store(samples, tmp_path, folders):
     arrays = {"labels": np.stack([person(2), person(1), person(3)])}
     write_store(tmp_path / "store.zarr", arrays, paths=[f"main/{PATHS[2]}", "0002_c1.jpg", "elsewhere/1.jpg"])
@@ -148,26 +175,9 @@ def test_colour_images_and_broken_files_are_refused(samples, folders):
         run(samples, folders)
 
 
-def test_hidden_files_are_no_label_images(samples, folders):
-    save(folders[0], "0002_c1.png", person())
-    (folders[0] / "._0002_c1.png").write_bytes(b"macOS")
-    (folders[0] / "@eaDir").mkdir()
-    (folders[0] / "@eaDir" / "0002_c2.png").write_bytes(b"a network drive")
-    found, strays = find_label_images(folders[0], samples[:3])
-    assert (list(found), strays) == ([0], [])
-
-
 def test_the_ending_may_be_written_large(samples, folders):
     save(folders[0], "0002_c1.PNG", person(2))
     assert run(samples, folders).external[0].tolist() == cells(2)
     save(folders[0], "0002_c1.png", person())
     with pytest.raises(InputError, match=r"0002_c1\.png: beside .*0002_c1\.PNG, of the same name; delete one of them"):
         run(samples, folders)
-
-
-def test_names():
-    assert names_of("main", PATHS[1]) == [
-        "main/bounding_box_train/0002_c2.png",
-        "bounding_box_train/0002_c2.png",
-        "0002_c2.png",
-    ]

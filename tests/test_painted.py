@@ -51,7 +51,10 @@ def with_alpha(alpha: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("picture", "message"),
     [
-        (Image.fromarray(np.full((8, 8), 4, np.uint8)), r"number 4; parts are 0 to 3, 255 says nothing"),
+        (
+            Image.fromarray(np.full((8, 8), 4, np.uint8)),
+            r"number 4; with part_classes 4 parts are 0 to 3, and 255 says nothing: paint",
+        ),
         (
             Image.fromarray(np.full((8, 8, 3), 9, np.uint8)),
             r"colour #090909 at row 0, column 0 is no part's; .* head #e69f00, .*, or white for what is not known",
@@ -85,6 +88,13 @@ def test_sixteen_bits_of_colour_are_refused(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"mask\.png: 16 bit\(s\) a channel; save it with 8, as RGB or with a palette"):
         read_mask(file, 4)
+
+
+def test_an_animation_is_refused(tmp_path: Path) -> None:
+    picture = palette_image(MASK, 4)
+    picture.save(tmp_path / "mask.png", save_all=True, append_images=[palette_image(MASK[::-1] // 2, 4)])
+    with pytest.raises(InputError, match=r"mask\.png: animated, 2 pictures; save the one that is meant"):
+        read_mask(tmp_path / "mask.png", 4)
 
 
 def test_another_format_under_the_name_is_refused(tmp_path: Path) -> None:

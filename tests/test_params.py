@@ -81,6 +81,8 @@ def test_an_empty_value_is_null(write_params: WriteParams) -> None:
             "did you mean 'until_epoch'?",
         ),
         # missing keys
+        ({"coparse.local_weight": 1e300}, "coparse.local_weight", "1e+300", "less than or equal to 1000000000"),
+        ({"coparse.learning_rate": 1e300}, "coparse.learning_rate", "1e+300", "less than or equal to 1000000000"),
         ({"train.margin": ...}, "train.margin", "missing", "copy the line from the params.yaml"),
         ({"evaluate": ...}, "evaluate", "missing", "copy the line from the params.yaml"),
         (rounds(r2={"prev": "r1"}), "rounds.r2.until_epoch", "missing", "copy the line"),

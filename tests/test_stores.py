@@ -10,6 +10,7 @@ from hcga.errors import InputError
 from hcga.stores import (
     add_array,
     array,
+    attribute,
     image_set,
     open_store,
     open_store_of,
@@ -240,6 +241,15 @@ def test_a_missing_file_is_not_taken_for_zeros(store: Path) -> None:
         array(open_store(store), "masks")
     assert not read_all(array(open_store(store), "masks", whole=False)).any()  # zarr's own reading
     array(open_store(store), "features")
+
+
+def test_an_attribute_that_lacks_or_is_something_else_is_named(tmp_path: Path) -> None:
+    write_store(tmp_path / "a.zarr", {}, epoch=3, source=None)
+    opened = open_store(tmp_path / "a.zarr")
+    assert attribute(opened, "epoch", int) == 3
+    for name in ("source", "part_classes"):
+        with pytest.raises(InputError, match=rf"a\.zarr: has no attribute '{name}' \(str\); `dvc repro` makes it"):
+            attribute(opened, name, str)
 
 
 def test_zeros_are_written(tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ from PIL import Image
 from hcga import tracing
 from hcga.cli import main
 from hcga.coparsing.identity import hcnet_loss, iterate, label_together, seeded_decoder
+from hcga.coparsing.inputs import as_input, settings_of
 from hcga.coparsing.losses import adjacent_pairs
 from hcga.coparsing.winograd import to_tiles
-from hcga.params import Params
+from hcga.masks import downsample
+from hcga.params import Params, load_params
 from hcga.pictures import caption_rows, colour_labels
 from hcga.samples import read_samples
 from hcga.stores import array, open_store, write_store
@@ -231,6 +233,15 @@ def test_another_revision_is_traced_by_its_own_artifacts(
             ["--pid", "3", "--rgb", "--set", "local_weight=1"],
             "coparse.local_weight has no effect with input rgb; give rgb_local_weight another value",
         ),
+        (
+            ["--pid", "3", "--rgb", "--set", "input=features"],
+            "--rgb and --set input=features contradict each other; leave one of them out",
+        ),
+        (["--pid", "3", "--set", "coparse.local_weight=1e300"], "coparse.local_weight: 1e+300 (float): input should"),
+        (
+            ["--pid", "3", "--set", "learning_rate=1000000000", "--set", "norm=2", "--set", "local_weight=1000000000"],
+            "is nan; choose smaller weights or a smaller coparse.learning_rate",
+        ),
         (["--pid", "3", "--set", "rgb_back_weight=1"], "no effect with input features; give back_weight another"),
         (["--pid", "3", "--set", "split=equal"], "coparse.split has no effect on the labels of HCNet"),
         (["--pid", "3", "--rev", "v0"], "v0: "),
@@ -244,6 +255,39 @@ def test_bad_input_is_named(coparsed: Path, arguments: list[str], message: str) 
     assert result.exit_code == 1
     assert message in result.stderr
     assert not list(coparsed.glob("*.png"))
+
+
+@pytest.mark.parametrize(("attributes", "name"), [({"epoch": 0}, "source"), ({"source": "hcnet"}, "epoch")])
+def test_a_store_that_does_not_say_how_it_was_made_is_refused(
+    coparsed: Path, attributes: dict[str, str | int], name: str
+) -> None:
+    labels = np.asarray(array(open_store(coparsed / "data/masks/r1.zarr"), "labels")[:])
+    shutil.rmtree(coparsed / "data/masks/r1.zarr")
+    write_store(coparsed / "data/masks/r1.zarr", {"labels": labels}, **attributes)
+    result = CliRunner().invoke(main, ["coparse", "trace", "--round", "r1", "--pid", "3"])
+    assert result.exit_code == 1
+    assert f"data/masks/r1.zarr: has no attribute '{name}'" in result.stderr
+
+
+def test_a_round_on_images_is_repeated_in_cells(coparsed: Path, default_params: Params) -> None:
+    """Its decoder labels pixels; its store has what most pixels of a cell have."""
+    params = Path("params.yaml")
+    text = params.read_text(encoding="utf-8")
+    assert "input: features" in text
+    params.write_text(text.replace("input: features", "input: rgb"), encoding="utf-8")
+    images = np.asarray(array(open_store(Path("data/images.zarr")), "images")[:2])
+    settings = settings_of(load_params(params).coparse)
+    (found,) = label_together(as_input(images)[None], np.array([[1, 2]]), settings, [(1, 0, 3)])
+    labels = np.concatenate([downsample(found.labels), np.zeros((1, 4, 4), np.uint8)])
+    shutil.rmtree("data/masks/r1.zarr")
+    write_store(Path("data/masks/r1.zarr"), {"labels": labels}, source="hcnet", epoch=0)
+    assert "note" not in call("--pid", "3")
+
+
+def test_it_computes_on_one_thread_as_the_stages_workers(coparsed: Path) -> None:
+    torch.set_num_threads(2)
+    call("--pid", "3")
+    assert torch.get_num_threads() == 1
 
 
 def test_masks_of_another_source_cannot_be_traced(coparsed: Path) -> None:
