@@ -132,9 +132,9 @@ def import_masks_(source: Path, everything: bool) -> None:
     click.echo(f"{folder}: {len(done.taken)} mask(s) taken{replaced}{left}")
     for note in notes_of(done, folder, source):
         click.echo(f"note: {note}", err=True)
-    coparse = workspace.params.coparse
-    if not coparse.repair or coparse.source == "none":
-        reason = "coparse.source is none" if coparse.repair else "coparse.repair is false"
+    used = workspace.params.external.repairs
+    if not used or workspace.params.coparse.source == "none":
+        reason = "coparse.source is none" if used else "external.repairs is false"
         click.echo(f"note: {reason} in params.yaml, so they are not used", err=True)
     elif done.taken:
         click.echo("`dvc repro` goes on with them")

@@ -107,8 +107,8 @@ def _each(masks: zarr.Array[Any], rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _repairs(workspace: Workspace, samples: pd.DataFrame, part_classes: int) -> dict[int, LabelImage]:
-    """Repairs by row; none in a revision, whose masks are what they were."""
-    if isinstance(workspace, Revision):
+    """Repairs by row, if they are used; none in a revision, whose masks are what they were."""
+    if isinstance(workspace, Revision) or not workspace.params.external.repairs:
         return {}
     train = samples[samples["split"] == "train"]
     return find_repairs(workspace.path("translate", "repairs"), train, part_classes)[0]

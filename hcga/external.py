@@ -31,7 +31,12 @@ class Translated(NamedTuple):
 
 
 def translate(
-    samples: pd.DataFrame, root: Path, labels: str | Meaning, repairs: Path, size: tuple[int, int], part_classes: int
+    samples: pd.DataFrame,
+    root: Path,
+    labels: str | Meaning,
+    repairs: Path | None,
+    size: tuple[int, int],
+    part_classes: int,
 ) -> Translated:
     """Read all masks made elsewhere of the training images.
 
@@ -43,8 +48,8 @@ def translate(
         What another parser has made: a folder or a store, see `hcga.label_images.find_label_images`.
     labels : str or mapping
         What its numbers mean, see `hcga.parsers.translation`.
-    repairs : Path
-        What was made by hand, see `hcga.repair_files.find_repairs`.
+    repairs : Path or None
+        What was made by hand, see `hcga.repair_files.find_repairs`; None to leave it out.
     size : (int, int)
         H and W of the network's input, pixels.
     part_classes : int
@@ -67,9 +72,11 @@ def translate(
     return Translated(external, by_hand, table)
 
 
-def _gather_repairs(train: pd.DataFrame, folder: Path, size: tuple[int, int], part_classes: int) -> np.ndarray:
+def _gather_repairs(train: pd.DataFrame, folder: Path | None, size: tuple[int, int], part_classes: int) -> np.ndarray:
     """Masks made by hand, (N, h, w) uint8; what else lies in their folder is named in the log."""
     masks = np.full((len(train), size[0] // STRIDE, size[1] // STRIDE), UNLABELLED, np.uint8)
+    if folder is None:
+        return masks
     found, idle = find_repairs(folder, train, part_classes)
     if idle:
         names = ", ".join(file.relative_to(folder).as_posix() for file in idle[:NAMED])

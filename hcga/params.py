@@ -121,7 +121,6 @@ class Coparse(Section):
     """HCNet and CPLR (III-B)."""
 
     source: Literal["hcnet", "isp", "external", "stripes", "none"]
-    repair: bool
     input: Literal["features", "rgb"]
     iterations: Count
     learning_rate: Positive
@@ -164,6 +163,7 @@ class External(Section):
 
     root: Root
     labels: Literal["parts", "lip", "atr", "pascal", "bodypix"] | dict[str, list[Annotated[int, Field(ge=0, le=255)]]]
+    repairs: bool
 
 
 class Gam(Section):

@@ -24,7 +24,7 @@ from hcga.stores import array, attribute, read_rows
 from hcga.workspace import Workspace
 
 SHOWN_IMAGES = 8  # drawn; all are trained on
-OTHERS = {"source", "repair", "background", "split", "borders", "workers"}  # fields of coparse that are not HCNet's
+OTHERS = {"source", "background", "split", "borders", "workers"}  # fields of coparse that are not HCNet's
 
 
 class Step(NamedTuple):

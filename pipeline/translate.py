@@ -22,7 +22,8 @@ def main(params: SimpleNamespace, samples: Path, repairs: Path, masks: Path, tab
     """Translate another parser's label images and gather masks made by hand."""
     size = (params.image.height, params.image.width)
     root, labels = Path(params.external.root), params.external.labels
-    found = translate(read_samples(samples), root, labels, repairs, size, params.part_classes)
+    by_hand = repairs if params.external.repairs else None
+    found = translate(read_samples(samples), root, labels, by_hand, size, params.part_classes)
     arrays = {"external": found.external, "repairs": found.repairs}
     write_store(masks, arrays, **mask_attributes(params.part_classes))
     with fresh(table) as draft:

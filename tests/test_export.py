@@ -104,6 +104,9 @@ def test_repairs_are_in_pictures_alone(workspace: Workspace, tmp_path: Path) -> 
         np.testing.assert_array_equal(np.asarray(picture), enlarge(stripes, *SIZES[1]))
     for kind in ("npz", "coco"):
         assert export_masks(workspace, "r1", kind, [], tmp_path / f"with.{kind}").repaired == 0
+    text = workspace.params_file.read_text(encoding="utf-8")
+    workspace.params_file.write_text(text.replace("repairs: true", "repairs: false"), encoding="utf-8")
+    assert export_masks(Workspace(workspace.root), "r1", "png", [], tmp_path / "unused").repaired == 0
     repair.unlink()
     for kind in ("npz", "coco"):
         export_masks(workspace, "r1", kind, [], tmp_path / f"without.{kind}")

@@ -101,6 +101,7 @@ def test_repairs_are_kept_apart_and_may_be_empty(samples, folders):
     assert found.repairs[0].tolist() == cells(3), "in our own numbers, whatever external.labels says"
     assert (found.repairs[2] == 0).all()
     assert found.table["repaired"].tolist() == [True, False, True]
+    assert (run(samples, (folders[0], None)).repairs == UNLABELLED).all(), "left out"
 
 
 def test_what_replaces_no_mask_is_said(samples, folders, caplog):

@@ -380,13 +380,19 @@ def test_the_command_says_what_was_lost_and_what_was_too_little(
     ]
 
 
-@pytest.mark.parametrize(("old", "new"), [("repair: true", "repair: false"), ("source: hcnet", "source: none")])
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("repairs: true", "repairs: false", "external.repairs is false"),
+        ("source: hcnet", "source: none", "coparse.source is none"),
+    ],
+)
 def test_the_command_says_that_repairs_are_not_used(
-    workspace: Workspace, exported: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str
+    workspace: Workspace, exported: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, said: str
 ) -> None:
     monkeypatch.chdir(workspace.root)
     text = workspace.params_file.read_text(encoding="utf-8")
     text = text.replace(old, new).replace("features: F+P ", "features: I ")
     workspace.params_file.write_text(text, encoding="utf-8")
     edit(exported / NAME)
-    assert f"note: coparse.{new.replace(':', ' is')} in params.yaml" in call(str(exported))
+    assert f"note: {said} in params.yaml" in call(str(exported))

@@ -33,7 +33,7 @@ def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray) -> Co
     previous : (N, h, w) uint8
         Masks of the round before, for the agreement in the table.
     repairs : (N, h, w) uint8
-        Masks made by hand, UNLABELLED where there is none; each replaces that of the source, if `params.repair` is set.
+        Masks made by hand, UNLABELLED where there is none; each replaces that of the source.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray) -> Co
     """
     source = material.params.source
     masks, labels = np.full_like(previous, UNLABELLED), np.full_like(previous, UNLABELLED)
-    by_hand = (repairs != UNLABELLED).any(axis=(1, 2)) & material.params.repair & (source != "none")
+    by_hand = (repairs != UNLABELLED).any(axis=(1, 2)) & (source != "none")
     entries: dict[int, dict[str, object]] = {}
     for pid, parsed in SOURCES[source](material):
         rows = material.rows_of[pid]
