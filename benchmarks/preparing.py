@@ -34,6 +34,7 @@ SPLITS = {"bounding_box_train": (12_936, 751), "query": (3_368, 750), "bounding_
 @click.option("--size", default="256x128", show_default=True, help="Height x width of the prepared images.")
 def main(work: Path, size: str) -> None:
     """Make the images if they are not there, then time the stages."""
+    work = work.resolve()
     root = work / "images"
     if not root.exists():
         make_images(root)
@@ -56,8 +57,8 @@ def measure(stage: str, work: Path, *options: str) -> None:
     """Run a stage script and print its time and memory."""
     command = [sys.executable, str(REPOSITORY / "pipeline" / f"{stage}.py"), "--params", str(work / "params.yaml")]
     start = time.perf_counter()
-    recorded = {**os.environ, "DVC_ROOT": str(work), "DVC_STAGE": stage}
-    done = subprocess.run([*command, *options], cwd=REPOSITORY, stderr=subprocess.DEVNULL, env=recorded)
+    recorded = {**os.environ, "DVC_STAGE": stage}
+    done = subprocess.run([*command, *options], cwd=work, stderr=subprocess.DEVNULL, env=recorded)
     if done.returncode:
         raise click.ClickException(f"stage {stage} failed")
     peak = RunLog(work).finished()[stage].peak_mb

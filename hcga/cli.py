@@ -56,7 +56,7 @@ def figures(as_csv: bool) -> None:
         done = {name: read_metrics(path) for name, path in paths.items() if path.is_file()}
         if not done:
             read_metrics(next(iter(paths.values())))
-        due = due_stages(workspace.root, RunLog(workspace.root).running())
+        due = due_stages(workspace.root, [run.stage for run in RunLog(workspace.root).read().running])
         remarks = _remarks(workspace, due, done)
     table = collect_figures(done)
     click.echo(table.to_csv(index=False) if as_csv else format_figures(table))
@@ -66,19 +66,24 @@ def figures(as_csv: bool) -> None:
 
 @main.command()
 def status() -> None:
-    """Say which stage runs, how far it is, what is to do after it and for how long, and the figures so far."""
-    import time
+    """Say which stage runs, how far it is, what is to do after it and for how long, and the figures so far.
 
+    Busy means that DVC compares or stores files, or that a stage's script is starting. A script that dies while it
+    starts has noted nothing: its stage is still to do, and what DVC has printed says why.
+    """
+    from hcga.busy import busy
     from hcga.due import due_stages
     from hcga.figures import collect_figures, format_figures, read_metrics
     from hcga.runlog import RunLog
-    from hcga.status import describe_runs
+    from hcga.status import describe_runs, still_stands
 
     with clear_errors():
         workspace = Workspace(Path())
-        log = RunLog(workspace.root)
-        due = due_stages(workspace.root, log.running())
-        for line in describe_runs(log.runs(), log.finished(), due, workspace.params, time.time()):
+        log, dvc = RunLog(workspace.root).read(), busy(workspace.root)
+        due = due_stages(workspace.root, [run.stage for run in log.running])
+        dvc = dvc or busy(workspace.root)  # again: between two stages it holds nothing for a moment
+        log = log._replace(ended=[run for run in log.ended if still_stands(run, due, workspace)])
+        for line in describe_runs(log, due, workspace.params, dvc):
             click.echo(line)
         paths = {name: workspace.path("evaluate", "metrics", name) for name in workspace.params.rounds}
         done = {name: read_metrics(path) for name, path in paths.items() if path.is_file()}

@@ -31,15 +31,17 @@ def due_stages(root: Path, running: Collection[str] = ()) -> list[str]:
     Raises
     ------
     InputError
-        DVC cannot read dvc.yaml or dvc.lock.
+        There is no folder .dvc, or DVC cannot read that, dvc.yaml or dvc.lock.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.repo.reproduce import plan_repro
     from dvc.stage import PipelineStage
 
+    if not (root / ".dvc").is_dir():
+        raise InputError(f"{root}: no folder .dvc; take it back from Git with `git checkout .dvc`")
     try:
-        with Repo(str(root), uninitialized=True) as repo:
+        with Repo(str(root)) as repo:
             graph = repo.index.graph
             stages = [stage for stage in plan_repro(graph) if isinstance(stage, PipelineStage)]  # not of `dvc add`
             done = {above for stage in stages if stage.name in running for above in plan_repro(graph, [stage])}
@@ -48,8 +50,8 @@ def due_stages(root: Path, running: Collection[str] = ()) -> list[str]:
                 awaited = any(above in due and not _constant(above) for above in graph.successors(stage))
                 if awaited or stage.name in running or (stage not in done and _changed(stage)):
                     due.append(stage)
-    except (DvcException, OSError) as error:
-        raise InputError(f"{root}: DVC says: {error}") from None
+    except (DvcException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{root}: DVC says: {error}; mend that, or take it back from Git") from None
     return [stage.name for stage in due]
 
 

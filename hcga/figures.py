@@ -37,14 +37,16 @@ def read_metrics(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        It is missing or no JSON.
+        It is missing, or no mapping in JSON.
     """
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no figures of this round yet; run `dvc repro`") from None
     except ValueError as error:
         raise InputError(f"{path}: no valid JSON ({error}); `dvc repro` writes it anew") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: holds {type(values).__name__}, not figures by name; `dvc repro` writes it anew")
     return values
 
 

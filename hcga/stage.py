@@ -43,10 +43,9 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
         def run(params_file: Path, **options: Any) -> None:
             began, name = time.monotonic(), _name()
             _log_as(name)
-            with clear_errors():
+            with clear_errors(), _recording(name):
                 params = load_params(params_file)
-                with _recording(name):
-                    function(SimpleNamespace(**{name: getattr(params, name) for name in sections}), **options)
+                function(SimpleNamespace(**{name: getattr(params, name) for name in sections}), **options)
             log.info("done in %s", duration(time.monotonic() - began))
 
         return click.command(help=function.__doc__)(run)
@@ -76,9 +75,11 @@ class _Named(logging.Formatter):
 
 
 def _recording(name: str) -> AbstractContextManager[None]:
-    """Keep times and progress of a stage that DVC has started; nothing of a script started by hand."""
-    root = os.environ.get("DVC_ROOT")
-    return RunLog(Path(root)).recording(name) if root and name else nullcontext()
+    """Keep times and progress of a stage that DVC has started; nothing of a script started by hand.
+
+    They belong to the checkout in which it runs. DVC_ROOT may be another: that from which an experiment was started.
+    """
+    return RunLog(Path.cwd()).recording(name) if name else nullcontext()
 
 
 @contextmanager

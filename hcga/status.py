@@ -2,52 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from hcga.busy import Busy
 from hcga.params import Params
 from hcga.progress import counted, duration
-from hcga.runlog import Finished, Run
+from hcga.runlog import Finished, Reading, Run
+from hcga.workspace import Workspace
 
 LABEL = 11  # columns that a line's first words take
 LISTED = 4  # stages named in a line
-BETWEEN = 15  # seconds that DVC and the start of a stage may take between two stages
 
 
-def describe_runs(
-    runs: Sequence[Run], finished: Mapping[str, Finished], due: Sequence[str], params: Params, now: float
-) -> list[str]:
+def still_stands(run: Run, due: Collection[str], workspace: Workspace) -> bool:
+    """Whether what ended a run is still to be mended: its stage is due, and what it reads is as it was then.
+
+    DVC may have taken what the stage writes from its cache in the meantime, of which the log knows nothing.
+    """
+    return run.stage in due and not workspace.changed_since(run.stage, run.noted)
+
+
+def describe_runs(log: Reading, due: Sequence[str], params: Params, dvc: Busy | None = None) -> list[str]:
     """Lines for a person: what runs, has failed or was cut short, and what is to do after that.
 
     Parameters
     ----------
-    runs : sequence of Run
-        One that failed or was cut short is left out if its stage has become up to date since.
-    finished : mapping of str to Finished
-        The last whole run of each stage, the latest last.
+    log : Reading
+        Without ends of runs that are no news any more, see `still_stands`.
     due : sequence of str
         Stages that are not up to date, see `hcga.due.due_stages`.
     params : Params
         Its rounds say how many epochs a training has.
-    now : float
-        Seconds since the epoch.
+    dvc : Busy, optional
+        A process of DVC that is at work.
     """
-    lines = []
-    for run in runs:
-        if run.alive:
-            lines += _running(run, finished, params, now)
-        elif run.stage in due:
-            lines.append(_ended(run, now))
+    lines = [line for run in log.running for line in _running(run, log, params)]
+    lines += [_ended(run, log.at) for run in log.ended]
+    if dvc and not log.running:
+        lines.append(_busy(dvc))
     if not lines:
-        lines.append(_idle(finished, due, now))
-    return [*lines, _to_do(due, {run.stage for run in runs if run.alive}, finished, params)]
+        lines.append(_idle(log))
+    return [*lines, _to_do(due, log, params, bool(dvc))]
 
 
-def _running(run: Run, finished: Mapping[str, Finished], params: Params, now: float) -> list[str]:
-    where = f" on {run.host}, last heard of {duration(now - run.noted)} ago" if run.elsewhere else ""
-    left = seconds_left(run, finished, params, now)
+def _running(run: Run, log: Reading, params: Params) -> list[str]:
+    where = f" on {run.host}, last heard of {duration(log.at - run.noted)} ago" if run.elsewhere else ""
+    left = seconds_left(run, log.finished, params, log.at)
     about = "" if left is None else f", about {duration(left)} left"
     loops = [_line("", f"{level.what}: {level.done} of {counted(level.total, level.unit)}") for level in run.levels]
-    return [_line("running", f"{run.stage}{where}, {duration(now - run.began)} so far{about}"), *loops]
+    return [_line("running", f"{run.stage}{where}, {duration(log.at - run.began)} so far{about}"), *loops]
 
 
 def _ended(run: Run, now: float) -> str:
@@ -57,24 +60,29 @@ def _ended(run: Run, now: float) -> str:
     return _line("cut short", f"{run.stage}, last heard of {ago}: its process {run.pid} is gone")
 
 
-def _idle(finished: Mapping[str, Finished], due: Sequence[str], now: float) -> str:
-    if not finished:
+def _busy(dvc: Busy) -> str:
+    what = "it compares or stores files, or a stage is starting"
+    return _line("busy", f"{dvc.command} (process {dvc.pid}) is at {dvc.path}: {what}")
+
+
+def _idle(log: Reading) -> str:
+    if not log.finished:
         return _line("idle", "no stage has run here yet")
-    last = list(finished.values())[-1]
-    ago, took = duration(now - last.ended), duration(last.seconds)
-    soon = "; if `dvc repro` runs, the next one begins soon" if due and now - last.ended < BETWEEN else ""
-    return _line("idle", f"no stage runs; the last, {last.stage}, ended {ago} ago and took {took}{soon}")
+    last = list(log.finished.values())[-1]
+    ago, took = duration(log.at - last.ended), duration(last.seconds)
+    return _line("idle", f"no stage runs; the last, {last.stage}, ended {ago} ago and took {took}")
 
 
-def _to_do(due: Sequence[str], running: set[str], finished: Mapping[str, Finished], params: Params) -> str:
+def _to_do(due: Sequence[str], log: Reading, params: Params, busy: bool) -> str:
+    running = {run.stage for run in log.running}
     waiting = [stage for stage in due if stage not in running]
     if not waiting:
         return _line("to do", "nothing after that" if running else "nothing: all stages are up to date")
-    expected = [expected_seconds(stage, finished, params) for stage in waiting]
+    expected = [expected_seconds(stage, log.finished, params) for stage in waiting]
     known = [seconds for seconds in expected if seconds is not None]
     about = "about" if len(known) == len(waiting) else "more than"
     time = f": {about} {duration(sum(known))}" if known else ""
-    return _line("to do", f"{_listed(waiting)}{time}{'' if running else '; `dvc repro` does it'}")
+    return _line("to do", f"{_listed(waiting)}{time}{'' if running or busy else '; `dvc repro` does it'}")
 
 
 def seconds_left(run: Run, finished: Mapping[str, Finished], params: Params, now: float) -> float | None:
@@ -90,17 +98,17 @@ def seconds_left(run: Run, finished: Mapping[str, Finished], params: Params, now
 
 
 def expected_seconds(stage: str, finished: Mapping[str, Finished], params: Params) -> float | None:
-    """What a stage should take by its last run or by the same stage of another round; None if neither is known.
+    """What a stage should take by its last run, or by that of another round; None if neither is known.
 
-    A training of another round goes by its number of epochs.
+    A training goes by its number of epochs, then and now.
     """
-    if stage in finished:
-        return finished[stage].seconds
     verb = stage.partition("@")[0]
-    alike = [other for other in finished if other.partition("@")[0] == verb]
+    alike = [run for run in finished.values() if run.stage.partition("@")[0] == verb]
     if not alike:
         return None
-    return finished[alike[-1]].seconds * _epochs(stage, params) / max(1, _epochs(alike[-1], params))
+    last = finished.get(stage, alike[-1])
+    then = _epochs(last.stage, params) if last.epochs is None else last.epochs
+    return last.seconds * _epochs(stage, params) / max(1, then)
 
 
 def _epochs(stage: str, params: Params) -> int:

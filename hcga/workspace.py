@@ -10,11 +10,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import YAMLError
 
 from hcga.errors import InputError
 from hcga.files import fresh
 from hcga.params import Dataset, Params, load_params
+from hcga.validation import read_mapping
 
 NULL = "tag:yaml.org,2002:null"
 
@@ -46,7 +46,7 @@ class Workspace:
             raise InputError(f"{folder}: no dvc.yaml here or above; change into the checkout")
         self.root = self.checkout = above[0]
         self.params_file = self.root / "params.yaml"
-        self._stages: dict[str, Any] = YAML(typ="safe").load(self.root / "dvc.yaml")["stages"]
+        self._stages = _read_stages(self.root / "dvc.yaml", "take it back from Git")
 
     @property
     def params(self) -> Params:
@@ -121,6 +121,20 @@ class Workspace:
         read = stages.get(f"{stage}@{round_name}" if round_name else stage, {}).get("deps", [])
         return [dep["path"] for dep in read if written.get(dep["path"], dep.get("md5")) != dep.get("md5")]
 
+    def changed_since(self, stage: str, moment: float) -> bool:
+        """Whether params.yaml, dvc.yaml or, by dvc.lock, anything else that a stage reads is newer than a moment.
+
+        Parameters
+        ----------
+        stage : str
+            As DVC names it, such as train@r1.
+        moment : float
+            Seconds since the epoch.
+        """
+        read = [dep["path"] for dep in self.locked().get(stage, {}).get("deps", [])]
+        files = [self.root / path for path in (self.params_file.name, "dvc.yaml", *read)]
+        return any(file.stat().st_mtime > moment for file in files if file.exists())
+
     def locked(self) -> dict[str, Any]:
         """Stages of dvc.lock; none without that file, `InputError` if it cannot be read."""
         file = self.root / "dvc.lock"
@@ -143,10 +157,17 @@ def differences(old: Any, new: Any, name: str = "") -> set[str]:
 
 @lru_cache(8)
 def _read_lock(file: Path, stamp: int) -> dict[str, Any]:
+    return _read_stages(file, "take it back from Git, or `dvc repro`")
+
+
+def _read_stages(file: Path, remedy: str) -> dict[str, Any]:
+    """Stages of dvc.yaml or dvc.lock, name to entry."""
     try:
-        stages: dict[str, Any] = YAML(typ="safe").load(file)["stages"]
-    except (YAMLError, TypeError, KeyError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not as DVC writes it ({error}); take it back from Git, or `dvc repro`") from None
+        stages = read_mapping(file, remedy, "of stages").get("stages")
+    except InputError as error:  # such as the marks of a conflict that Git has left
+        raise InputError(f"{error}; {remedy}") from None
+    if not isinstance(stages, dict) or not all(isinstance(entry, dict) for entry in stages.values()):
+        raise InputError(f"{file}: `stages` is no mapping of stages; {remedy}")
     return stages
 
 

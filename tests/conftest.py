@@ -90,6 +90,8 @@ def workspace_folder(tmp_path: Path) -> Path:
     """
     root = tmp_path / "checkout"
     (root / "data" / "metrics").mkdir(parents=True)
+    (root / ".dvc").mkdir()
+    (root / ".dvc/config").write_text("[core]\n    no_scm = True\n", encoding="utf-8")
     shutil.copy(ROOT / "dvc.yaml", root)
     shutil.copy(DEFAULT, root / "params.yaml")
     rows = [("train", 3, 1), ("train", 3, 2), ("train", 8, 1), ("query", 4, 1), ("gallery", 4, 2)]

@@ -12,6 +12,7 @@ NEUTRAL = {
     "hcga/files.py",
     "hcga/git.py",
     "hcga/params.py",
+    "hcga/processes.py",
     "hcga/progress.py",
     "hcga/runlog.py",
     "hcga/stage.py",

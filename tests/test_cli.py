@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from conftest import DEFAULT, ROOT
 from PIL import Image
 
 import hcga
+from hcga.busy import LOCKS
 from hcga.cli import main
 from hcga.masks import UNLABELLED, upsample
 from hcga.params import load_params
@@ -258,7 +260,7 @@ def test_status_shows_what_ran_and_the_figures_so_far(run: Run, workspace_folder
     assert re.fullmatch(r"running    embed@r2, \d+ s so far", lines[0])
     assert lines[1] == "to do      embed@r1, evaluate@r1, evaluate@r2, ..., report (12 stages)"
     idle = run("status").output.splitlines()[0]
-    assert re.match(r"idle       no stage runs; the last, embed@r2, ended \d+ s ago and took \d+ s; if", idle)
+    assert re.match(r"idle       no stage runs; the last, embed@r2, ended \d+ s ago and took \d+ s$", idle)
 
 
 def test_only_figures_that_are_not_up_to_date_are_called_old(
@@ -274,19 +276,84 @@ def test_only_figures_that_are_not_up_to_date_are_called_old(
             assert "figures of an earlier run: r1" in run(command).output
 
 
-def test_a_stage_that_dvc_starts_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_that_ends_while_status_looks_runs_in_all_that_is_said(
+    run: Run, workspace_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = RunLog(workspace_folder).recording("train@r1")
+    recording.__enter__()
+
+    def due_stages(root: Path, running: list[str]) -> list[str]:
+        recording.__exit__(None, None, None)
+        return ["train@r1", "embed@r1"]
+
+    monkeypatch.setattr("hcga.due.due_stages", due_stages)
+    first, second, *_ = run("status").output.splitlines()
+    assert first.startswith("running    train@r1")
+    assert second == "to do      embed@r1"
+
+
+def test_status_says_what_has_failed_and_that_dvc_is_at_work(
+    run: Run, workspace_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = workspace_folder / "params.yaml"
+    os.utime(params, (0, 0))
+    os.utime(workspace_folder / "dvc.yaml", (0, 0))
+    with pytest.raises(OSError, match="no disk"), RunLog(workspace_folder).recording("check"):
+        raise OSError("no disk left")
+    assert re.match(r"failed     check, \d+ s ago: no disk left", run("status").output)
+    params.touch()
+    assert run("status").output.startswith("idle")
+    file = workspace_folder / LOCKS
+    file.parent.mkdir(exist_ok=True)
+    holder = {"pid": os.getpid(), "cmd": "/usr/bin/dvc repro"}
+    file.write_text(json.dumps({"write": {str(workspace_folder / "data/checked.txt"): holder}}))
+    busy = f"busy       dvc repro (process {os.getpid()}) is at data/checked.txt"
+    assert run("status").output.startswith(busy)
+    file.rename("later")
+    monkeypatch.setattr("hcga.due.due_stages", lambda *_: [Path("later").rename(file)] and ["check"])
+    assert run("status").output.startswith(busy), "it went from a stage to the next at the first look"
+
+
+@pytest.mark.parametrize("command", ["status", "figures"])
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("dvc.yaml", "", "dvc.yaml holds NoneType, not a mapping of stages; take it back from Git"),
+        ("dvc.yaml", "<<<<<<< HEAD\nstages: {}\n", "dvc.yaml is not valid YAML"),
+        ("dvc.yaml", "stages: [check]", "dvc.yaml: `stages` is no mapping of stages; take it back from Git"),
+        ("dvc.lock", "<<<<<<< HEAD\n", "dvc.lock' validation failed; mend that, or take it back from Git"),
+        (".dvcignore", "\udcff", "mend that, or take it back from Git"),
+        ("data/metrics/r1.json", "[]", "r1.json: holds list, not figures by name; `dvc repro` writes it anew"),
+        ("data/metrics/r1.json", "\udcff", "r1.json: no valid JSON"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(run: Run, command: str, file: str, text: str, message: str) -> None:
+    Path(file).write_text(text, "utf-8", "surrogateescape")
+    result = run(command)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert message in result.stderr
+
+
+def test_a_stage_that_dvc_starts_is_recorded_where_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @stage("seed")
     def main(params: SimpleNamespace) -> None:
-        seen.append([run.stage for run in RunLog(tmp_path).runs()])
+        seen.append([run.stage for run in RunLog(tmp_path).read().running])
 
     seen: list[list[str]] = []
     arguments = ["--params", str(DEFAULT)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "parent"))  # of an experiment in a folder of its own
+    monkeypatch.delenv("DVC_STAGE", raising=False)
     assert CliRunner().invoke(main, arguments).exit_code == 0
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("DVC_STAGE", "check")
     assert CliRunner().invoke(main, arguments).exit_code == 0
     assert seen == [[], ["check"]]
     assert list(RunLog(tmp_path).finished()) == ["check"]
+    assert not (tmp_path / "parent").exists()
+    assert CliRunner().invoke(main, ["--params", "nowhere.yaml"]).exit_code == 1
+    (run,) = RunLog(tmp_path).read().ended
+    assert run.error.startswith("nowhere.yaml: no such file")
 
 
 @pytest.mark.parametrize("name", ["train@r1", "../dvc.yaml:train@r1"], ids=["in the checkout", "in a folder below"])
@@ -301,11 +368,10 @@ def test_lines_of_a_log_bear_the_name_of_the_stage(
     command = [sys.executable, str(script), "--params", str(DEFAULT)]
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("DVC_STAGE", raising=False)
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, cwd=tmp_path)
     assert capfd.readouterr().err == "loss 1\nloss 2\ndone in 0 s\n"
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("DVC_STAGE", name)
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, cwd=tmp_path)
     assert capfd.readouterr().err == "train@r1: loss 1\ntrain@r1: loss 2\ntrain@r1: done in 0 s\n"
     assert list(RunLog(tmp_path).finished()) == ["train@r1"]
     assert {path.name for path in tmp_path.iterdir()} == {"script.py", ".hcga"}

@@ -137,11 +137,17 @@ def test_a_folder_below_and_another_one_make_no_difference(checkout: Path, monke
     for folder in ("below", "/"):
         monkeypatch.chdir(folder)
         assert due_stages(checkout) == []
+        assert due_stages(checkout, ["evaluate@r1"]) == ["evaluate@r1", "report"]
+    (checkout / "code.py").write_text("return")
+    assert due_stages(checkout, ["train@r2"]) == ["train@r2", "evaluate@r2", "report"]
 
 
 def test_what_dvc_cannot_read_is_said(checkout: Path) -> None:
     Path("dvc.lock").write_text("stages: {train@r1: {}}\n")
-    with pytest.raises(InputError, match=r"DVC says: .*dvc\.lock"):
+    with pytest.raises(InputError, match=r"DVC says: .*dvc\.lock.*; mend that, or take it back from Git"):
+        due_stages(checkout)
+    shutil.rmtree(".dvc")
+    with pytest.raises(InputError, match=r"no folder \.dvc; take it back from Git"):
         due_stages(checkout)
 
 

@@ -1,5 +1,6 @@
 """Progress of loops: what listeners hear, what stands in a log."""
 
+import io
 import logging
 from collections.abc import Sequence
 
@@ -50,6 +51,31 @@ def test_a_log_gets_a_line_now_and_then(
         "co-parsing: 4 of 4 identities, about 0 s left",
     ]
     assert capsys.readouterr() == ("", "")  # no bar where there is no terminal
+
+
+def test_time_left_goes_by_what_was_done_here(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = iter([0.0, 0.0, 60.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with caplog.at_level(logging.INFO), Progress("preparing", 50, "image", done=20) as loop:
+        loop.update(10)
+    assert caplog.messages == ["preparing: 30 of 50 images, about 2 min 0 s left"]
+
+
+def test_a_terminal_has_a_bar_and_no_lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    clock = iter(range(0, 1000, 100))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("sys.stderr", terminal)
+    with caplog.at_level(logging.INFO):
+        list(track(range(4), "co-parsing", 4, "identity"))
+    assert "co-parsing: 100%" in terminal.getvalue()
+    assert not caplog.messages
 
 
 def test_what_is_not_shown_says_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

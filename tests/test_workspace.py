@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -153,8 +154,11 @@ def test_what_has_been_written_anew_since_a_stage_read_it(workspace_folder: Path
     assert workspace.outdated("evaluate", "r2") == workspace.outdated("coparse", "r1") == []
 
 
-@pytest.mark.parametrize("text", ["", "<<<<<<< HEAD\n", "[]", "other: 1\n"])
-def test_a_broken_lock_is_named(workspace_folder: Path, text: str) -> None:
-    (workspace_folder / "dvc.lock").write_text(text)
-    with pytest.raises(InputError, match=r"dvc\.lock: not as DVC writes it"):
+@pytest.mark.parametrize(
+    "text", ["", "<<<<<<< HEAD\n", "[]", "other: 1\n", "stages: []", "stages: {train: 1}", "\udcff"]
+)
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml"])
+def test_a_broken_file_of_dvc_is_named(workspace_folder: Path, name: str, text: str) -> None:
+    (workspace_folder / name).write_text(text, "utf-8", "surrogateescape")
+    with pytest.raises(InputError, match=rf"(?s){re.escape(name)}.*; take it back from Git"):
         Workspace(workspace_folder).outdated("evaluate", "r1")
