@@ -87,9 +87,17 @@ def layer_titles(archive: Archive, rev: str) -> dict[str, str]:
         "changed": "changed from the row above",
         "labels": "labels",
         "head": "parsing head",
-        **({"truth": "truth"} if archive.truth(rev) is not None else {}),
+        **({"truth": "truth"} if _may_have_truth(archive, rev) else {}),
         **{f"{CONFIDENCE}{part}": f"confidence, {name}" for part, (name, _) in enumerate(parts, 1)},
     }
+
+
+def _may_have_truth(archive: Archive, rev: str) -> bool:
+    """Whether there is truth, or it cannot be read, which its row then says."""
+    try:
+        return archive.truth(rev) is not None
+    except InputError:
+        return True
 
 
 def _legend(archive: Archive, rev: str, layers: Sequence[str]) -> list[tuple[str, str]]:
@@ -106,7 +114,7 @@ def _row(
     And which layers cannot be shown, and why; if nothing can, because of a `problem` with the place itself, only that.
     """
     try:
-        archive.revision(place.rev).require_round(place.round)
+        archive.require_round(place)
         rows = archive.same_images(*base, place.rev)
         return {
             "place": place,

@@ -15,7 +15,7 @@ from hcga.errors import InputError
 from hcga.masks import STRIDE, UNLABELLED, part_colour
 from hcga.pictures import colour_labels
 from hcga.revisions import Place
-from hcga.stores import array, read_rows
+from hcga.stores import array, attribute, read_rows
 from hcga.view.confidence import confidence_maps, require_model
 from hcga.view.places import Archive
 
@@ -145,7 +145,7 @@ def require_masks(archive: Archive, place: Place) -> zarr.Group:
 
 def _parsed_embeddings(archive: Archive, place: Place) -> zarr.Group:
     store = archive.store(place, "embed", "embeddings")
-    if not store.attrs["parsing"]:
+    if not attribute(store, "parsing"):
         raise InputError(f"{place} has no parsing head: its coparse.source is none")
     return store
 

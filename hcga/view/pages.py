@@ -127,7 +127,7 @@ class Pages:
         if not text:
             return self._all_rounds(rev)[-1]
         place = parse_place(text)
-        self._archive.revision(place.rev).require_round(place.round)
+        self._archive.require_round(place)
         return place
 
     def _all_rounds(self, rev: str) -> list[Place]:

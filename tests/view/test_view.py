@@ -329,6 +329,8 @@ def test_strips_of_some_images_in_their_order(client: TestClient) -> None:
     [
         ("/identities?at=nowhere:r1", "nowhere: no such revision"),
         ("/identities?at=r9", "no round &#39;r9&#39; in params.yaml; known: r1, r2, r3, r4"),
+        ("/identities?at=perim", "known: r1, r2, r3, r4. If perim is a revision, add a round: perim:r4"),
+        ("/identities/3?at=perim", "If perim is a revision, add a round: perim:r4"),
         ("/identities?at=r4", "workspace:r4: no masks of this round yet; run `dvc repro`"),
         ("/identities?sort=height", "no column &#39;height&#39;; known: pid, images"),
         ("/identities?sort=pid&order=x", "order is &#39;x&#39;; it can be up or down"),
