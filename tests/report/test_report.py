@@ -14,7 +14,7 @@ from hcga.figures import SHOWN
 from hcga.params import Evaluate
 from hcga.report import build, terms
 from hcga.report.build import build_page, describe_set, draw_charts, draw_strips, list_retrieval, tabulate_times
-from hcga.report.charts import draw_curves
+from hcga.report.charts import COLOURS, DASHES, LINES, MARKERS, draw_curves
 from hcga.report.inputs import Round, Run
 from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.runlog import Finished
@@ -268,6 +268,11 @@ def test_charts_take_the_colour_of_the_page() -> None:
     assert "a &lt;b&gt; &amp; c" in element
     assert element == draw_curves(values, "epoch", "per cent")
     assert Page(element).open == []
+
+
+def test_no_two_curves_look_alike() -> None:
+    assert len(set(LINES)) == len({line[:2] for line in LINES}) == 24
+    assert LINES[:6] == list(zip(COLOURS, [*DASHES, *DASHES[:2]], MARKERS, strict=True))
 
 
 def test_pictures_are_webp_and_keep_their_size() -> None:

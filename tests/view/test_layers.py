@@ -58,6 +58,21 @@ def test_what_is_not_labelled_is_hatched_and_background_clear() -> None:
     np.testing.assert_array_equal(pixels, drawn.repeat(2, 0).repeat(2, 1))
 
 
+def test_masks_alone_have_no_photo_below_and_a_background(client: TestClient) -> None:
+    text = page(client, "/identities/3?at=r1&layer=masks&layer=alone")
+    strips = re.findall(r'<div class="strip"><span>([^<]*)</span><div>(.*?)</div>', text)
+    assert [(name, re.findall(r'class="(\w+)"', images), images.count("<img")) for name, images in strips] == [
+        ("images", [], 1),
+        ("masks", ["over"], 2),
+        ("masks without photos", ["alone"], 1),
+    ]
+    assert "background: #000000" in text  # of the legend
+    assert "background: #000000" not in page(client, "/identities/3?at=r1&layer=masks")
+    masks, alone = (picture(client, f"/strips/workspace:r1/3/{layer}")[:, :8] for layer in ("masks", "alone"))
+    assert (alone[..., 3] == 255).all()
+    np.testing.assert_array_equal(alone[..., :3], np.where(masks[..., 3:], masks[..., :3], 0))
+
+
 @pytest.mark.parametrize("layer", ["masks", "labels"])
 def test_an_image_without_a_mask_is_hatched_all_over(client: TestClient, layer: str) -> None:
     strip = picture(client, f"/strips/workspace:r1/11/{layer}")
@@ -103,7 +118,7 @@ def test_cells_that_another_revision_has_otherwise(client: TestClient, checkout:
 @pytest.mark.parametrize(
     ("at", "layer", "words"),
     [
-        ("r1", "zzz", "zzz: no layer 'zzz'; known: masks, changed, labels, head, truth, confidence-1"),
+        ("r1", "zzz", "zzz: no layer 'zzz'; known: masks, alone, changed, labels, head, truth, confidence-1"),
         ("r1", "confidence-4", "no layer 'confidence-4'"),
         ("r2", "head", "parsing head: .*r2.zarr: no readable store"),
         ("r2", "confidence-1", "confidence, head: workspace:r2: no model of this round yet; run `dvc repro`"),

@@ -292,6 +292,14 @@ def test_what_changed_links_both_places(client: TestClient) -> None:
     assert "<img" not in same
 
 
+def test_keys_go_through_the_rounds_of_changes(client: TestClient) -> None:
+    found = {
+        at: dict(re.findall(r'data-key="Arrow(\w+)" href="/changes\?at=workspace%3A(r\d)"', page(client, where)))
+        for at, where in (("r2", "/changes?at=r1"), ("r3", "/changes"), ("other", "/changes?from=r3&to=r1"))
+    }
+    assert found == {"r2": {"Right": "r3"}, "r3": {"Left": "r2"}, "other": {}}
+
+
 def test_images_that_moved_most_before_and_after(client: TestClient, checkout: Path) -> None:
     before, after = (
         np.asarray(array(open_store(checkout / f"data/masks/{name}.zarr"), "masks")[:]) for name in ("r1", "r2")
@@ -345,7 +353,7 @@ def test_strips_of_some_images_in_their_order(client: TestClient) -> None:
         ("/identities/3?zoom=0", "zoom is &#39;0&#39;; it can be a number from 0.5 to 8"),
         ("/identities/3?zoom=nan", "zoom is &#39;nan&#39;"),
         ("/identities/4", "identity 4 is not among the 3 training identities; nearest: 3, 8"),
-        ("/strips/workspace:r1/3/shoes", "no layer &#39;shoes&#39;; known: masks, changed"),
+        ("/strips/workspace:r1/3/shoes", "no layer &#39;shoes&#39;; known: masks, alone"),
         ("/strips/workspace:r1/3/confidence-9", "no layer &#39;confidence-9&#39;"),
         ("/strips/workspace:r4/3/masks", "r4.zarr: no readable store"),
         ("/queries/0", "image 0 is no query with a match"),
@@ -394,9 +402,9 @@ def test_cells_that_changed_from_the_row_above(client: TestClient, checkout: Pat
         shown = strip[:, number * 9 : number * 9 + 8, 3] > 0
         np.testing.assert_array_equal(shown, first[number] != second[number])
     assert not picture(client, "/strips/workspace:r2/3/changed?before=r2")[..., 3].any()
-    text = page(client, "/identities/3?at=r1&at=r2&layer=changed")
+    text = page(client, "/identities/3?at=r1&at=r2&at=r3&layer=changed")
     pairs = re.findall(r"/(workspace:r\d)/3/changed\?[^\"]*before=(workspace%3Ar\d)", text)
-    assert pairs == [("workspace:r2", "workspace%3Ar1")]
+    assert pairs == [("workspace:r2", "workspace%3Ar1"), ("workspace:r3", "workspace%3Ar2")]  # the row above
     assert text.count("changed from the row above: there is no row above") == 1
 
 
