@@ -150,6 +150,7 @@ def test_without_truth_that_layer_alone_is_missing(checkout: Path) -> None:
     text = client.get("/identities/3?at=r1&layer=masks&layer=truth").text
     assert re.findall(r'<p class="problem">(.*?): [^ ]*truth.zarr: no readable store', text) == ["truth"]
     assert 'alt="masks of workspace:r1"' in text
+    assert 'name="layer" value="truth" checked' in text
 
 
 @pytest.mark.parametrize("damage", [cut, lose])

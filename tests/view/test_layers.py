@@ -164,5 +164,10 @@ def test_confidence_has_a_scale(client: TestClient) -> None:
     assert 'class="scale"' not in page(client, "/identities/3?at=r1&layer=masks")
 
 
+def test_a_round_that_a_revision_does_not_have(client: TestClient) -> None:
+    text = html.unescape(client.get(f"/identities?at={quote(BRANCH, safe='')}:r9").text)
+    assert f"{BRANCH}: no round 'r9' in params.yaml; known: r1, r2, r3, r4</p>" in text
+
+
 def test_names_of_images_stay_names(client: TestClient) -> None:
     assert HOSTILE in html.unescape(page(client, "/identities/3?at=r1"))
