@@ -148,7 +148,7 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
         Route("/strips/{place:path}/{pid:int}/{layer:str}", page(pictures.strip)),
         Route("/images/{rev:path}/{row:int}", page(pictures.image)),
         Route("/parsed/{place:path}/{row:int}", page(pictures.parsed)),
-        Mount("/static", StaticFiles(packages=[("hcga.view", "static")])),
+        Mount("/static", StaticFiles(packages=[("hcga.view", "static"), ("hcga.report", "static")])),
     ]
     guards = [Middleware(SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]
     return Starlette(routes=routes, middleware=guards, exception_handlers={404: not_found})

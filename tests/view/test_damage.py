@@ -8,19 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from example import write_checkout
+from example import new_checkout
 from starlette.testclient import TestClient
 
 from hcga.stores import array, open_store, read_all, write_store
 from hcga.view.pages import Pages
 from hcga.view.server import create_app
 
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("damage") / "checkout"
-    write_checkout(root)
-    return root
+example = pytest.fixture(scope="module")(new_checkout)
 
 
 @pytest.fixture

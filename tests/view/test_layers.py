@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import torch
-from example import BRANCH, HOSTILE, PEOPLE, open_revisions, page, picture, write_checkout
+from example import BRANCH, HOSTILE, PEOPLE, new_checkout, open_revisions, page, picture, write_checkout
 from starlette.testclient import TestClient
 
 from hcga.checkpoints import load_model, save_model
@@ -25,8 +25,8 @@ OTHERS = [PEOPLE[1], PEOPLE[4], PEOPLE[2], *PEOPLE[5:]]  # a row less and anothe
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("layers") / "checkout"
-    write_checkout(root)
+    """Without embeddings and model of r2, and with masks of another size in r3."""
+    root = new_checkout(tmp_path_factory)
     shutil.rmtree(root / "data/embeddings/r2.zarr")
     (root / "data/models/r2.safetensors").unlink()
     size = array(open_store(root / "data/masks/r3.zarr"), "masks").shape

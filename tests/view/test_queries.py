@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example import QUERIES, page, picture, write_checkout, write_without_masks
+from example import QUERIES, new_checkout, page, picture, write_checkout, write_without_masks
 from ruamel.yaml import YAML
 from starlette.testclient import TestClient
 
@@ -19,14 +19,7 @@ from hcga.view.matching import match_features, rank_of_first_match
 from hcga.view.server import create_app
 
 QUERY, GALLERY = 5, np.array([9, 10, 11])
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """To be read only."""
-    root = tmp_path_factory.mktemp("queries") / "checkout"
-    write_checkout(root)
-    return root
+checkout = pytest.fixture(scope="module")(new_checkout)
 
 
 def text_of(root: Path, address: str) -> str:

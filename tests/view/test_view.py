@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from example import page, picture, write_checkout
+from example import new_checkout, page, picture
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -23,13 +23,7 @@ from hcga.view.layers import layer_strip
 from hcga.view.places import Archive
 from hcga.view.server import HEADERS, create_app
 
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """To be read only."""
-    root = tmp_path_factory.mktemp("view") / "checkout"
-    write_checkout(root)
-    return root
+checkout = pytest.fixture(scope="module")(new_checkout)
 
 
 @pytest.fixture(scope="module")
