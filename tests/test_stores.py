@@ -10,6 +10,7 @@ from hcga.errors import InputError
 from hcga.stores import (
     add_array,
     array,
+    attribute,
     image_set,
     open_store,
     open_store_of,
@@ -275,3 +276,19 @@ def test_a_store_of_other_images_is_refused(tmp_path: Path) -> None:
     assert image_set(open_store(old)) == {}
     with pytest.raises(InputError, match=r"other\.zarr: made of other images than .*images\.zarr holds now"):
         open_store_of(other, open_store(images))
+
+
+def test_an_attribute_that_a_store_lacks_is_named(tmp_path: Path) -> None:
+    write_store(tmp_path / "a.zarr", {}, epoch=3, source="none")
+    store = open_store(tmp_path / "a.zarr")
+    assert attribute(store, "epoch") == 3
+    with pytest.raises(InputError, match=r"a\.zarr/?: no attribute 'parsing'; it has: epoch, source\. Perhaps another"):
+        attribute(store, "parsing")
+
+
+@pytest.mark.parametrize("content", ["[]", "1", "null", '{"zarr_format": 3, "node_type": "group", "attributes": []}'])
+def test_json_of_other_content_is_no_store(tmp_path: Path, content: str) -> None:
+    write_store(tmp_path / "a.zarr", {"x": np.zeros((1, 2))})
+    (tmp_path / "a.zarr/zarr.json").write_text(content)
+    with pytest.raises(InputError, match=r"a\.zarr: no readable store"):
+        open_store(tmp_path / "a.zarr")

@@ -16,7 +16,7 @@ import zarr
 
 from hcga.artifacts import open_artifact, open_images
 from hcga.csv_files import read_table
-from hcga.errors import InputError
+from hcga.errors import OTHER_VERSION, InputError
 from hcga.occluders import Occlusion, read_occlusion
 from hcga.revisions import WORKSPACE, Place, open_revision
 from hcga.samples import image_names, read_samples
@@ -121,7 +121,7 @@ class Archive:
             raise InputError(f"{place}: no matching of this round yet; run `dvc repro`, or choose another round")
         rankings = read_table(revision.path("evaluate", "rankings", place.round), RANKED)
         if not set(rankings["query"]).union(rankings["gallery"]) <= set(image_names(self.samples(place.rev))):
-            raise InputError(f"{place}: its matching was of other images than samples.csv has now; run `dvc repro`")
+            raise InputError(f"{place}: its matching was of other images than samples.csv has now, or {OTHER_VERSION}")
         return rankings
 
     def store(self, place: Place, stage: str, option: str) -> zarr.Group:
