@@ -23,7 +23,7 @@ from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import read_statistics, visibility_figures, visible_parts
 from hcga.samples import image_names
-from hcga.stores import array, read_all, read_rows
+from hcga.stores import array, attribute, read_all, read_rows
 
 log = logging.getLogger(__name__)
 RANKS = (1, 5, 10)
@@ -80,7 +80,7 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
         No query has a valid match in the gallery, or the embeddings come from a network without parsing but parts
         or foreground are asked for.
     """
-    if params.features != "I" and not embeddings.attrs["parsing"]:
+    if params.features != "I" and not attribute(embeddings, "parsing", bool):
         raise InputError(
             f"evaluate.features is {params.features!r}, but this network was trained without parsing; set it to I"
         )
@@ -211,7 +211,7 @@ def evaluate_masks(
     }
     if "truth" in truth:
         train, test = np.arange(len(masks)), np.arange(len(masks), parsed.shape[0])
-        true, classes = array(truth, "truth"), (part_classes, int(str(truth.attrs["part_classes"])))
+        true, classes = array(truth, "truth"), (part_classes, attribute(truth, "part_classes", int))
         on_train = intersection_over_union(confusion(true, masks, train), *classes)
         on_test = intersection_over_union(confusion(true, read_rows(parsed, test), test), *classes)
         guessed = intersection_over_union(confusion(true, _middle(masks), train), 2, 0)
@@ -278,13 +278,13 @@ def evaluate_round(
     found = evaluate_retrieval(embeddings, samples, params)
     skipped = len(read_table(skipped_file))
     figures: dict[str, Any] = {
-        "epoch": embeddings.attrs["epoch"],
+        "epoch": attribute(embeddings, "epoch", int),
         "skipped_images": skipped,
         "retrieval": found.figures,
     }
     table = read_table(table_file)
-    if embeddings.attrs["parsing"]:
-        part_classes = int(str(embeddings.attrs["part_classes"]))
+    if attribute(embeddings, "parsing", bool):
+        part_classes = attribute(embeddings, "part_classes", int)
         drawn, parsed = read_all(array(masks, "masks")), array(embeddings, "parsed")
         figures |= evaluate_masks(drawn, parsed, truth, table, occlusion, part_classes)
         table = rate_identities(table, samples, drawn, parsed, truth)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from hcga.csv_files import read_table
-from hcga.errors import InputError
+from hcga.errors import OTHER_VERSION, InputError
 
 # Title in the printed table -> column of `collect_figures`.
 SHOWN = {
@@ -46,7 +46,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{path}: no valid JSON ({error}); `dvc repro` writes it anew") from None
     if not isinstance(values, dict):
-        raise InputError(f"{path}: holds {type(values).__name__}, not figures by name; `dvc repro` writes it anew")
+        raise InputError(f"{path}: holds {type(values).__name__}, not figures by name; perhaps {OTHER_VERSION}")
     return values
 
 
@@ -93,6 +93,6 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def collect_curves(files: dict[str, Path]) -> pd.DataFrame:
     """Put one CSV a round below each other, with the round's name in the first column."""
-    tables = [read_table(file).assign(round=name) for name, file in files.items()]
+    tables = [read_table(file, ("epoch", "loss")).assign(round=name) for name, file in files.items()]
     joined = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     return joined[["round", *(column for column in joined if column != "round")]]

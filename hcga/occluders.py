@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from hcga.csv_files import read_table
 from hcga.errors import InputError
 from hcga.images import size_shown
 from hcga.masks import UNLABELLED, foreground
@@ -88,11 +89,8 @@ def write_occlusion(samples: pd.DataFrame, path: Path) -> None:
 
 
 def read_occlusion(path: Path, samples: pd.DataFrame) -> Occlusion:
-    """Read what `write_occlusion` wrote, for the images of a sample table; `InputError` if the file is missing."""
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(KEY, str))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run `dvc repro prepare`") from None
+    """Read what `write_occlusion` wrote, for the images of a sample table; `InputError` if that is no such file."""
+    table = read_table(path, [*KEY, *BOX], dtype=dict.fromkeys(KEY, str))
     row_of = {key: row for row, key in enumerate(samples[KEY].itertuples(index=False, name=None))}
     rows = np.array([row_of.get(key, -1) for key in table[KEY].itertuples(index=False, name=None)], dtype=np.int64)
     table = table.assign(row=rows)[rows >= 0]

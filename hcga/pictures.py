@@ -83,7 +83,8 @@ def contact_sheet(
     (height, width, 3) uint8
     """
     rows = [stack(pictures, overlay(pictures, parts)) for pictures, parts in zip(images, masks, strict=True)]
-    tiles = _captioned(rows, captions)
+    width = max(row.shape[1] for row in rows)
+    tiles = _captioned(rows, [_wrap(text, width) for text in captions])  # a long one widens no column
     half = (len(tiles) + 1) // 2  # two columns of identities
     columns = [np.concatenate(column) for column in (tiles[:half], tiles[half:]) if column]
     height = max(len(column) for column in columns)
@@ -150,10 +151,30 @@ def _captioned(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> list[
 
 
 def _caption(picture: np.ndarray, text: str) -> np.ndarray:
-    width = max(picture.shape[1], int(_font().getlength(text)) + 2 * MARGIN)
-    canvas = Image.new("RGB", (width, CAPTION + MARGIN), PAPER)
-    ImageDraw.Draw(canvas).text((MARGIN, (CAPTION + MARGIN) // 2), text, INK, _font(), anchor="lm")
+    lines = text.split("\n")
+    width = max(picture.shape[1], *(_width(line) for line in lines))
+    canvas = Image.new("RGB", (width, CAPTION * len(lines) + MARGIN), PAPER)
+    for number, line in enumerate(lines):
+        height = CAPTION * number + (CAPTION + MARGIN) // 2
+        ImageDraw.Draw(canvas).text((MARGIN, height), line, INK, _font(), anchor="lm")
     return np.concatenate([np.asarray(canvas), _pad(picture, width)])
+
+
+def _wrap(text: str, width: int) -> str:
+    """Break a text into lines of at most `width` pixels, between words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and _width(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
+
+
+def _width(line: str) -> int:
+    """Pixels of a line of text with its margins."""
+    return int(_font().getlength(line)) + 2 * MARGIN
 
 
 def _pad(picture: np.ndarray, width: int, height: int = 0) -> np.ndarray:

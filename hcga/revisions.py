@@ -2,7 +2,8 @@
 
 A revision stands as a folder below .hcga with its own dvc.yaml and params.yaml. An artifact is put there when it is
 first asked for: as links into DVC's cache, so that nothing is copied and a store may be read in part, or fetched from
-the remote where the cache does not have it. Threads and processes that ask at the same time wait for each other.
+the checkout's remote where the cache does not have it. What is no longer as it was put there is put there again.
+Threads and processes that ask at the same time wait for each other.
 """
 
 from __future__ import annotations
@@ -73,13 +74,16 @@ class Revision(Workspace):
     def __init__(self, checkout: Path, name: str) -> None:
         from dvc.api import DVCFileSystem
         from dvc.exceptions import DvcException
+        from dvc.repo import Repo
         from dvc.scm import SCMError, resolve_rev
 
         shown = name if name.strip() and name.isprintable() else repr(name)
         try:
             if shown != name:  # DVC takes an empty name for the workspace
                 raise ValueError("no name")
-            files = DVCFileSystem(str(checkout), rev=name)
+            with Repo(str(checkout), uninitialized=True) as repo:
+                remote = repo.config["core"].get("remote")  # the revision may be older than it
+            files = DVCFileSystem(str(checkout), rev=name, remote=remote)
             commit = resolve_rev(files.repo.scm, name)
         except (SCMError, DvcException, ValueError) as error:
             raise InputError(
@@ -121,8 +125,10 @@ class Revision(Workspace):
         """
         target = super().path(stage, option, round_name)
         with _alone(self.root):
-            if not _whole(target):  # `dvc gc` may have taken what links point to
+            note = target.with_name(f".{target.name}.files")
+            if not note.is_file() or note.read_text("utf-8") != _inventory(target):  # zarr would read zeros
                 self._place(target)
+                note.write_text(_inventory(target), "utf-8")
         return target
 
     def _stands(self, path: Path) -> bool:
@@ -162,8 +168,7 @@ class Revision(Workspace):
         why = f" ({error})" if error else ""
         return InputError(
             f"{name} of revision {self.commit[:7]} is not in DVC's cache and cannot be had from a remote{why}: "
-            "`dvc push` it from where it is (a remote that is younger than the revision counts for it if added with "
-            "`dvc remote add --local`), run that revision again, or choose another one"
+            "`dvc push` it from where it is, run that revision again, or choose another one"
         )
 
     def _cached(self, about: dict[str, Any]) -> Path | None:
@@ -173,9 +178,14 @@ class Revision(Workspace):
         return path if path.is_file() else None
 
 
-def _whole(path: Path) -> bool:
-    """Whether a path is there with all that its links point to: zarr takes a missing file for one full of zeros."""
-    return path.exists() and all(file.exists() for file in path.rglob("*"))
+def _inventory(path: Path) -> str:
+    """List the files of an artifact with size and time.
+
+    It is another list when files were damaged or deleted, or `dvc gc` has taken what links point to.
+    """
+    files = sorted(file for file in (path, *path.rglob("*")) if file.is_file())
+    states = [(file.relative_to(path.parent), file.stat()) for file in files]
+    return "".join(f"{name} {state.st_size} {state.st_mtime_ns}\n" for name, state in states)
 
 
 @contextmanager

@@ -108,11 +108,7 @@ def read_samples(path: Path) -> pd.DataFrame:
     InputError
         The file is missing, cannot be read or lacks a column.
     """
-    samples = read_table(path, dtype={"path": str, "dataset": str}, keep_default_na=False)
-    missing = [column for column in COLUMNS if column not in samples]
-    if missing:
-        raise InputError(f"{path}: column {missing[0]} is missing; run `dvc repro -f prepare`")
-    return samples
+    return read_table(path, COLUMNS, dtype={"path": str, "dataset": str}, keep_default_na=False)
 
 
 def identities(samples: pd.DataFrame) -> dict[int, np.ndarray]:

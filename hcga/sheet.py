@@ -11,7 +11,7 @@ from PIL import Image
 
 from hcga.pictures import SHEET_IDENTITIES, SHEET_IMAGES, contact_sheet
 from hcga.samples import identities
-from hcga.stores import array, read_rows
+from hcga.stores import array, attribute, read_rows
 
 
 def contact_sheet_of(
@@ -48,7 +48,7 @@ def contact_sheet_of(
     captions = [_describe(pid, described.loc[pid]) for pid in pids]
     pictures = [read_rows(images, rows) for rows in chosen]
     parts = [read_rows(array(masks, "masks"), rows) for rows in chosen]
-    part_classes = int(str(masks.attrs["part_classes"]))
+    part_classes = attribute(masks, "part_classes", int)
     return Image.fromarray(contact_sheet(pictures, parts, captions, title, part_classes))
 
 

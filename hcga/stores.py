@@ -22,7 +22,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
-from hcga.errors import REMEDY, InputError
+from hcga.errors import OTHER_VERSION, REMEDY, InputError
 from hcga.files import fresh
 
 SHARD_BYTES = 64 * 2**20
@@ -164,7 +164,7 @@ def open_store(path: Path) -> zarr.Group:
     """
     try:
         return zarr.open_group(store=str(path), mode="r", zarr_format=3)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # JSON of other content
         raise InputError(f"{path}: no readable store of zarr's format 3 ({error}); {REMEDY}") from None
 
 
@@ -198,10 +198,13 @@ def image_set(store: zarr.Group) -> dict[str, Any]:
 
 
 def attribute(store: zarr.Group, name: str, kind: type[A]) -> A:
-    """Give an attribute of a store; `InputError` if it has none of this name and kind."""
+    """What a store says of itself; `InputError` if it has no attribute of this name and kind."""
     value = store.attrs.get(name)
     if not isinstance(value, kind):
-        raise InputError(f"{_folder(store)}: has no attribute {name!r} ({kind.__name__}); {REMEDY}")
+        known = ", ".join(sorted(store.attrs)) or "none"
+        raise InputError(
+            f"{_folder(store)}: no attribute {name!r} ({kind.__name__}); it has: {known}. Perhaps {OTHER_VERSION}"
+        )
     return value
 
 
@@ -222,7 +225,7 @@ def array(store: zarr.Group, name: str, whole: bool = True) -> zarr.Array[Any]:
     """
     try:
         found = store.get(name)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{_folder(store)}/{name}: damaged ({error}); {REMEDY}") from None
     if not isinstance(found, zarr.Array):
         known = ", ".join(sorted(store.array_keys())) or "none"

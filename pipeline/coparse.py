@@ -12,7 +12,7 @@ from hcga.files import fresh
 from hcga.masks import mask_attributes
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import array, image_set, open_store, read_all, write_store
+from hcga.stores import array, attribute, image_set, open_store, read_all, write_store
 
 
 @stage("coparse", "device", "part_classes", "seed")
@@ -27,7 +27,7 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
     """Make the masks of every training identity, with HCNet and CPLR unless params say otherwise."""
     translated = open_store(paths["translated"])
     external, repairs = (read_all(array(translated, name)) for name in ("external", "repairs"))
-    epoch = int(str(open_store(paths["features"]).attrs["epoch"]))
+    epoch = attribute(open_store(paths["features"]), "epoch", int)
     material = Material(
         samples=read_samples(paths["samples"]),
         features=paths["features"],

@@ -11,7 +11,7 @@ from hcga.files import fresh
 from hcga.optimisation import build_optimiser
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import array, open_store, read_all
+from hcga.stores import array, attribute, open_store, read_all
 from hcga.training import TrainingSet, hold_images, train
 
 
@@ -37,7 +37,7 @@ def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
         images=hold_images(array(open_store(paths["images"]), "images"), len(masks)),
         masks=masks,
         samples=read_samples(paths["samples"]),
-        parsing=store.attrs["source"] != "none",
+        parsing=attribute(store, "source", str) != "none",
     )
     epochs = range(card.epoch, until_epoch)
     history = train(network, optimiser, data, params.train, params.gam.t, epochs, params.seed)

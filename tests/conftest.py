@@ -14,6 +14,8 @@ from hcga.params import Params, load_params
 from hcga.samples import COLUMNS, write_samples
 from hcga.stores import write_store
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 ROOT = Path(__file__).parent.parent
 DEFAULT = ROOT / "params" / "demo.yaml"  # not params.yaml: who runs the tests may have swapped it
 TINY_SET = {
@@ -108,3 +110,36 @@ def workspace_folder(tmp_path: Path) -> Path:
     figures = {"epoch": 4, "retrieval": {"rank1": 43.21, "mAP": 32.1}, "masks": {"iou_foreground": 65.4}}
     (root / "data/metrics/r1.json").write_text(json.dumps(figures), encoding="utf-8")
     return root
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Give a headless Chromium; skips without it or the package playwright, whose own browsers it does not need."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Give a function that opens a tab, with a base for its addresses if told; no tab may complain until the end."""
+    problems: list[str] = []
+    opened = []
+
+    def open_tab(base: str | None = None) -> Any:
+        page = browser.new_page(base_url=base, viewport={"width": 1200, "height": 800})
+        page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(request.url))
+        page.on("response", lambda response: problems.append(response.url) if response.status >= 400 else None)
+        opened.append(page)
+        return page
+
+    yield open_tab
+    for page in opened:
+        page.close()
+    assert problems == []

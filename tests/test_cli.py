@@ -323,7 +323,7 @@ def test_status_says_what_has_failed_and_that_dvc_is_at_work(
         ("dvc.yaml", "stages: [check]", "dvc.yaml: `stages` is no mapping of stages; take it back from Git"),
         ("dvc.lock", "<<<<<<< HEAD\n", "dvc.lock' validation failed; mend that, or take it back from Git"),
         (".dvcignore", "\udcff", "mend that, or take it back from Git"),
-        ("data/metrics/r1.json", "[]", "r1.json: holds list, not figures by name; `dvc repro` writes it anew"),
+        ("data/metrics/r1.json", "[]", "r1.json: holds list, not figures by name; perhaps another version"),
         ("data/metrics/r1.json", "\udcff", "r1.json: no valid JSON"),
     ],
 )

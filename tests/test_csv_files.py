@@ -27,6 +27,13 @@ def test_what_cannot_be_read_is_named_with_the_remedy(tmp_path: Path, content: b
         read_table(tmp_path / "a.csv")
 
 
+def test_a_table_of_another_version_lacks_a_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,name\n1,x\n")
+    with pytest.raises(InputError, match=r"a\.csv: no column 'pid'; it has: id, name\. .*`git worktree add`"):
+        read_table(tmp_path / "a.csv", ("name", "pid"))
+    assert read_table(tmp_path / "a.csv", ("name", "id"))["id"].tolist() == [1]
+
+
 def test_a_folder_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no readable table"):
         read_table(tmp_path)

@@ -42,7 +42,7 @@ def test_missing_or_broken_metrics_are_named(tmp_path: Path) -> None:
         read_metrics(path)
     for text in ("[]", "null", "3"):
         path.write_text(text, encoding="utf-8")
-        with pytest.raises(InputError, match=r"r1\.json: holds \w+, not figures by name; `dvc repro` writes it anew"):
+        with pytest.raises(InputError, match=r"r1\.json: holds \w+, not figures by name; perhaps another version"):
             read_metrics(path)
     path.write_text('{"epoch": 3}', encoding="utf-8")
     assert read_metrics(path) == {"epoch": 3}

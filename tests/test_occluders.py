@@ -83,7 +83,7 @@ def test_nothing_known_is_an_empty_table(tmp_path: Path) -> None:
     found = read_occlusion(tmp_path / "occlusion.csv", samples)
     assert not found.known.any()
     assert found.boxes.empty
-    with pytest.raises(InputError, match="run `dvc repro prepare`"):
+    with pytest.raises(InputError, match=r"nothing\.csv: no such file; `dvc repro` makes it"):
         read_occlusion(tmp_path / "nothing.csv", samples)
 
 

@@ -135,6 +135,15 @@ def test_a_contact_sheet_shows_each_image_above_its_overlay(counts: list[int], c
             np.testing.assert_array_equal(sheet[top + 16 + MARGIN : top + 32 + MARGIN, left : left + 8], overlaid)
 
 
+def test_a_long_caption_takes_lines_and_widens_no_column() -> None:
+    images, masks = [pictures(1, 16, 400)] * 3, [np.zeros((1, 4, 100), np.uint8)] * 3
+    short, long = (
+        contact_sheet(images, masks, ["a", caption, "a"], "r1", 4)
+        for caption in ("a", "12 image(s) repaired by hand; " * 6)
+    )
+    assert long.shape == (short.shape[0] + 2 * CAPTION, *short.shape[1:])
+
+
 def test_a_title_wider_than_a_contact_sheet_is_not_cut() -> None:
     sheet = contact_sheet([pictures(1)], [np.zeros((1, 4, 2), np.uint8)], ["a"], "a long title " * 9, 4)
     assert sheet.shape[1] > 400

@@ -90,15 +90,16 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_masks(root, FIRST)
     call(root, "git", "init", "-q")
     call(root, sys.executable, "-m", "dvc", "init", "-q")
-    call(root, sys.executable, "-m", "dvc", "remote", "add", "-q", "--default", "store", str(root.parent / "remote"))
     commit(root, "first")
     call(root, "git", "tag", "first")
+    call(root, sys.executable, "-m", "dvc", "remote", "add", "-q", "--default", "store", str(root.parent / "remote"))
+    call(root, sys.executable, "-m", "dvc", "push", "-q")
     changed = FIRST.copy()
     changed[0, 0], changed[3:], changed[4, 0, 0] = [2, 3], 0, UNLABELLED
     write_masks(root, changed)
     (root / "params.yaml").write_text(params.replace("seed: 1\n", "seed: 2\n", 1))
     commit(root, "second")
-    call(root, sys.executable, "-m", "dvc", "push", "-q", "--all-tags", "--all-commits")
+    call(root, sys.executable, "-m", "dvc", "push", "-q")
     return root
 
 
@@ -148,10 +149,31 @@ def moved_away(*folders: Path) -> Iterator[None]:
 
 
 def test_what_the_cache_lacks_comes_from_the_remote(inside: Path) -> None:
+    """Which is younger than the revision."""
     revision = open_revision(inside, "first")
     np.testing.assert_array_equal(masks_of(revision), FIRST)
     with moved_away(inside / ".dvc/cache/files"):  # what was linked is gone, as after `dvc gc`
         np.testing.assert_array_equal(masks_of(revision), FIRST)
+
+
+def test_what_is_damaged_or_deleted_comes_again(inside: Path) -> None:
+    revision = open_revision(inside, "first")
+    with moved_away(inside / ".dvc/cache/files"):  # so that there are copies
+        file = max(revision.path("coparse", "masks", "r1").rglob("masks/c/*/*/*"))
+        content = file.read_bytes()
+        for damaged in (content[:-1], content[:-1] + b"x"):
+            file.write_bytes(damaged)
+            np.testing.assert_array_equal(masks_of(revision), FIRST)
+        file.unlink()
+        np.testing.assert_array_equal(masks_of(revision), FIRST)
+        revision.path("prepare", "samples").write_text("damaged")
+        assert "damaged" not in revision.path("prepare", "samples").read_text()
+
+
+def test_what_is_as_it_was_placed_is_not_placed_again(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = open_revision(inside, "first").path("coparse", "masks", "r1")
+    monkeypatch.setattr(Revision, "_place", None)
+    assert open_revision(inside, "first").path("coparse", "masks", "r1") == path
 
 
 @pytest.mark.parametrize("warm", [True, False])

@@ -248,7 +248,9 @@ def test_an_attribute_that_lacks_or_is_something_else_is_named(tmp_path: Path) -
     opened = open_store(tmp_path / "a.zarr")
     assert attribute(opened, "epoch", int) == 3
     for name in ("source", "part_classes"):
-        with pytest.raises(InputError, match=rf"a\.zarr: has no attribute '{name}' \(str\); `dvc repro` makes it"):
+        with pytest.raises(
+            InputError, match=rf"a\.zarr: no attribute '{name}' \(str\); it has: epoch, source\. Perhaps another"
+        ):
             attribute(opened, name, str)
 
 
@@ -285,3 +287,11 @@ def test_a_store_of_other_images_is_refused(tmp_path: Path) -> None:
     assert image_set(open_store(old)) == {}
     with pytest.raises(InputError, match=r"other\.zarr: made of other images than .*images\.zarr holds now"):
         open_store_of(other, open_store(images))
+
+
+@pytest.mark.parametrize("content", ["[]", "1", "null", '{"zarr_format": 3, "node_type": "group", "attributes": []}'])
+def test_json_of_other_content_is_no_store(tmp_path: Path, content: str) -> None:
+    write_store(tmp_path / "a.zarr", {"x": np.zeros((1, 2))})
+    (tmp_path / "a.zarr/zarr.json").write_text(content)
+    with pytest.raises(InputError, match=r"a\.zarr: no readable store"):
+        open_store(tmp_path / "a.zarr")

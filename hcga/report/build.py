@@ -22,7 +22,7 @@ from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.runlog import Finished
 from hcga.samples import identities, image_names
 from hcga.sheet import spread
-from hcga.stores import array, read_rows
+from hcga.stores import array, attribute, read_rows
 
 IDENTITIES, IMAGES = 6, 8  # in the sample, and as many of the worst; of each of them
 QUERIES = 6  # in the sample, and as many of the worst
@@ -45,14 +45,14 @@ def build_page(run: Run) -> str:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     last = list(run.rounds)[-1]
-    parsing = bool(run.rounds[last].embeddings.attrs["parsing"])
+    parsing = attribute(run.rounds[last].embeddings, "parsing", bool)
     return environment.get_template("page.html").render(
         sizes=describe_set(run.samples),
         last=last,
         terms=terms,
         figures=telling_figures(run.figures),
         charts=draw_charts(run),
-        parts=legend(int(str(run.rounds[last].masks.attrs["part_classes"]))) if parsing else [],
+        parts=legend(attribute(run.rounds[last].masks, "part_classes", int)) if parsing else [],
         strips=draw_strips(run, last) if parsing else {},
         rated=run.rounds[last].identities if parsing else None,
         retrieval=list_retrieval(run, last),
@@ -136,7 +136,7 @@ def list_retrieval(run: Run, name: str) -> dict[str, list[dict[str, Any]]]:
     queries = list(summary.index)
     sample = spread(np.array(queries, dtype=object), QUERIES).tolist()
     visible = visible_parts(read_statistics(embeddings, np.arange(len(run.samples))), run.matching) > 0.5
-    parts = part_names(visible.shape[1] + 1)[1:] if embeddings.attrs["parsing"] else []
+    parts = part_names(visible.shape[1] + 1)[1:] if attribute(embeddings, "parsing", bool) else []
     row_of = {image: row for row, image in enumerate(image_names(run.samples))}
 
     def describe(image: str, **more: Any) -> dict[str, Any]:

@@ -13,14 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 PAGE = "#010203"  # stands for the colour of the page's text
-# Okabe and Ito's colours without black and yellow, each with a dash and a marker of its own.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # Okabe and Ito's without black and yellow
+DASHES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+# Each time that the colours begin again, their dashes and markers are others.
 LINES = [
-    ("#0072B2", "-", "o"),
-    ("#D55E00", "--", "s"),
-    ("#009E73", "-.", "^"),
-    ("#CC79A7", ":", "D"),
-    ("#56B4E9", "-", "v"),
-    ("#E69F00", "--", "P"),
+    (COLOURS[number % 6], DASHES[(number + number // 6) % 4], MARKERS[(number + number // 6) % 6])
+    for number in range(24)
 ]
 STYLE: Any = {
     "svg.fonttype": "none",

@@ -9,13 +9,14 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from hcga.errors import InputError
-from hcga.masks import STRIDE
+from hcga.masks import STRIDE, part_colour
 from hcga.pictures import legend
 from hcga.revisions import Place, parse_place
 from hcga.stores import read_rows
 from hcga.view.filters import FILTERS, filters_in_words, rows_left
 from hcga.view.layers import CHANGED, CONFIDENCE, open_layer
 from hcga.view.listing import SORTING, neighbours
+from hcga.view.looks import look, opacity
 from hcga.view.places import Archive
 
 HEIGHT = 192  # pixels of an image on the page, if the address does not say how large
@@ -62,8 +63,8 @@ def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked
         "layers": layers,
         "known_layers": layer_titles(archive, rev),
         "size": ((width + STRIDE) * len(rows), height),
-        "opacity": _number(asked, "opacity", 60, 0, 100),
-        "zoom": _number(asked, "zoom", max(1, HEIGHT / height), 0.5, 8),
+        "opacity": opacity(asked),
+        "zoom": look(asked, "zoom", max(1, HEIGHT / height), 0.5, 8),
         "images": [
             {**archive.sample(rev, row), "occluded": occluded} for row, occluded in zip(rows, hidden, strict=True)
         ],
@@ -84,18 +85,30 @@ def layer_titles(archive: Archive, rev: str) -> dict[str, str]:
     parts = legend(archive.revision(rev).params.part_classes)
     return {
         "masks": "masks",
+        "alone": "masks without photos",
         "changed": "changed from the row above",
         "labels": "labels",
         "head": "parsing head",
-        **({"truth": "truth"} if archive.truth(rev) is not None else {}),
+        **({"truth": "truth"} if _may_have_truth(archive, rev) else {}),
         **{f"{CONFIDENCE}{part}": f"confidence, {name}" for part, (name, _) in enumerate(parts, 1)},
     }
 
 
+def _may_have_truth(archive: Archive, rev: str) -> bool:
+    """Whether there is truth, or it cannot be read, which its row then says."""
+    try:
+        return archive.truth(rev) is not None
+    except InputError:
+        return True
+
+
 def _legend(archive: Archive, rev: str, layers: Sequence[str]) -> list[tuple[str, str]]:
     """Names and colours, of the parts and of what else the layers show."""
-    moved = [("changed", "#{:02x}{:02x}{:02x}{:02x}".format(*CHANGED))] if "changed" in layers else []
-    return [*legend(archive.revision(rev).params.part_classes), *moved]
+    others = {"alone": ("background without photos", part_colour(0)), "changed": ("changed", CHANGED)}
+    shown = [
+        (name, "#{:02x}{:02x}{:02x}".format(*colour)) for layer, (name, colour) in others.items() if layer in layers
+    ]
+    return [*legend(archive.revision(rev).params.part_classes), *shown]
 
 
 def _row(
@@ -106,7 +119,7 @@ def _row(
     And which layers cannot be shown, and why; if nothing can, because of a `problem` with the place itself, only that.
     """
     try:
-        archive.revision(place.rev).require_round(place.round)
+        archive.require_round(place)
         rows = archive.same_images(*base, place.rev)
         return {
             "place": place,
@@ -139,15 +152,3 @@ def _problem(archive: Archive, place: Place, layer: str, rows: np.ndarray, befor
     except InputError as error:
         return str(error)
     return None
-
-
-def _number(asked: QueryParams, name: str, default: float, least: float, most: float) -> str:
-    """A number of the address, such as a style may hold; `InputError` if it is none, or not within its limits."""
-    text = asked.get(name) or f"{default:g}"
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
-        raise InputError(f"{name} is {text!r}; it can be a number from {least:g} to {most:g}")
-    return f"{value:g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,11 @@ from hcga.errors import InputError
 from hcga.masks import STRIDE, UNLABELLED, part_colour
 from hcga.pictures import colour_labels
 from hcga.revisions import Place
-from hcga.stores import array, read_rows
+from hcga.stores import array, attribute, read_rows
 from hcga.view.confidence import confidence_maps, require_model
 from hcga.view.places import Archive
 
-LAYERS = ("masks", "changed", "labels", "head", "truth")
+LAYERS = ("masks", "alone", "changed", "labels", "head", "truth")
 CHANGED = (213, 94, 0, 255)  # vermilion
 HATCH = np.array([(128, 128, 128, 255), (208, 208, 208, 255)], np.uint8)  # by turns, where nothing is labelled
 CONFIDENCE = "confidence-"  # and the number of a part
@@ -32,7 +33,9 @@ def image_strip(archive: Archive, rev: str, rows: np.ndarray, gap: int = STRIDE)
     return _encode(_side_by_side(images, gap), "WEBP", quality=90)
 
 
-def layer_strip(archive: Archive, place: Place, layer: str, rows: np.ndarray, before: Place | None = None) -> bytes:
+def layer_strip(
+    archive: Archive, place: Place, layer: str, rows: np.ndarray, before: Place | None = None, gaps: bool = True
+) -> bytes:
     """A layer of the same images, as a PNG with transparency that lies exactly over them.
 
     Parameters
@@ -45,6 +48,8 @@ def layer_strip(archive: Archive, place: Place, layer: str, rows: np.ndarray, be
         -1 for an image that this place does not have: it stays clear.
     before : Place, optional
         See `open_layer`.
+    gaps : bool
+        Whether a gap follows each picture, as in `image_strip`.
 
     Raises
     ------
@@ -56,7 +61,7 @@ def layer_strip(archive: Archive, place: Place, layer: str, rows: np.ndarray, be
     colours = read(rows[there])
     placed = np.zeros((len(rows), *colours.shape[1:]), np.uint8)
     placed[there] = colours
-    return _encode(_side_by_side(placed, gap), "PNG")
+    return _encode(_side_by_side(placed, gap if gaps else 0), "PNG")
 
 
 def open_layer(archive: Archive, place: Place, layer: str, before: Place | None = None) -> tuple[Read, int]:
@@ -67,9 +72,9 @@ def open_layer(archive: Archive, place: Place, layer: str, before: Place | None 
     archive : Archive
     place : Place
     layer : str
-        `masks`; `changed`, cells that another place's masks have otherwise; `labels`, the decoder's before CPLR;
-        `head`, the parsing head's most likely classes; `truth`; or `confidence-N`, the parsing head's confidence in
-        part N.
+        `masks`; `alone`, the same with an opaque background; `changed`, cells that another place's masks have
+        otherwise; `labels`, the decoder's before CPLR; `head`, the parsing head's most likely classes; `truth`; or
+        `confidence-N`, the parsing head's confidence in part N.
     before : Place, optional
         To compare with, for `changed`; nothing has changed without.
 
@@ -85,9 +90,9 @@ def open_layer(archive: Archive, place: Place, layer: str, before: Place | None 
     InputError
         There is no such layer here.
     """
-    if layer in ("masks", "labels"):
-        cells = array(require_masks(archive, place), layer)
-        colour = colour_parts if layer == "masks" else _colour_labels
+    if layer in MASKS:
+        name, colour = MASKS[layer]
+        cells = array(require_masks(archive, place), name)
         return lambda rows: colour(read_rows(cells, rows)), 1
     if layer == "changed":
         return _open_changed(archive, place, before or place), 1
@@ -113,14 +118,16 @@ def masks_at(archive: Archive, place: Place, rows: np.ndarray) -> np.ndarray:
     return found
 
 
-def colour_parts(cells: np.ndarray, side: int = 1) -> np.ndarray:
-    """Colour parts; background is clear, what is not labelled is hatched.
+def colour_parts(cells: np.ndarray, side: int = 1, background: int = 0) -> np.ndarray:
+    """Colour parts; what is not labelled is hatched.
 
     Parameters
     ----------
     cells : (n, h, w) uint8
     side : int
         Pixels of a square of the hatch.
+    background : int
+        How opaque it is, up to 255; it is clear unless told.
 
     Returns
     -------
@@ -128,7 +135,7 @@ def colour_parts(cells: np.ndarray, side: int = 1) -> np.ndarray:
         RGBA.
     """
     colours = np.array([part_colour(part) for part in range(256)], np.uint8)[cells]
-    return _hatch(_with_alpha(colours, np.where(cells, np.uint8(255), np.uint8(0))), cells, side)
+    return _hatch(_with_alpha(colours, np.where(cells, np.uint8(255), np.uint8(background))), cells, side)
 
 
 def has_masks(archive: Archive, place: Place) -> bool:
@@ -145,7 +152,7 @@ def require_masks(archive: Archive, place: Place) -> zarr.Group:
 
 def _parsed_embeddings(archive: Archive, place: Place) -> zarr.Group:
     store = archive.store(place, "embed", "embeddings")
-    if not store.attrs["parsing"]:
+    if not attribute(store, "parsing", bool):
         raise InputError(f"{place} has no parsing head: its coparse.source is none")
     return store
 
@@ -182,6 +189,13 @@ def _open_confidence(archive: Archive, place: Place, part: int) -> Read:
 def _colour_labels(cells: np.ndarray) -> np.ndarray:
     """RGBA of decoder labels: of these none is the background."""
     return _hatch(_with_alpha(colour_labels(cells), np.full_like(cells, 255)), cells, 1)
+
+
+MASKS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {  # layer: array of the store, and its colours
+    "masks": ("masks", colour_parts),
+    "alone": ("masks", partial(colour_parts, background=255)),
+    "labels": ("labels", _colour_labels),
+}
 
 
 def _hatch(colours: np.ndarray, cells: np.ndarray, side: int) -> np.ndarray:

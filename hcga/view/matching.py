@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import zarr
 
+from hcga.evaluation import StoredEmbeddings
 from hcga.masks import part_names
 from hcga.params import Evaluate
+from hcga.retrieval.ranking import rank
+from hcga.retrieval.similarity import Similarities
 from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.stores import array, read_rows
 
@@ -24,9 +28,9 @@ class Term(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """What a query shows, and how it compares."""
+    """What a query and some gallery images show, and how they compare."""
 
-    seen: list[tuple[str, float]]  # parts that count as visible in the query, and how far, up to 1
+    seen: list[list[tuple[str, float]]]  # of the query, then of each: parts that count as visible, and how far, up to 1
     gallery: list[list[Term]]  # of each gallery image, all that are compared
 
 
@@ -47,7 +51,8 @@ def match_features(embeddings: zarr.Group, query: int, gallery: np.ndarray, para
         that both show, for `authors` the sum of weight * (cosine + 1) / 2.
     """
     rows, chosen = np.concatenate([[query], gallery]), params.features.split("+")
-    names = [name for letter, name in WHOLE.items() if letter in chosen]
+    whole = [name for letter, name in WHOLE.items() if letter in chosen]
+    names = list(whole)
     vectors = [read_rows(array(embeddings, name), rows)[:, None] for name in names]
     shown = [np.ones((len(rows), len(names)))]
     factors = [1.0] * len(names)
@@ -60,11 +65,41 @@ def match_features(embeddings: zarr.Group, query: int, gallery: np.ndarray, para
     units, visible = _units(np.concatenate(vectors, axis=1)), np.concatenate(shown, axis=1)
     cosines = (units[1:] * units[:1]).sum(2)
     weights = np.array(factors) * visible[1:] * visible[:1]
-    of_query = zip(names, visible[0].tolist(), strict=True)
     return Matched(
-        [(name, seen) for name, seen in of_query if seen > 0 and name not in WHOLE.values()],
+        [
+            [(name, far) for name, far in zip(names, of, strict=True) if far and name not in whole]
+            for of in visible.tolist()
+        ],
         [list(map(Term, names, *pair)) for pair in zip(cosines.tolist(), weights.tolist(), strict=True)],
     )
+
+
+def rank_of_first_match(embeddings: zarr.Group, samples: pd.DataFrame, query: int, params: Evaluate) -> int | None:
+    """Find a query's first match, however late in the gallery, which is read block by block.
+
+    Parameters
+    ----------
+    embeddings : zarr.Group
+        As of `match_features`.
+    samples : DataFrame
+        The arranged sample table.
+    query : int
+        Row.
+    params : Evaluate
+
+    Returns
+    -------
+    int or None
+        Its rank, from 1; None if the gallery has no image of the identity under another camera.
+    """
+    gallery = np.flatnonzero(samples["split"] == "gallery")
+    pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
+    if not ((pids[gallery] == pids[query]) & (camids[gallery] != camids[query])).any():
+        return None
+    asked, others = (StoredEmbeddings(embeddings, rows, params) for rows in (np.array([query]), gallery))
+    similarities = Similarities(asked.take(slice(None)), others, params.features, params.similarity)
+    ranking = rank(similarities, pids[[query]], pids[gallery], camids[[query]], camids[gallery], len(gallery), 1)
+    return 1 + int((ranking.cmc == 0).sum())
 
 
 def _units(vectors: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from hcga.view.changes import describe_changes
 from hcga.view.filters import FILTERS, cameras
 from hcga.view.identity import describe_identity
 from hcga.view.listing import SORTING, list_identities
+from hcga.view.looks import opacity
 from hcga.view.places import Archive
 from hcga.view.queries import describe_query, list_queries, row_of_image
 from hcga.workspace import Workspace
@@ -86,7 +87,8 @@ class Pages:
         place, name = self._place(asked.get("at")), asked.get("image")  # which may have another row in another revision
         row = row_of_image(self._archive, place, name) if name else request.path_params["row"]
         described = describe_query(self._archive, place, row)
-        return self._render("query.html", place, **described)
+        looks = {"opacity": asked.get("opacity") or None}
+        return self._render("query.html", place, looks=looks, opacity=opacity(asked), **described)
 
     def figures(self, request: Request) -> str:
         """Figures and curves of the chosen revisions."""
@@ -127,7 +129,7 @@ class Pages:
         if not text:
             return self._all_rounds(rev)[-1]
         place = parse_place(text)
-        self._archive.revision(place.rev).require_round(place.round)
+        self._archive.require_round(place)
         return place
 
     def _all_rounds(self, rev: str) -> list[Place]:

@@ -16,13 +16,14 @@ import zarr
 
 from hcga.artifacts import open_artifact, open_images
 from hcga.csv_files import read_table
-from hcga.errors import InputError
+from hcga.errors import OTHER_VERSION, InputError
 from hcga.occluders import Occlusion, read_occlusion
 from hcga.revisions import WORKSPACE, Place, open_revision
 from hcga.samples import image_names, read_samples
 from hcga.stores import array
 from hcga.workspace import Workspace
 
+RANKED = ("query", "rank", "gallery", "similarity", "hit")  # columns of the first gallery images of each query
 REOPEN_SECONDS = 20  # a branch may have moved on since
 
 
@@ -48,6 +49,16 @@ class Archive:
                 found = open_revision(self._root, name)
                 self._opened[name] = (time.monotonic(), found)
             return found
+
+    def require_round(self, place: Place) -> None:
+        """Refuse a round that its revision does not have: perhaps it is the name of a revision."""
+        known = list(self.revision(place.rev).params.rounds)
+        if place.round not in known:
+            hint = f". If {place.round} is a revision, add a round: {place.round}:{known[-1]}"
+            raise InputError(
+                f"{place.rev}: no round {place.round!r} in params.yaml; known: {', '.join(known)}"
+                f"{hint if place.rev == WORKSPACE else ''}"
+            )
 
     def rounds(self, rev: str) -> list[str]:
         """The rounds of a revision that have masks."""
@@ -96,7 +107,7 @@ class Archive:
         for stage, option in (("evaluate", "identities"), ("coparse", "table")):
             old = stage == "evaluate" and revision.outdated(stage, place.round)
             if revision.has(stage, option, place.round) and not old:
-                return read_table(revision.path(stage, option, place.round))
+                return read_table(revision.path(stage, option, place.round), ("pid",))
         raise InputError(f"{place}: no masks of this round yet; run `dvc repro`, or choose another round or revision")
 
     def outdated(self, places: Iterable[Place]) -> list[Place]:
@@ -108,9 +119,9 @@ class Archive:
         revision = self.revision(place.rev)
         if not revision.has("evaluate", "rankings", place.round):
             raise InputError(f"{place}: no matching of this round yet; run `dvc repro`, or choose another round")
-        rankings = read_table(revision.path("evaluate", "rankings", place.round))
+        rankings = read_table(revision.path("evaluate", "rankings", place.round), RANKED)
         if not set(rankings["query"]).union(rankings["gallery"]) <= set(image_names(self.samples(place.rev))):
-            raise InputError(f"{place}: its matching was of other images than samples.csv has now; run `dvc repro`")
+            raise InputError(f"{place}: its matching was of other images than samples.csv has now, or {OTHER_VERSION}")
         return rankings
 
     def store(self, place: Place, stage: str, option: str) -> zarr.Group:

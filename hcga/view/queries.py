@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from hcga.errors import InputError
+from hcga.pictures import legend
 from hcga.revisions import Place
 from hcga.samples import image_names
-from hcga.view.matching import match_features
+from hcga.view.matching import match_features, rank_of_first_match
 from hcga.view.places import Archive
 
 
@@ -76,19 +77,23 @@ def row_of_image(archive: Archive, place: Place, name: str) -> int:
 def _ranked(archive: Archive, place: Place, row: int) -> dict[str, Any]:
     """The query and its gallery images, with what each feature contributes."""
     revision, query = archive.revision(place.rev), archive.sample(place.rev, row)
-    rankings, row_of = archive.rankings(place), _row_of(archive.samples(place.rev))
-    name = image_names(archive.samples(place.rev)).iloc[row]
+    rankings, samples = archive.rankings(place), archive.samples(place.rev)
+    row_of, name = _row_of(samples), image_names(samples).iloc[row]
     ranked = rankings[rankings["query"] == name]
     rows = [row_of[name] for name in ranked["gallery"]]
     params, embeddings = revision.params.evaluate, archive.store(place, "embed", "embeddings")
     matched = match_features(embeddings, row, np.array(rows, dtype=np.int64), params)
     found = ranked[["rank", "similarity", "hit"]].to_dict("records")
+    late = None if ranked["hit"].any() else rank_of_first_match(embeddings, samples, row, params)
+    parsing = bool(embeddings.attrs.get("parsing"))
     return {
-        "query": {**query, "name": name, "seen": matched.seen},
+        "query": {**query, "name": name, "seen": matched.seen[0]},
         "entries": [
-            {**archive.sample(place.rev, number), **entry, "terms": terms}
-            for number, entry, terms in zip(rows, found, matched.gallery, strict=True)
+            {**archive.sample(place.rev, number), **entry, "seen": seen, "terms": terms}
+            for number, entry, seen, terms in zip(rows, found, matched.seen[1:], matched.gallery, strict=True)
         ],
+        "late": late,
+        "parts": legend(revision.params.part_classes) if parsing else [],
         "matching": params,
         "changed": [name for name in revision.changed_params() if name.startswith("evaluate.")],
     }

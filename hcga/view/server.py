@@ -90,11 +90,20 @@ class Pictures:
 
     def image(self, request: Request) -> Response:
         """One image of a revision."""
-        rev, row = request.path_params["rev"], request.path_params["row"]
-        count = len(self._archive.samples(rev))
+        rev = request.path_params["rev"]
+        return Response(image_strip(self._archive, rev, self._one(rev, request), gap=0), media_type="image/webp")
+
+    def parsed(self, request: Request) -> Response:
+        """The parsing head's classes of one image of a place."""
+        place = parse_place(request.path_params["place"])
+        row = self._one(place.rev, request)
+        return Response(layer_strip(self._archive, place, "head", row, gaps=False), media_type="image/png")
+
+    def _one(self, rev: str, request: Request) -> np.ndarray:
+        row, count = request.path_params["row"], len(self._archive.samples(rev))
         if row >= count:
             raise InputError(f"image {row} is not among the {count} images")
-        return Response(image_strip(self._archive, rev, np.array([row]), gap=0), media_type="image/webp")
+        return np.array([row])
 
 
 def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
@@ -138,7 +147,8 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
         Route("/revisions", page(lambda request: JSONResponse(archive.known_revisions()))),
         Route("/strips/{place:path}/{pid:int}/{layer:str}", page(pictures.strip)),
         Route("/images/{rev:path}/{row:int}", page(pictures.image)),
-        Mount("/static", StaticFiles(packages=[("hcga.view", "static")])),
+        Route("/parsed/{place:path}/{row:int}", page(pictures.parsed)),
+        Mount("/static", StaticFiles(packages=[("hcga.view", "static"), ("hcga.report", "static")])),
     ]
     guards = [Middleware(SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]
     return Starlette(routes=routes, middleware=guards, exception_handlers={404: not_found})

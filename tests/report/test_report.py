@@ -2,6 +2,7 @@
 
 import html.parser
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hcga.figures import SHOWN
 from hcga.params import Evaluate
 from hcga.report import build, terms
 from hcga.report.build import build_page, describe_set, draw_charts, draw_strips, list_retrieval, tabulate_times
-from hcga.report.charts import draw_curves
+from hcga.report.charts import COLOURS, DASHES, LINES, MARKERS, draw_curves
 from hcga.report.inputs import Round, Run
 from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.runlog import Finished
@@ -231,6 +232,15 @@ def test_the_surest_mistakes_come_first(run: Run, monkeypatch: pytest.MonkeyPatc
     assert [entry["rank"] for entry in mistakes[0]["gallery"]] == [1, 2]
 
 
+def test_parts_are_named_that_show_more_than_half(run: Run, tmp_path: Path) -> None:
+    seen = np.tile(np.array([0.5, 0.51, 0.49], np.float32), (10, 1))
+    write_store(tmp_path / "soft.zarr", {"likely": seen, "guided": 0 * seen, "peak": seen}, parsing=True)
+    rounds = {"r2": run.rounds["r2"]._replace(embeddings=open_store(tmp_path / "soft.zarr"))}
+    soft = run.matching.model_copy(update={"visibility": "soft"})
+    sample, _ = list_retrieval(run._replace(rounds=rounds, matching=soft), "r2").values()
+    assert sample[0]["seen"] == ["upper body"]
+
+
 def test_times_by_stage_and_round() -> None:
     """A data set is no round; r9 was one of an earlier run."""
     stages = {
@@ -270,6 +280,11 @@ def test_charts_take_the_colour_of_the_page() -> None:
     assert Page(element).open == []
 
 
+def test_no_two_curves_look_alike() -> None:
+    assert len(set(LINES)) == len({line[:2] for line in LINES}) == 24
+    assert LINES[:6] == list(zip(COLOURS, [*DASHES, *DASHES[:2]], MARKERS, strict=True))
+
+
 def test_pictures_are_webp_and_keep_their_size() -> None:
     import base64
     import io
@@ -288,3 +303,60 @@ def test_pictures_are_webp_and_keep_their_size() -> None:
 @pytest.mark.parametrize(("count", "expected"), [(1, [0]), (3, [0, 1, 2]), (10, [0, 3, 6, 9])])
 def test_a_sample_is_spread_evenly(count: int, expected: list[int]) -> None:
     assert spread(np.arange(count), 4).tolist() == expected
+
+
+@pytest.fixture
+def opened(run: Run, tmp_path: Path, tab: Callable[[], Any]) -> Any:
+    """Give the report in a browser, opened from disk."""
+    (tmp_path / "index.html").write_text(build_page(run), "utf-8")
+    page = tab()
+    page.goto((tmp_path / "index.html").as_uri())
+    return page
+
+
+@pytest.mark.slow
+def test_in_a_browser_a_heading_sorts_and_what_is_not_known_comes_last(opened: Any) -> None:
+    table = opened.locator("table.sortable")
+
+    def sorted_by(name: str) -> list[str]:
+        table.locator(f'button:text-is("{name}")').click()
+        return [str(text) for text in table.locator("tbody td:first-child").all_inner_texts()]
+
+    assert opened.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+    assert sorted_by("pid") == ["3", "8", "9"]
+    assert sorted_by("pid") == ["9", "8", "3"]
+    assert table.locator("th[aria-sort]").evaluate_all("(all) => all.map((one) => one.ariaSort)") == ["descending"]
+    assert sorted_by("labels left") == ["9", "8", "3"]
+    assert sorted_by("foreground share") == ["8", "3", "9"]
+    assert sorted_by("agreement previous") == ["8", "3", "9"]  # 80, 90, not known
+    assert sorted_by("agreement previous") == ["3", "8", "9"]
+    assert table.locator("th[aria-sort]").count() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1600])
+def test_in_a_browser_it_is_no_wider_than_the_window(opened: Any, width: int, scheme: str) -> None:
+    opened.set_viewport_size({"width": width, "height": 800})
+    opened.emulate_media(color_scheme=scheme)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    assert (brightness(opened, "color") > brightness(opened, "backgroundColor")) == (scheme == "dark")
+
+
+@pytest.mark.slow
+def test_in_a_browser_it_prints_whole_and_dark_on_white(opened: Any) -> None:
+    hidden, cut = opened.locator("nav"), opened.locator("#identities .wide")
+    assert hidden.is_visible()
+    assert cut.evaluate("(one) => getComputedStyle(one).overflowY") == "auto"
+    opened.emulate_media(media="print", color_scheme="dark")
+    assert not hidden.is_visible()
+    assert opened.locator(".screen").count() == 1
+    assert not opened.locator(".screen").is_visible()
+    assert cut.evaluate("(one) => getComputedStyle(one).overflowY + getComputedStyle(one).maxHeight") == "visiblenone"
+    assert (brightness(opened, "color"), brightness(opened, "backgroundColor")) == (0, 3 * 255)
+    assert opened.pdf().startswith(b"%PDF")
+
+
+def brightness(page: Any, of: str) -> int:
+    """Sum of the channels of a colour of the page."""
+    return sum(map(int, page.evaluate(f"getComputedStyle(document.body).{of}")[4:-1].split(",")))

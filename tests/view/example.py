@@ -81,6 +81,13 @@ def write_checkout(root: Path, people: Sequence[tuple[str, int, int, str]] = PEO
         save_model(PRNet(card), card, data / f"models/{name}.safetensors")
 
 
+def new_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a checkout; as a fixture of a module: to be read only."""
+    root = tmp_path_factory.mktemp("view") / "checkout"
+    write_checkout(root)
+    return root
+
+
 def write_without_masks(root: Path) -> None:
     """Write a checkout of the baseline without parsing."""
     write_checkout(root, coparse__source="none", evaluate__features="I")

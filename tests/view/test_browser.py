@@ -1,9 +1,8 @@
 """The page in a real browser: it loads, sorts, switches rounds, opens a query, obeys keys, and reports no error.
 
-Needs Chromium and the package playwright (without its own browsers); skipped where either is missing.
+Skipped where there is none, see the fixture `browser`.
 """
 
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,51 +11,31 @@ from typing import Any
 
 import pytest
 import uvicorn
-from example import BRANCH, QUERIES, open_revisions, write_checkout
+from example import BRANCH, QUERIES, new_checkout, open_revisions
 
 from hcga.view.server import create_app
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")]
+pytestmark = pytest.mark.slow
+checkout = pytest.fixture(scope="module")(new_checkout)
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    root, other = (tmp_path_factory.mktemp("browser") / name for name in ("checkout", "other"))
-    for folder in (root, other):
-        write_checkout(folder)
+def address(browser: Any, checkout: Path) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(Path(root)), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(create_app(checkout), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     with pytest.MonkeyPatch.context() as patch:
-        open_revisions(patch, {BRANCH: other})
+        open_revisions(patch, {BRANCH: checkout})
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
     thread.join()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    page = browser.new_page(base_url=address, viewport={"width": 1200, "height": 800})
-    problems: list[str] = []
-    page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("requestfailed", lambda request: problems.append(request.url))
-    page.on("response", lambda response: problems.append(response.url) if response.status >= 400 else None)
-    yield page
-    page.close()
-    assert problems == []
+def page(tab: Any, address: str) -> Any:
+    """Give a tab in which an address may be a path alone."""
+    return tab(address)
 
 
 def pids(page: Any) -> list[str]:
@@ -113,6 +92,42 @@ def test_up_and_down_go_through_the_rounds(page: Any) -> None:
     ):
         page.keyboard.press(key)
         assert page.evaluate(shown) == f"workspace:{place}"
+
+
+COUNT_CLICKS = """() => {
+  window.clicks = [];
+  addEventListener("click", (event) => { event.preventDefault(); clicks.push(event.target.dataset.key); });
+}"""
+
+
+def test_keys_with_others_held_or_within_a_field_are_not_for_the_page(page: Any) -> None:
+    page.goto("/identities/3")
+    page.evaluate(COUNT_CLICKS)
+    for key in ("Control+ArrowLeft", "Alt+ArrowLeft", "Meta+ArrowLeft", "Control+ArrowDown"):
+        page.evaluate(
+            "document.addEventListener('keydown', (event) => event.preventDefault(), {once: true})"
+        )  # go back
+        page.keyboard.press(key)
+    for field in ("at", "opacity"):
+        page.locator(f"[name={field}]").first.focus()
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowDown")
+        assert page.evaluate("document.activeElement.name") == field
+    assert page.evaluate("clicks") == []
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("clicks") == ["ArrowLeft"]
+
+
+def test_a_key_held_down_moves_on_once(page: Any) -> None:
+    page.goto("/identities/3")
+    page.evaluate(COUNT_CLICKS)
+    for _ in range(3):
+        page.keyboard.down("ArrowLeft")  # again without having been up: repeated
+    assert page.evaluate("clicks") == ["ArrowLeft"]
+    page.keyboard.up("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("clicks") == ["ArrowLeft"] * 2
 
 
 def test_opacity_is_kept_in_the_address(page: Any) -> None:
@@ -202,15 +217,24 @@ def test_a_query_opens_and_keys_go_to_the_next(page: Any) -> None:
     assert page.locator(".hit").count() == 1
     page.wait_for_load_state("networkidle")
     assert loaded(page)
+    for inside in ("figure.asked", "figure.hit"):
+        boxes = page.locator(f"{inside} img").evaluate_all(
+            "(images) => images.map((image) => JSON.stringify(image.getBoundingClientRect()))"
+        )
+        assert len(boxes) == 2
+        assert boxes[0] == boxes[1]
+    page.locator("[name=opacity]").fill("25")
+    assert page.locator(".over").first.evaluate("(image) => getComputedStyle(image).opacity") == "0.25"
+    page.locator("h1").click()
     for where in QUERIES[-2::-1]:
         page.keyboard.press("ArrowLeft")
         page.wait_for_url(f"**{where}?**")
     page.keyboard.press("ArrowRight")
     page.wait_for_url(f"**{QUERIES[1]}?**")
     page.keyboard.press("ArrowUp")
-    page.wait_for_url(f"**{QUERIES[1]}?at=workspace%3Ar2")
+    page.wait_for_url(f"**{QUERIES[1]}?at=workspace%3Ar2&opacity=25")
     page.keyboard.press("ArrowDown")
-    page.wait_for_url(f"**{QUERIES[1]}?at=workspace%3Ar3")
+    page.wait_for_url(f"**{QUERIES[1]}?at=workspace%3Ar3&opacity=25")
 
 
 @pytest.mark.parametrize("width", [400, 1600])

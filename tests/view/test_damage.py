@@ -6,20 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from example import write_checkout
+from example import new_checkout
 from starlette.testclient import TestClient
 
 from hcga.stores import array, open_store, read_all, write_store
 from hcga.view.pages import Pages
 from hcga.view.server import create_app
 
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("damage") / "checkout"
-    write_checkout(root)
-    return root
+example = pytest.fixture(scope="module")(new_checkout)
 
 
 @pytest.fixture
@@ -99,6 +95,57 @@ def test_damage_is_said_with_the_remedy(
     assert response.status_code == 404
     assert words in response.text
     assert "`dvc repro`" in response.text
+
+
+def rename(file: str, column: str) -> Callable[[Path], None]:
+    """Call a column of a table otherwise."""
+    return lambda data: pd.read_csv(data / file).rename(columns={column: "other"}).to_csv(data / file, index=False)
+
+
+def write(file: str, content: str) -> Callable[[Path], None]:
+    return lambda data: (data / file).write_text(content) and None
+
+
+EMBEDDINGS = '{"zarr_format": 3, "node_type": "group", "attributes": {"epoch": 1}}'
+OTHER_VERSIONS = [
+    (rename("samples.csv", "pid"), "/identities", "samples.csv: no column &#39;pid&#39;; it has: split, other, camid"),
+    (rename("identities/r3.csv", "pid"), "/identities", "identities/r3.csv: no column &#39;pid&#39;"),
+    (rename("rankings/r3.csv", "hit"), "/queries", "rankings/r3.csv: no column &#39;hit&#39;"),
+    (rename("history/r1.csv", "loss"), "/figures", "history/r1.csv: no column &#39;loss&#39;"),
+    (rename("occlusion.csv", "left"), "/identities/3?at=r1", "occlusion.csv: no column &#39;left&#39;"),
+    (write("metrics/r1.json", "[]"), "/figures", "metrics/r1.json: holds list, not figures by name"),
+    (
+        write("embeddings/r1.zarr/zarr.json", EMBEDDINGS),
+        "/strips/workspace:r1/3/head",
+        "r1.zarr: no attribute &#39;parsing&#39; (bool); it has: epoch. ",
+    ),
+]
+NO_STORES = [
+    (write("masks/r1.zarr/zarr.json", "[]"), STRIP, "r1.zarr: no readable store of zarr&#39;s format 3 ("),
+    (write("masks/r1.zarr/zarr.json", "1"), STRIP, "r1.zarr: no readable store of zarr&#39;s format 3 ("),
+    (write("masks/r1.zarr/masks/zarr.json", "1"), STRIP, "r1.zarr/masks: damaged ("),
+]
+
+
+@pytest.mark.parametrize(("damage", "address", "words"), OTHER_VERSIONS + NO_STORES)
+def test_what_another_version_wrote_is_said_with_the_remedy(
+    checkout: Path, damage: Callable[[Path], None], address: str, words: str
+) -> None:
+    damage(checkout / "data")
+    response = TestClient(create_app(checkout), base_url="http://127.0.0.1").get(address)
+    assert response.status_code == 404
+    assert words in response.text
+    assert "`dvc repro`" in response.text
+    assert ("`git worktree add`" in response.text) == ((damage, address, words) in OTHER_VERSIONS)
+
+
+def test_without_truth_that_layer_alone_is_missing(checkout: Path) -> None:
+    shutil.rmtree(checkout / "data/truth.zarr")
+    client = TestClient(create_app(checkout), base_url="http://127.0.0.1")
+    text = client.get("/identities/3?at=r1&layer=masks&layer=truth").text
+    assert re.findall(r'<p class="problem">(.*?): [^ ]*truth.zarr: no readable store', text) == ["truth"]
+    assert 'alt="masks of workspace:r1"' in text
+    assert 'name="layer" value="truth" checked' in text
 
 
 @pytest.mark.parametrize("damage", [cut, lose])

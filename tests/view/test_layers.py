@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import torch
-from example import BRANCH, HOSTILE, PEOPLE, open_revisions, page, picture, write_checkout
+from example import BRANCH, HOSTILE, PEOPLE, new_checkout, open_revisions, page, picture, write_checkout
 from starlette.testclient import TestClient
 
 from hcga.checkpoints import load_model, save_model
@@ -25,8 +25,8 @@ OTHERS = [PEOPLE[1], PEOPLE[4], PEOPLE[2], *PEOPLE[5:]]  # a row less and anothe
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("layers") / "checkout"
-    write_checkout(root)
+    """Without embeddings and model of r2, and with masks of another size in r3."""
+    root = new_checkout(tmp_path_factory)
     shutil.rmtree(root / "data/embeddings/r2.zarr")
     (root / "data/models/r2.safetensors").unlink()
     size = array(open_store(root / "data/masks/r3.zarr"), "masks").shape
@@ -56,6 +56,21 @@ def test_what_is_not_labelled_is_hatched_and_background_clear() -> None:
     assert drawn[:, 1:].tolist() == [[dark, light], [light, dark]]
     pixels = colour_parts(cells.repeat(2, 1).repeat(2, 2), 2)[0]
     np.testing.assert_array_equal(pixels, drawn.repeat(2, 0).repeat(2, 1))
+
+
+def test_masks_alone_have_no_photo_below_and_a_background(client: TestClient) -> None:
+    text = page(client, "/identities/3?at=r1&layer=masks&layer=alone")
+    strips = re.findall(r'<div class="strip"><span>([^<]*)</span><div>(.*?)</div>', text)
+    assert [(name, re.findall(r'class="(\w+)"', images), images.count("<img")) for name, images in strips] == [
+        ("images", [], 1),
+        ("masks", ["over"], 2),
+        ("masks without photos", ["alone"], 1),
+    ]
+    assert "background: #000000" in text  # of the legend
+    assert "background: #000000" not in page(client, "/identities/3?at=r1&layer=masks")
+    masks, alone = (picture(client, f"/strips/workspace:r1/3/{layer}")[:, :8] for layer in ("masks", "alone"))
+    assert (alone[..., 3] == 255).all()
+    np.testing.assert_array_equal(alone[..., :3], np.where(masks[..., 3:], masks[..., :3], 0))
 
 
 @pytest.mark.parametrize("layer", ["masks", "labels"])
@@ -103,7 +118,7 @@ def test_cells_that_another_revision_has_otherwise(client: TestClient, checkout:
 @pytest.mark.parametrize(
     ("at", "layer", "words"),
     [
-        ("r1", "zzz", "zzz: no layer 'zzz'; known: masks, changed, labels, head, truth, confidence-1"),
+        ("r1", "zzz", "zzz: no layer 'zzz'; known: masks, alone, changed, labels, head, truth, confidence-1"),
         ("r1", "confidence-4", "no layer 'confidence-4'"),
         ("r2", "head", "parsing head: .*r2.zarr: no readable store"),
         ("r2", "confidence-1", "confidence, head: workspace:r2: no model of this round yet; run `dvc repro`"),
@@ -147,6 +162,11 @@ def test_confidence_is_that_of_a_model_trained_again(checkout: Path, tmp_path: P
 def test_confidence_has_a_scale(client: TestClient) -> None:
     assert 'class="scale"' in page(client, "/identities/3?at=r1&layer=confidence-2")
     assert 'class="scale"' not in page(client, "/identities/3?at=r1&layer=masks")
+
+
+def test_a_round_that_a_revision_does_not_have(client: TestClient) -> None:
+    text = html.unescape(client.get(f"/identities?at={quote(BRANCH, safe='')}:r9").text)
+    assert f"{BRANCH}: no round 'r9' in params.yaml; known: r1, r2, r3, r4</p>" in text
 
 
 def test_names_of_images_stay_names(client: TestClient) -> None:

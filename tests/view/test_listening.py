@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from click.testing import CliRunner
-from example import write_checkout
+from example import new_checkout
 from starlette.testclient import TestClient
 
 from hcga.cli import main
@@ -16,13 +16,7 @@ from hcga.errors import InputError
 from hcga.view.listening import address_of, is_private, listen
 from hcga.view.server import serve
 
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """To be read only."""
-    root = tmp_path_factory.mktemp("listening") / "checkout"
-    write_checkout(root)
-    return root
+checkout = pytest.fixture(scope="module")(new_checkout)
 
 
 @pytest.fixture

@@ -5,26 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example import QUERIES, write_checkout, write_without_masks
+from example import QUERIES, new_checkout, page, picture, write_checkout, write_without_masks
 from ruamel.yaml import YAML
 from starlette.testclient import TestClient
 
 from hcga.evaluation import StoredEmbeddings
 from hcga.params import Params
 from hcga.retrieval.similarity import FEATURES, VARIANTS, similarity
-from hcga.stores import open_store
-from hcga.view.matching import match_features
+from hcga.samples import read_samples
+from hcga.stores import array, open_store, read_all
+from hcga.view import queries
+from hcga.view.matching import match_features, rank_of_first_match
 from hcga.view.server import create_app
 
 QUERY, GALLERY = 5, np.array([9, 10, 11])
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """To be read only."""
-    root = tmp_path_factory.mktemp("queries") / "checkout"
-    write_checkout(root)
-    return root
+checkout = pytest.fixture(scope="module")(new_checkout)
 
 
 def text_of(root: Path, address: str) -> str:
@@ -65,7 +60,7 @@ def test_a_query_and_its_gallery(checkout: Path) -> None:
     text = text_of(checkout, "/queries/5?at=r1")
     assert re.findall(r'class="card (\w+)"', text) == ["asked", "hit", "miss"]
     assert re.findall(r"(.) \d: (0\.\d+)<br>identity (\d), camera", text) == [("✓", "0.900", "4"), ("✗", "0.500", "0")]
-    assert "shows head, lower body<" in text
+    assert re.findall(r"<br>shows ([^<\n]*)", text) == ["head, lower body", "head, upper body", "head, lower body"]
     assert re.findall(r"<dt>([^<]*)</dt>", text) == ["foreground", "head", "upper body", "lower body"] * 2
     cards = [re.findall(r"<dd>([^<]*)</dd><dd class=\"weight\">([^<]*)</dd>", card) for card in text.split("<dl>")[1:]]
     shown = [[weight for cosine, weight in card if cosine != "–"] for card in cards]
@@ -94,8 +89,46 @@ def test_terms_add_up_to_the_similarity_of_the_run(
             both = sum(term.weight * (1 if term.feature in names else 2) for term in terms)
             found = sum(term.weight * term.cosine for term in terms) / both if both else 0.0
         assert found == pytest.approx(float(value), abs=1e-6)
-    visible = dict(zip(["head", "upper body", "lower body"], query.visible[0].tolist(), strict=True))
-    assert dict(matched.seen) == ({part: far for part, far in visible.items() if far} if "P" in features else {})
+    shown = np.concatenate([query.visible, gallery.visible]).tolist()
+    for seen, visible in zip(matched.seen, shown, strict=True):
+        parts = dict(zip(["head", "upper body", "lower body"], visible, strict=True))
+        assert dict(seen) == ({part: far for part, far in parts.items() if far} if "P" in features else {})
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_the_first_match_is_found_however_late(checkout: Path, default_params: Params, features: str) -> None:
+    """Of the query in row 7 the last of the gallery, row 11, is the match; row 8 has one under its own camera alone."""
+    params = default_params.evaluate.model_copy(update={"features": features})
+    store, samples = open_store(checkout / "data/embeddings/r1.zarr"), read_samples(checkout / "data/samples.csv")
+    query, gallery = (StoredEmbeddings(store, rows, params).take(slice(None)) for rows in (np.array([7]), GALLERY))
+    alike = similarity(query, gallery, features, params.similarity)[0]
+    assert rank_of_first_match(store, samples, 7, params) == 1 + int((alike > alike[-1]).sum())
+    samples.loc[[8, 11], ["pid", "camid"]] = 6, 1
+    assert rank_of_first_match(store, samples, 8, params) is None
+
+
+def test_a_match_beyond_the_list_is_named(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "rank_of_first_match", lambda store, samples, row, params: {7: 37}.get(row))
+    words = "None of these is the person: "
+    assert f"{words}the first match is at rank 37." in text_of(checkout, "/queries/7?at=r1")
+    assert f"{words}the gallery has no image of this identity" in text_of(checkout, "/queries/6?at=r1")
+    assert words not in text_of(checkout, "/queries/5?at=r1")
+
+
+def test_the_parsing_head_lies_over_query_and_gallery(checkout: Path) -> None:
+    client = TestClient(create_app(checkout), base_url="http://127.0.0.1")
+    text = page(client, "/queries/5?at=r2&opacity=30")
+    assert '<div class="query" data-looks style="--opacity: 30">' in text
+    assert "lower body</span>" in text  # of the legend
+    links = re.findall(r'<img class="over" src="([^"]*)"', text)
+    assert links == [f"/parsed/workspace:r2/{row}" for row in (5, 9, 10)]
+    parsed = read_all(array(open_store(checkout / "data/embeddings/r2.zarr"), "parsed"))
+    for link, row in zip(links, (5, 9, 10), strict=True):
+        drawn = picture(client, link)
+        assert drawn.shape == (16, 8, 4)
+        np.testing.assert_array_equal(drawn[..., 3] > 0, parsed[row] > 0)
+    assert client.get("/parsed/workspace:r2/12").status_code == 404
+    assert len(re.findall(r'data-key="Arrow\w+" href="[^"]*&amp;opacity=30"', text)) == 3
 
 
 def test_without_masks_the_image_is_compared_and_nothing_else(tmp_path: Path) -> None:
@@ -103,6 +136,7 @@ def test_without_masks_the_image_is_compared_and_nothing_else(tmp_path: Path) ->
     text = text_of(tmp_path / "bare", "/queries/5")
     assert re.findall(r"<dt>([^<]*)</dt>", text) == ["image"] * 2
     assert "shows" not in text
+    assert 'class="over"' not in text
     assert "Compared are the features I " in text
     text = text_of(tmp_path / "bare", "/identities")
     assert "This run has no masks (coparse.source is none" in text

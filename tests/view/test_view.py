@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from example import page, picture, write_checkout
+from example import new_checkout, page, picture
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -23,13 +23,7 @@ from hcga.view.layers import layer_strip
 from hcga.view.places import Archive
 from hcga.view.server import HEADERS, create_app
 
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """To be read only."""
-    root = tmp_path_factory.mktemp("view") / "checkout"
-    write_checkout(root)
-    return root
+checkout = pytest.fixture(scope="module")(new_checkout)
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +286,14 @@ def test_what_changed_links_both_places(client: TestClient) -> None:
     assert "<img" not in same
 
 
+def test_keys_go_through_the_rounds_of_changes(client: TestClient) -> None:
+    found = {
+        at: dict(re.findall(r'data-key="Arrow(\w+)" href="/changes\?at=workspace%3A(r\d)"', page(client, where)))
+        for at, where in (("r2", "/changes?at=r1"), ("r3", "/changes"), ("other", "/changes?from=r3&to=r1"))
+    }
+    assert found == {"r2": {"Right": "r3"}, "r3": {"Left": "r2"}, "other": {}}
+
+
 def test_images_that_moved_most_before_and_after(client: TestClient, checkout: Path) -> None:
     before, after = (
         np.asarray(array(open_store(checkout / f"data/masks/{name}.zarr"), "masks")[:]) for name in ("r1", "r2")
@@ -329,6 +331,8 @@ def test_strips_of_some_images_in_their_order(client: TestClient) -> None:
     [
         ("/identities?at=nowhere:r1", "nowhere: no such revision"),
         ("/identities?at=r9", "no round &#39;r9&#39; in params.yaml; known: r1, r2, r3, r4"),
+        ("/identities?at=perim", "known: r1, r2, r3, r4. If perim is a revision, add a round: perim:r4"),
+        ("/identities/3?at=perim", "If perim is a revision, add a round: perim:r4"),
         ("/identities?at=r4", "workspace:r4: no masks of this round yet; run `dvc repro`"),
         ("/identities?sort=height", "no column &#39;height&#39;; known: pid, images"),
         ("/identities?sort=pid&order=x", "order is &#39;x&#39;; it can be up or down"),
@@ -343,7 +347,7 @@ def test_strips_of_some_images_in_their_order(client: TestClient) -> None:
         ("/identities/3?zoom=0", "zoom is &#39;0&#39;; it can be a number from 0.5 to 8"),
         ("/identities/3?zoom=nan", "zoom is &#39;nan&#39;"),
         ("/identities/4", "identity 4 is not among the 3 training identities; nearest: 3, 8"),
-        ("/strips/workspace:r1/3/shoes", "no layer &#39;shoes&#39;; known: masks, changed"),
+        ("/strips/workspace:r1/3/shoes", "no layer &#39;shoes&#39;; known: masks, alone"),
         ("/strips/workspace:r1/3/confidence-9", "no layer &#39;confidence-9&#39;"),
         ("/strips/workspace:r4/3/masks", "r4.zarr: no readable store"),
         ("/queries/0", "image 0 is no query with a match"),
@@ -392,9 +396,9 @@ def test_cells_that_changed_from_the_row_above(client: TestClient, checkout: Pat
         shown = strip[:, number * 9 : number * 9 + 8, 3] > 0
         np.testing.assert_array_equal(shown, first[number] != second[number])
     assert not picture(client, "/strips/workspace:r2/3/changed?before=r2")[..., 3].any()
-    text = page(client, "/identities/3?at=r1&at=r2&layer=changed")
+    text = page(client, "/identities/3?at=r1&at=r2&at=r3&layer=changed")
     pairs = re.findall(r"/(workspace:r\d)/3/changed\?[^\"]*before=(workspace%3Ar\d)", text)
-    assert pairs == [("workspace:r2", "workspace%3Ar1")]
+    assert pairs == [("workspace:r2", "workspace%3Ar1"), ("workspace:r3", "workspace%3Ar2")]  # the row above
     assert text.count("changed from the row above: there is no row above") == 1
 
 
@@ -455,8 +459,8 @@ def test_matching_of_other_images_is_refused(checkout: Path, tmp_path: Path) -> 
     samples = pd.read_csv(root / "data/samples.csv")
     samples.assign(dataset="other").to_csv(root / "data/samples.csv", index=False)
     client = TestClient(create_app(root), base_url="http://127.0.0.1")
-    refused(client, "/queries?at=r1", "its matching was of other images than samples.csv has now; run `dvc repro`")
-    refused(client, "/queries/5?at=r1", "its matching was of other images than samples.csv has now; run `dvc repro`")
+    refused(client, "/queries?at=r1", "its matching was of other images than samples.csv has now, or another version")
+    refused(client, "/queries/5?at=r1", "its matching was of other images than samples.csv has now, or another version")
 
 
 def test_columns_of_an_identity_name_camera_and_occlusion(client: TestClient, checkout: Path) -> None:

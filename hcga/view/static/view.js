@@ -7,7 +7,7 @@ function keep(address, slider) {
 }
 for (const slider of document.querySelectorAll("[data-look]")) {
   slider.addEventListener("input", () => {
-    document.querySelector(".strips").style.setProperty(`--${slider.name}`, slider.value);
+    document.querySelector("[data-looks]").style.setProperty(`--${slider.name}`, slider.value);
     history.replaceState(null, "", keep(location.href, slider));
     for (const link of document.querySelectorAll("a[data-key]")) link.href = keep(link.href, slider);
   });
@@ -27,7 +27,7 @@ addEventListener("load", async () => {
 document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, select") || event.altKey || event.ctrlKey || event.metaKey) return;
   const link = document.querySelector(`a[data-key="${event.key}"]`);
-  if (link) { event.preventDefault(); link.click(); return; }
+  if (link) { event.preventDefault(); if (!event.repeat) link.click(); return; } // a key held down moves on once
   const rows = [...document.querySelectorAll("[data-row]")];
   if (rows.length && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
     event.preventDefault();
