@@ -30,9 +30,9 @@ from hcga.checkpoints import load_model
 from hcga.coparsing.coparse import coparse
 from hcga.coparsing.sources import Material
 from hcga.devices import choose_device, precision
-from hcga.evaluation import evaluate_retrieval
 from hcga.inference import BATCH, embed
 from hcga.masks import STRIDE, UNLABELLED
+from hcga.retrieval.stored import evaluate_retrieval
 from hcga.samples import read_samples
 from hcga.stores import array, open_store
 from hcga.workspace import Workspace

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from runs import peak_memory
 
-from hcga.evaluation import StoredEmbeddings, evaluate_retrieval
 from hcga.params import Evaluate
 from hcga.retrieval.similarity import similarity
+from hcga.retrieval.stored import StoredEmbeddings, evaluate_retrieval
 from hcga.stage import PATH
 from hcga.stores import open_store, write_store
 

@@ -20,8 +20,8 @@ import zarr
 from ruamel.yaml import YAML
 from runs import QUARTER_SCHEDULE, Checkout, data_set, spread
 
-from hcga.evaluation import evaluate_retrieval
 from hcga.params import Evaluate
+from hcga.retrieval.stored import evaluate_retrieval
 from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.samples import read_samples
 from hcga.stage import PATH

@@ -1,4 +1,4 @@
-"""How good each identity's masks are, as far as one can tell: the worst first."""
+"""How good masks are, as far as one can tell: those of a round, and each identity's."""
 
 from __future__ import annotations
 
@@ -8,9 +8,76 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from hcga.masks import agreement, confusion, intersection_over_union
+from hcga.masks import UNLABELLED, agreement, confusion, foreground_share, intersection_over_union
+from hcga.occluders import Occlusion, share_inside
 from hcga.samples import identities
-from hcga.stores import array, read_rows
+from hcga.stores import array, attribute, read_rows
+
+MIDDLE = 0.6  # of the columns: a mask that anybody could guess
+
+
+def evaluate_masks(
+    masks: np.ndarray,
+    parsed: zarr.Array[Any],
+    truth: zarr.Group,
+    table: pd.DataFrame,
+    occlusion: Occlusion,
+    part_classes: int,
+) -> dict[str, dict[str, float]]:
+    """Measure pseudo-masks and parsing head.
+
+    Parameters
+    ----------
+    masks : (n, h, w) uint8
+        Pseudo-masks of the training rows, which come first.
+    parsed : zarr.Array (N, h, w) uint8
+        Most likely classes by the parsing head, of all images.
+    truth : zarr.Group
+        As `hcga.preparation.write_truth` writes it.
+    table : DataFrame
+        The per-identity table of co-parsing.
+    occlusion : Occlusion
+        Of all images.
+    part_classes : int
+        C.
+
+    Returns
+    -------
+    dict of dict
+        `masks`: share of foreground, agreement with the round before, share of foreground inside known occluders,
+        numbers of images without a mask and of those repaired by hand, and where there is truth IoU against it, also of
+        the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`.
+        `parsing_head`: agreement with the pseudo-masks on the training images, IoU on the test images.
+    """
+    known = table.dropna(subset="agreement_previous")
+    agreed = float((known["agreement_previous"] * known["images"]).sum())
+    figures = {
+        "masks": {
+            "foreground_share": foreground_share(masks),
+            "agreement_previous": agreed / int(known["images"].sum()) if len(known) else float("nan"),
+            "inside_occluders": share_inside(masks, occlusion.boxes),
+            "images_without": int((masks == UNLABELLED).all(axis=(1, 2)).sum()),
+            "images_repaired": int(table["repaired"].sum()),
+        },
+        "parsing_head": {"agreement": agreement(masks, read_rows(parsed, np.arange(len(masks))))},
+    }
+    if "truth" in truth:
+        train, test = np.arange(len(masks)), np.arange(len(masks), parsed.shape[0])
+        true, classes = array(truth, "truth"), (part_classes, attribute(truth, "part_classes", int))
+        on_train = intersection_over_union(confusion(true, masks, train), *classes)
+        on_test = intersection_over_union(confusion(true, read_rows(parsed, test), test), *classes)
+        guessed = intersection_over_union(confusion(true, _middle(masks), train), 2, 0)
+        figures["masks"] |= {f"iou_{name}": value for name, value in on_train.items()}
+        figures["masks"]["iou_guess"] = guessed["foreground"]
+        figures["parsing_head"] |= {f"test_iou_{name}": value for name, value in on_test.items()}
+    return figures
+
+
+def _middle(masks: np.ndarray) -> np.ndarray:
+    guess = np.zeros_like(masks)
+    edge = round((1 - MIDDLE) / 2 * masks.shape[2])
+    guess[:, :, edge : masks.shape[2] - edge] = 1
+    return guess
 
 
 def rate_identities(

@@ -1,4 +1,4 @@
-"""What is known of each identity's masks, on hand-made masks: the worst first."""
+"""What is known of hand-made masks, of all and of each identity's."""
 
 from pathlib import Path
 
@@ -8,10 +8,13 @@ import pytest
 import zarr
 
 from hcga.masks import UNLABELLED
-from hcga.quality import rate_identities
+from hcga.occluders import BOX, Occlusion
+from hcga.quality import evaluate_masks, rate_identities
 from hcga.samples import COLUMNS
-from hcga.stores import open_store, write_store
+from hcga.stores import array, open_store, write_store
 
+NOBODY = np.zeros(10, bool)
+UNKNOWN = Occlusion(NOBODY, NOBODY, pd.DataFrame(columns=["row", *BOX]))
 PEOPLE = [(3, 1), (3, 2), (8, 1), (9, 1), (9, 2)]
 MASKS = np.zeros((5, 4, 2), np.uint8)
 MASKS[0:2, :2], MASKS[2, 0], MASKS[3:5, 1:] = 1, 2, 3
@@ -88,3 +91,78 @@ def test_iou_counts_known_pixels_only(samples: pd.DataFrame, tmp_path: Path) -> 
     assert rated["iou_foreground"][3] == pytest.approx(100 * 16 / 48, abs=1e-3)
     assert rated["iou_foreground"][8] == 50.0
     assert np.isnan(rated["iou_foreground"][9])
+
+
+def truth_store(path: Path, truth: np.ndarray | None) -> zarr.Group:
+    write_store(path / "truth.zarr", {} if truth is None else {"truth": truth}, part_classes=3)
+    return open_store(path / "truth.zarr")
+
+
+def test_mask_figures_by_hand(tmp_path: Path) -> None:
+    masks = np.array([[[0, 1], [1, 2], [2, 2], [0, 0]], [[0, 0], [1, 0], [2, 0], [0, 0]]], np.uint8)
+    truth = np.zeros((4, 16, 8), np.uint8)
+    truth[0, :8, 4:] = 1
+    truth[2, :4] = 1
+    truth[3] = 2
+    parsed = np.zeros((4, 4, 2), np.uint8)
+    parsed[:2] = masks
+    parsed[0, 0, 0] = 1
+    parsed[2, :2] = 1
+    parsed[3] = 1
+    write_store(tmp_path / "e.zarr", {"parsed": parsed})
+    truths = truth_store(tmp_path, truth)
+    table = pd.DataFrame({"pid": [9, 10], "images": [1, 1], "agreement_previous": [50.0, 75.0], "repaired": [0, 1]})
+    parsed_array = array(open_store(tmp_path / "e.zarr"), "parsed")
+    boxes = pd.DataFrame([(0, 0.5, 0, 1, 1), (1, 0, 0, 0.5, 0.5)], columns=["row", *BOX])  # 4 cells, 2 cells
+    figures = evaluate_masks(masks, parsed_array, truths, table, Occlusion(NOBODY, NOBODY, boxes), 3)
+    # Training rows. True part 1: cells (0, 1) and (1, 1) of image 0; masks there: 1 and 2.
+    assert figures["masks"] == pytest.approx(
+        {
+            "foreground_share": 100 * 7 / 16,
+            "agreement_previous": 62.5,
+            "inside_occluders": 100 * 4 / 6,
+            "images_without": 0,
+            "images_repaired": 1,
+            "iou_foreground": 100 * 2 / 7,
+            "iou_guess": 100 * 2 / 16,
+            "iou_part1": 100 * 1 / (3 + 2 - 1),
+            "iou_part2": 0,
+            "iou_parts": 12.5,
+        }
+    )
+    # Test rows: 2 of 4 parsed cells are right for part 1 of image 2; image 3 is all part 2, parsed as part 1.
+    assert figures["parsing_head"] == pytest.approx(
+        {
+            "agreement": 100 * 15 / 16,
+            "test_iou_foreground": 100 * (2 + 8) / (4 + 8),
+            "test_iou_part1": 100 * 2 / (4 + 8),
+            "test_iou_part2": 0,
+            "test_iou_parts": 100 * 2 / 12 / 2,
+        }
+    )
+    five = evaluate_masks(masks, parsed_array, truths, table, UNKNOWN, 5)
+    assert {name for name in five["masks"] if name.startswith("iou")} == {"iou_foreground", "iou_guess"}, (
+        "not 5 classes"
+    )
+
+
+def test_agreement_with_the_round_before_is_weighed_by_images(tmp_path: Path) -> None:
+    masks = np.zeros((4, 2, 2), np.uint8)
+    table = pd.DataFrame({"pid": [1, 2], "images": [1, 3], "agreement_previous": [0.0, 100.0], "repaired": 0})
+    truth = truth_store(tmp_path, None)
+    figures = evaluate_masks(masks, masks, truth, table, UNKNOWN, 4)
+    counts = {"images_without": 0, "images_repaired": 0, "inside_occluders": np.nan}
+    expected = {"foreground_share": 0, "agreement_previous": 75.0, **counts}
+    assert figures["masks"] == pytest.approx(expected, nan_ok=True)
+    assert figures["parsing_head"] == {"agreement": 100.0}
+
+
+def test_unlabelled_images_are_counted_and_left_out_of_shares(tmp_path: Path) -> None:
+    masks = np.zeros((4, 2, 2), np.uint8)
+    masks[0], masks[1, 0] = UNLABELLED, 2
+    masks[2, 0, 0] = UNLABELLED
+    table = pd.DataFrame({"pid": [1, 2], "images": [1, 3], "agreement_previous": [np.nan, 80.0], "repaired": 0})
+    truth = truth_store(tmp_path, None)
+    figures = evaluate_masks(masks, masks, truth, table, UNKNOWN, 4)["masks"]
+    assert figures["foreground_share"] == pytest.approx(100 * 2 / 11)
+    assert (figures["images_without"], figures["agreement_previous"]) == (1, 80.0)

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from hcga.evaluation import StoredEmbeddings
 from hcga.masks import part_names
 from hcga.params import Evaluate
 from hcga.retrieval.ranking import rank
 from hcga.retrieval.similarity import Similarities
+from hcga.retrieval.stored import StoredEmbeddings
 from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.stores import array, read_rows
 

@@ -9,9 +9,9 @@ from example import QUERIES, new_checkout, page, picture, write_checkout, write_
 from ruamel.yaml import YAML
 from starlette.testclient import TestClient
 
-from hcga.evaluation import StoredEmbeddings
 from hcga.params import Params
 from hcga.retrieval.similarity import FEATURES, VARIANTS, similarity
+from hcga.retrieval.stored import StoredEmbeddings
 from hcga.samples import read_samples
 from hcga.stores import array, open_store, read_all
 from hcga.view import queries

@@ -1,0 +1,138 @@
+"""Matching of queries with the gallery (III-D), by embeddings in a store."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import zarr
+
+from hcga.errors import InputError
+from hcga.params import Evaluate
+from hcga.retrieval.ranking import Ranking, rank
+from hcga.retrieval.reranking import Distances, rerank
+from hcga.retrieval.search import Top
+from hcga.retrieval.similarity import Embeddings, Similarities
+from hcga.retrieval.visibility import read_statistics, visible_parts
+from hcga.samples import image_names
+from hcga.stores import array, attribute, read_rows
+
+RANKS = (1, 5, 10)
+MAX_RANK = 50  # of the CMC curve
+LISTED = 10  # gallery images listed for each query
+
+
+class Retrieval(NamedTuple):
+    """What matching the queries with the gallery gave."""
+
+    figures: dict[str, float]
+    cmc: pd.DataFrame  # rank, cmc
+    rankings: pd.DataFrame  # query, rank, gallery, similarity, hit
+
+
+def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Evaluate) -> Retrieval:
+    """Match every query with the gallery and rank.
+
+    Parameters
+    ----------
+    embeddings : zarr.Group
+        As `hcga.inference.embed` writes it.
+    samples : DataFrame
+        The arranged sample table.
+    params : Evaluate
+
+    Returns
+    -------
+    Retrieval
+        figures: rank1, rank5, rank10, mAP, mAP_trapezoid (as the authors' code computes it), mINP, and the same
+        as `reranked_...` if asked for; queries and invalid_queries are counts.
+
+    Raises
+    ------
+    InputError
+        No query has a valid match in the gallery, or the embeddings come from a network without parsing but parts
+        or foreground are asked for.
+    """
+    if params.features != "I" and not attribute(embeddings, "parsing", bool):
+        raise InputError(
+            f"evaluate.features is {params.features!r}, but this network was trained without parsing; set it to I"
+        )
+    query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
+    queries, others = (StoredEmbeddings(embeddings, rows, params) for rows in (query, gallery))
+    pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
+    who = (pids[query], pids[gallery], camids[query], camids[gallery])
+    try:
+        similarities = Similarities(queries.take(slice(None)), others, params.features, params.similarity)
+        ranking = rank(similarities, *who, MAX_RANK, LISTED)
+    except ValueError as error:
+        raise InputError(f"the queries cannot be ranked: {error}") from None
+    figures = _retrieval_figures(ranking)
+    if params.rerank:
+        everyone = StoredEmbeddings(embeddings, np.append(query, gallery), params).take(slice(None))
+        reranked = rank(-_reranked_distances(everyone, len(query), params), *who, MAX_RANK)
+        figures |= {f"reranked_{name}": value for name, value in _retrieval_figures(reranked).items()}
+    figures |= {"queries": len(query), "invalid_queries": ranking.invalid_queries}
+    cmc = pd.DataFrame({"rank": np.arange(1, len(ranking.cmc) + 1), "cmc": (100 * ranking.cmc).round(4)})
+    listed = _list_rankings(ranking.top, image_names(samples).to_numpy(), query, gallery)
+    return Retrieval(figures, cmc, listed)
+
+
+class StoredEmbeddings:
+    """Some images' embeddings in a store, read when they are taken.
+
+    Parameters
+    ----------
+    store : zarr.Group
+        As `hcga.inference.embed` writes it.
+    rows : (N,) int64
+        Of the images.
+    params : Evaluate
+        Its features say what is read; its rule of visibility which parts are visible, see `visible_parts`.
+    """
+
+    def __init__(self, store: zarr.Group, rows: np.ndarray, params: Evaluate) -> None:
+        self._store, self._rows, self._params = store, rows, params
+        self._unread = "image" if "I" not in params.features else ""
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self._rows)
+
+    def take(self, rows: slice) -> Embeddings:
+        """Read those of some of the images."""
+        chosen = self._rows[rows]
+        image, foreground, parts = (self._read(name, chosen) for name in ("image", "foreground", "parts"))
+        visible = visible_parts(read_statistics(self._store, chosen), self._params)
+        return Embeddings(image, foreground, parts, visible)
+
+    def _read(self, name: str, rows: np.ndarray) -> np.ndarray:
+        stored = array(self._store, name)
+        if name == self._unread:  # nothing looks at it
+            return np.broadcast_to(np.float32(0), (len(rows), *stored.shape[1:]))
+        return read_rows(stored, rows)
+
+
+def _reranked_distances(everyone: Embeddings, queries: int, params: Evaluate) -> np.ndarray:
+    """k-reciprocal re-ranking of queries and gallery, the queries first."""
+    return rerank(Distances(Similarities(everyone, everyone, params.features, params.similarity)), queries)
+
+
+def _retrieval_figures(ranking: Ranking) -> dict[str, float]:
+    figures = {f"rank{k}": float(ranking.cmc[min(k, len(ranking.cmc)) - 1]) for k in RANKS}
+    figures |= {"mAP": ranking.mean_ap, "mAP_trapezoid": ranking.mean_ap_trapezoid, "mINP": ranking.mean_inp}
+    return {name: 100 * value for name, value in figures.items()}
+
+
+def _list_rankings(found: Top, names: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> pd.DataFrame:
+    rows = found.rows
+    table = pd.DataFrame(
+        {
+            "query": np.repeat(names[query], rows.shape[1]),
+            "rank": np.tile(np.arange(1, rows.shape[1] + 1), len(query)),
+            "gallery": names[gallery[rows.ravel()]],
+            "similarity": found.similarity.ravel().round(5),
+            "hit": found.hits.ravel(),
+        }
+    )
+    return table[rows.ravel() >= 0]
