@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from hcga.errors import InputError
+
+BLOCK = 2**20  # bytes read at once
 
 
 @contextmanager
@@ -54,11 +57,7 @@ def resumable(path: Path, key: str) -> Iterator[Path]:
     Path
         A path in the same folder, with what a run with the same key has left there, if anything.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{key}.part")
-    for left in path.parent.glob(f".{path.name}.*.part"):
-        if left != draft:
-            _remove(left)
+    draft = _kept_for(path, key)
     try:
         yield draft
     except InputError:  # mending the input changes the key: nobody would come back to the draft
@@ -67,6 +66,65 @@ def resumable(path: Path, key: str) -> Iterator[Path]:
     if draft.is_dir() or path.is_dir():
         _remove(path)
     draft.replace(path)
+
+
+@contextmanager
+def scratch(path: Path, key: str) -> Iterator[Path]:
+    """Give a folder for what a stage has reached on the way to `path`; the next run gets it back if this one dies.
+
+    Parameters
+    ----------
+    path, key
+        As in `resumable`.
+
+    Yields
+    ------
+    Path
+        The folder, beside `path`. It goes when the block has ended well.
+    """
+    folder = _kept_for(path, key)
+    folder.mkdir(exist_ok=True)
+    yield folder
+    _remove(folder)
+
+
+def _kept_for(path: Path, key: str) -> Path:
+    """Where a run with this key keeps what it has for `path`; what runs with other keys have left is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = path.with_name(f".{path.name}.{key}.part")
+    for left in path.parent.glob(f".{path.name}.*.part"):
+        if left != kept:
+            _remove(left)
+    return kept
+
+
+def run_key(inputs: Sequence[Path], *settings: object) -> str:
+    """Key of `resumable` and `scratch`: digest of the code, of what a stage reads, and of its settings' `repr`."""
+    texts = [code_digest(), *map(content_digest, inputs), *map(repr, settings)]
+    return digest(*(text.encode() for text in texts))
+
+
+def content_digest(path: Path) -> str:
+    """Digest of a file, or of all files below a folder with their names, 32 hexadecimal digits."""
+    files = sorted(file for file in (path, *path.rglob("*")) if file.is_file())
+    hashed = hashlib.blake2b(digest_size=16)
+    for file in files:
+        hashed.update(f"{file.relative_to(path)} {file.stat().st_size} ".encode())
+        with file.open("rb") as opened:
+            while block := opened.read(BLOCK):
+                hashed.update(block)
+    return hashed.hexdigest()
+
+
+def flush(path: Path) -> None:
+    """Have a file, or a folder with its files, written to disk, so that it outlives a power cut."""
+    files = [entry for entry in path.iterdir() if entry.is_file()] if path.is_dir() else []
+    for entry in (*files, path):
+        handle = os.open(entry, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def code_digest() -> str:

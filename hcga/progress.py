@@ -94,9 +94,9 @@ class Progress:
         return Level(self._what, self._done, self._total, self._unit)
 
 
-def track(things: Iterable[T], what: str, total: int, unit: str, shown: bool = True) -> Iterator[T]:
+def track(things: Iterable[T], what: str, total: int, unit: str, done: int = 0, shown: bool = True) -> Iterator[T]:
     """Give things one after another and show how many have been dealt with; arguments as of `Progress`."""
-    with Progress(what, total, unit, shown=shown) as progress:
+    with Progress(what, total, unit, done, shown) as progress:
         for thing in things:
             yield thing
             progress.update()

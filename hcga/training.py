@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import logging
-import math
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-import zarr
 
 from hcga.ahead import load_ahead
-from hcga.augmentation import augment
 from hcga.devices import precision
 from hcga.losses import Losses, prnet_losses
 from hcga.optimisation import learning_rate
 from hcga.params import Train
 from hcga.prnet import PRNet
 from hcga.progress import counted, track
+from hcga.resuming import Keep, Reached
 from hcga.samples import identities
 from hcga.sampling import pk_batches
-from hcga.stores import read_rows
+from hcga.training_set import TrainingSet, load_batch
 
 log = logging.getLogger(__name__)
-HELD_BYTES = 2 * 2**30  # of images: over 20,000 of 256 x 128 pixels
+BEGINNING = Reached()
 COLUMNS = ["epoch", "learning_rate", "loss", *Losses._fields, "accuracy"]
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """What PRNet is trained on; rows as in the sample table."""
-
-    images: zarr.Array[Any] | np.ndarray  # (N, H, W, 3) uint8; from `hold_images`
-    masks: np.ndarray  # (n, h, w) uint8, pseudo-masks of the n training rows
-    samples: pd.DataFrame
-    parsing: bool  # False: the baseline without parsing, on the image loss alone
 
 
 def train(
@@ -48,10 +34,13 @@ def train(
     t: float | None,
     epochs: range,
     seed: int,
+    reached: Reached = BEGINNING,
+    keep: Keep | None = None,
 ) -> pd.DataFrame:
     """Train for some epochs.
 
-    All randomness of an epoch comes from (seed, epoch), so that a run cut into rounds equals one in one piece.
+    All randomness comes from the seed and the number of the epoch or batch, so that a run cut into pieces equals one in
+    one piece, whether rounds cut it or somebody stopped it.
 
     Parameters
     ----------
@@ -64,6 +53,11 @@ def train(
     epochs : range
         Which epochs, counted from 0 over all rounds.
     seed : int
+    reached : Reached, optional
+        How far the training had come when network and optimiser were as they are.
+    keep : callable, optional
+        Called after each batch with network, optimiser and what tells how far they have come; see
+        `hcga.resuming.Keeper`.
 
     Returns
     -------
@@ -80,33 +74,42 @@ def train(
     classes = {pid: number for number, pid in enumerate(rows_of)}
     targets = torch.from_numpy(data.samples["pid"].map(classes).fillna(-1).to_numpy(np.int64))
     network.train()
-    history = []
-    for epoch in track(epochs, "training", len(epochs), "epoch", shown=False):
-        rng = np.random.default_rng((seed, epoch))
-        torch.manual_seed(_torch_seed(seed, epoch))  # for backbones with dropout or stochastic depth
+    history, steps = list(reached.history), [torch.tensor(step) for step in reached.steps]
+    done = len(history)
+    for epoch in track(epochs[done:], "training", len(epochs), "epoch", done, shown=False):
         rate = learning_rate(epoch, params)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        batches = list(pk_batches(rows_of, params.identities, params.images, rng))
-        load = partial(load_batch, data, params=params, mean=network.mean, rng=rng)
-        loaded = load_ahead(batches, load)
-        steps = [
-            training_step(network, optimiser, images, masks, targets[rows], data.parsing, params, t)
-            for rows, (images, masks) in track(loaded, f"epoch {epoch + 1}", len(batches), "batch")
-        ]
-        terms = torch.stack(steps).cpu().numpy()  # a GPU is not waited for before
-        if not np.isfinite(terms[:, 0]).all():
-            worst = int(np.flatnonzero(~np.isfinite(terms[:, 0]))[0])
-            raise FloatingPointError(
-                f"epoch {epoch + 1}, batch {worst + 1} of {len(batches)}: the loss is {terms[worst, 0]}; lower "
-                "train.learning_rate"
-            )
-        means = terms.astype(np.float64).mean(0)
+        batches = list(pk_batches(rows_of, params.identities, params.images, np.random.default_rng((seed, epoch))))
+        load = partial(_load_numbered, data, params, network.mean, (seed, epoch))
+        loaded = load_ahead(list(enumerate(batches, 1))[len(steps) :], load)
+        for (number, rows), (images, masks) in track(loaded, f"epoch {epoch + 1}", len(batches), "batch", len(steps)):
+            torch.manual_seed(_torch_seed(seed, epoch, number))  # for backbones with dropout or stochastic depth
+            steps.append(training_step(network, optimiser, images, masks, targets[rows], data.parsing, params, t))
+            if keep:
+                keep(network, optimiser, partial(_reached, history, steps, epoch))
+        means = _finite(steps, epoch).astype(np.float64).mean(0)
         history.append([epoch + 1, rate, *means.round(5).tolist()])
+        steps = []
         log.info("epoch %d: loss %.4f, accuracy %.1f %%, learning rate %.2e", epoch + 1, *means[[0, -1]], rate)
-    table = pd.DataFrame(history, columns=COLUMNS)
+    table = pd.DataFrame(history, columns=COLUMNS).astype({"epoch": int})
     log.info("%s", _summary(table))
     return table
+
+
+def _reached(history: list[list[float]], steps: list[torch.Tensor], epoch: int) -> Reached:
+    return Reached(history=history, steps=_finite(steps, epoch).tolist())
+
+
+def _finite(steps: list[torch.Tensor], epoch: int) -> np.ndarray:
+    """What `training_step` gave for b batches, (b, 6) float32; an error if a loss is not finite."""
+    terms = np.stack([step.cpu().numpy() for step in steps])
+    if not (finite := np.isfinite(terms[:, 0])).all():
+        worst = int(np.flatnonzero(~finite)[0])
+        raise FloatingPointError(
+            f"epoch {epoch + 1}, batch {worst + 1}: the loss is {terms[worst, 0]}; lower train.learning_rate"
+        )
+    return terms
 
 
 def _summary(history: pd.DataFrame) -> str:
@@ -118,45 +121,15 @@ def _summary(history: pd.DataFrame) -> str:
     return f"{counted(len(history), 'epoch')}: {', '.join(told)}"
 
 
-def hold_images(images: zarr.Array[Any], count: int) -> zarr.Array[Any] | np.ndarray:
-    """Read the first images into memory if they take at most `HELD_BYTES` there; else leave them on disk.
-
-    A random image costs over a millisecond from a store, a hundred times less from memory.
-    """
-    wanted = count * math.prod(images.shape[1:])
-    held = wanted <= HELD_BYTES
-    log.info("%d images, %.2f GB, read %s", count, wanted / 1e9, "into memory" if held else "from disk batch by batch")
-    return read_rows(images, np.arange(count)) if held else images
+def _torch_seed(*seeds: int) -> int:
+    return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _torch_seed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def load_batch(
-    data: TrainingSet, rows: np.ndarray, params: Train, mean: torch.Tensor, rng: np.random.Generator
+def _load_numbered(
+    data: TrainingSet, params: Train, mean: torch.Tensor, seed: tuple[int, int], batch: tuple[int, np.ndarray]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Read and augment one batch.
-
-    Parameters
-    ----------
-    data : TrainingSet
-    rows : (B,) int64
-    params : Train
-    mean : (3,) float32
-        RGB in [0, 1] that the network subtracts; erased pixels get it. Its device is where the batch goes.
-    rng : numpy Generator
-
-    Returns
-    -------
-    images : (B, H, W, 3) uint8
-    masks : (B, h, w) int64
-    """
-    fill = (255 * mean.cpu().numpy()).round().astype(np.uint8)
-    pixels = read_rows(data.images, rows)
-    pairs = [augment(image, data.masks[row], params, fill, rng) for image, row in zip(pixels, rows, strict=True)]
-    images, masks = (torch.from_numpy(np.stack(arrays)).to(mean.device) for arrays in zip(*pairs, strict=True))
-    return images, masks.long()
+    number, rows = batch
+    return load_batch(data, rows, params, mean, np.random.default_rng((*seed, number)))
 
 
 def training_step(

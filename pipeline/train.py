@@ -1,18 +1,21 @@
 """Stage train: PRNet on this round's masks (III-C, IV-A)."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import click
+import torch
 
 from hcga.checkpoints import load_model, load_optimiser, save_model, save_optimiser
 from hcga.devices import choose_device
-from hcga.files import fresh
+from hcga.files import fresh, run_key, scratch
 from hcga.optimisation import build_optimiser
-from hcga.samples import read_samples
+from hcga.resuming import Keeper, State
 from hcga.stage import PATH, stage
-from hcga.stores import array, attribute, open_store, read_all
-from hcga.training import TrainingSet, hold_images, train
+from hcga.stopping import stop_requests
+from hcga.training import train
+from hcga.training_set import read_training_set
 
 
 @stage("device", "gam", "seed", "train")
@@ -28,23 +31,22 @@ from hcga.training import TrainingSet, hold_images, train
 def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
     """Train PRNet on, from the state of the round before."""
     device = choose_device(params.device)
-    network, card = load_model(paths["from_model"])
-    optimiser = build_optimiser(network.to(device), params.train)
-    load_optimiser(optimiser, paths["from_optimiser"])
-    store = open_store(paths["masks"])
-    masks = read_all(array(store, "masks"))
-    data = TrainingSet(
-        images=hold_images(array(open_store(paths["images"]), "images"), len(masks)),
-        masks=masks,
-        samples=read_samples(paths["samples"]),
-        parsing=attribute(store, "source", str) != "none",
-    )
-    epochs = range(card.epoch, until_epoch)
-    history = train(network, optimiser, data, params.train, params.gam.t, epochs, params.seed)
-    with fresh(paths["history"]) as draft:
-        history.to_csv(draft, index=False, lineterminator="\n")
-    save_optimiser(optimiser, paths["optimiser"])
-    save_model(network, card.model_copy(update={"epoch": until_epoch, "parsing": data.parsing}), paths["model"])
+    inputs = [paths[name] for name in ("samples", "images", "masks", "from_model", "from_optimiser")]
+    settings = (params.train, params.gam, params.seed, until_epoch, device.type, torch.__version__)
+    with scratch(paths["model"], run_key(inputs, *settings)) as folder, stop_requests() as stop:
+        keeper = Keeper(folder, stop)
+        state = keeper.latest() or State(paths["from_model"], paths["from_optimiser"])
+        network, card = load_model(state.model)
+        optimiser = build_optimiser(network.to(device), params.train)
+        load_optimiser(optimiser, state.optimiser)
+        data = read_training_set(paths["samples"], paths["images"], paths["masks"])
+        epochs = range(card.epoch, until_epoch)
+        keep = partial(keeper.offer, card)
+        history = train(network, optimiser, data, params.train, params.gam.t, epochs, params.seed, state.reached, keep)
+        with fresh(paths["history"]) as draft:
+            history.to_csv(draft, index=False, lineterminator="\n")
+        save_optimiser(optimiser, paths["optimiser"])
+        save_model(network, card.model_copy(update={"epoch": until_epoch, "parsing": data.parsing}), paths["model"])
 
 
 if __name__ == "__main__":

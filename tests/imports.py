@@ -16,6 +16,7 @@ NEUTRAL = {
     "hcga/progress.py",
     "hcga/runlog.py",
     "hcga/stage.py",
+    "hcga/stopping.py",
     "hcga/csv_files.py",
     "hcga/validation.py",
 }

@@ -8,13 +8,15 @@ import pandas as pd
 import pytest
 import torch
 
-from hcga import training
+from hcga import training, training_set
 from hcga.checkpoints import load_model, load_optimiser, save_model, save_optimiser
 from hcga.masks import UNLABELLED
 from hcga.optimisation import build_optimiser, learning_rate
 from hcga.prnet import PRNet, new_card
+from hcga.resuming import Keeper, State
 from hcga.stores import array, open_store, write_store
-from hcga.training import COLUMNS, TrainingSet, hold_images, load_batch, train
+from hcga.training import COLUMNS, train
+from hcga.training_set import TrainingSet, hold_images, load_batch
 
 SEED, T = 3, 4.0
 HEIGHT, WIDTH = 64, 32
@@ -147,6 +149,53 @@ def test_rounds_are_one_optimisation_with_random_layers_too(tmp_path, data, para
     assert files(tmp_path / "r2") == files(tmp_path / "whole")
 
 
+class Cut(Exception):
+    """What ends a training on the way."""
+
+
+@pytest.mark.parametrize("batches", [1, 3, 4, 6])
+def test_a_training_that_is_cut_anywhere_ends_with_the_same_bytes(batches, start, whole, tmp_path, data, params):
+    """Within an epoch, at its end, after the first batch: it goes on from the state that was kept, again and again."""
+    (tmp_path / "kept").mkdir()
+    keeper = Keeper(tmp_path / "kept", lambda: None)
+
+    def run(cut):
+        state = keeper.latest() or State(start / "model", start / "optimiser")
+        network, card = load_model(state.model)
+        optimiser = build_optimiser(network, params)
+        load_optimiser(optimiser, state.optimiser)
+        left = [cut]
+
+        def keep(network, optimiser, reached):
+            left[0] -= 1
+            if left[0] == 0:
+                keeper.keep(card, network, optimiser, reached())
+                raise Cut
+
+        history = train(network, optimiser, data, params, T, range(4), SEED, state.reached, keep)
+        save_optimiser(optimiser, tmp_path / "optimiser")
+        save_model(network, card.model_copy(update={"epoch": 4, "parsing": True}), tmp_path / "model")
+        return history
+
+    for number in range(2):
+        torch.manual_seed(number)
+        with pytest.raises(Cut):
+            run(batches)
+    pd.testing.assert_frame_equal(run(0), whole[1])
+    assert files(tmp_path) == whole[0]
+
+
+def test_a_state_whose_loss_is_not_finite_is_not_kept(start, data, params):
+    network, _ = load_model(start / "model")
+    with torch.no_grad():
+        network.part_classifier.weight[0, 0] = torch.nan
+    with pytest.raises(FloatingPointError, match="epoch 1, batch 1: the loss is nan"):
+        train(
+            *(network, build_optimiser(network, params), data, params, T, range(1), SEED),
+            keep=lambda network, optimiser, reached: reached(),
+        )
+
+
 def test_masks_of_the_second_round_matter(half, whole, tmp_path, data, params):
     train_round(half[0], tmp_path / "r2", 4, replace(data, masks=data.masks[:, ::-1]), params)
     assert files(tmp_path / "r2")[0] != whole[0][0]
@@ -162,6 +211,20 @@ def test_seed_and_epoch_decide_batches_and_augmentation(start, data, params):
         losses.append(train(network, optimiser, data, constant, T, range(epoch, epoch + 1), seed)["loss"][0])
     assert len(set(losses)) == 3
     assert losses[3] == losses[0]
+
+
+def test_each_batch_has_randomness_of_its_own(start, data, params, monkeypatch):
+    drawn, seeds = [], []
+
+    def load(_, rows, settings, mean, rng):
+        drawn.append(rng.random())
+        return load_batch(data, rows, settings, mean, rng)
+
+    monkeypatch.setattr(training, "load_batch", load)
+    monkeypatch.setattr(torch, "manual_seed", seeds.append)
+    network, _ = load_model(start / "model")
+    train(network, build_optimiser(network, params), data, params, T, range(2), SEED)
+    assert len(drawn) == len(set(drawn)) == len(seeds) == len(set(seeds))
 
 
 def test_t_reaches_the_guided_alignment(half, start, data, params):
@@ -258,7 +321,7 @@ def test_with_parsing_every_branch_learns(start, data, params):
 @pytest.mark.parametrize("budget", [0, 10**9])
 def test_images_are_held_in_memory_if_they_fit(start, data, params, budget, monkeypatch):
     """They come from memory or from the store: the training is the same."""
-    monkeypatch.setattr(training, "HELD_BYTES", budget)
+    monkeypatch.setattr(training_set, "HELD_BYTES", budget)
     held = hold_images(data.images, 16)
     assert isinstance(held, np.ndarray) == (budget > 0)
     assert held.shape[0] == (16 if budget else 17)
@@ -279,7 +342,7 @@ def test_loss_that_is_not_finite_names_epoch_and_batch(start, data, params):
     network, _ = load_model(start / "model")
     with torch.no_grad():
         network.part_classifier.weight[0, 0] = torch.nan
-    message = r"epoch 6, batch 1 of \d+: the loss is nan; lower train.learning_rate"
+    message = r"epoch 6, batch 1: the loss is nan; lower train.learning_rate"
     with pytest.raises(FloatingPointError, match=message):
         train(network, build_optimiser(network, params), data, params, T, range(5, 7), SEED)
 
@@ -287,7 +350,7 @@ def test_loss_that_is_not_finite_names_epoch_and_batch(start, data, params):
 def test_a_learning_rate_that_explodes_is_noticed_at_the_next_batch(start, data, params):
     network, _ = load_model(start / "model")
     wild = params.model_copy(update={"learning_rate": 1e30, "warmup_epochs": 0})
-    with pytest.raises(FloatingPointError, match=r"epoch 1, batch [2-4] of [34]: the loss is (nan|inf)"):
+    with pytest.raises(FloatingPointError, match=r"epoch 1, batch [2-4]: the loss is (nan|inf)"):
         train(network, build_optimiser(network, wild), data, wild, T, range(1), SEED)
 
 

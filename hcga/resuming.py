@@ -1,0 +1,105 @@
+"""The state of a training on the way: a run that was killed or stopped goes on there, and ends with equal bytes."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from pydantic import BaseModel
+
+from hcga.checkpoints import save_model, save_optimiser
+from hcga.files import content_digest, flush
+from hcga.prnet import Card, PRNet
+from hcga.progress import counted
+from hcga.stopping import Stopped
+
+MODEL, OPTIMISER, REACHED = "model.safetensors", "optimiser.safetensors", "reached.json"
+DRAFT, DIGITS = "draft", 9  # a state is called by its number and its digest
+SECONDS = 60.0  # from one state to the next
+log = logging.getLogger(__name__)
+
+
+class Reached(BaseModel):
+    """How far a training has come in its round, and what it has to tell of that."""
+
+    history: list[list[float]] = []  # a row an epoch that is done, as `hcga.training.COLUMNS`
+    steps: list[list[float]] = []  # a row a batch of the epoch after that: loss, its terms, accuracy
+
+    def __str__(self) -> str:
+        return f"{counted(len(self.history), 'epoch')} and {counted(len(self.steps), 'batch')}"
+
+
+Keep = Callable[[PRNet, torch.optim.Adam, Callable[[], Reached]], None]
+
+
+class State(NamedTuple):
+    """Weights, Adam's moments and how far they have come."""
+
+    model: Path
+    optimiser: Path
+    reached: Reached = Reached()
+
+
+class Keeper:
+    """Keeps the latest state of a training.
+
+    Parameters
+    ----------
+    folder : Path
+        Its own, such as one from `hcga.files.scratch`.
+    stop : callable
+        From `hcga.stopping.stop_requests`.
+    """
+
+    def __init__(self, folder: Path, stop: Callable[[], Stopped | None]) -> None:
+        self._folder, self._stop = folder, stop
+        self._kept = time.monotonic()
+
+    def latest(self) -> State | None:
+        """Find the latest state that is whole, of this run or one before; None if there is none."""
+        for folder in reversed(self._states()):
+            if folder.name.endswith(content_digest(folder)):
+                reached = Reached.model_validate_json((folder / REACHED).read_bytes())
+                log.info("going on after %s", reached)
+                return State(folder / MODEL, folder / OPTIMISER, reached)
+            log.warning("%s: damaged, so that nothing goes on from there", folder)
+        return None
+
+    def offer(self, card: Card, network: PRNet, optimiser: torch.optim.Adam, reached: Callable[[], Reached]) -> None:
+        """Keep a state if the latest is old, or somebody has asked the process to end, which it then does.
+
+        Raises
+        ------
+        Stopped
+            Somebody has asked.
+        """
+        stop = self._stop()
+        if stop or time.monotonic() - self._kept >= SECONDS:
+            self.keep(card, network, optimiser, reached())
+        if stop:
+            log.info("%s after %s; `dvc repro` goes on from there", stop, reached())
+            raise stop
+
+    def keep(self, card: Card, network: PRNet, optimiser: torch.optim.Adam, reached: Reached) -> None:
+        """Keep a state in place of those before; they go when it stands on the disk."""
+        before, draft = self._states(), self._folder / DRAFT
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        save_model(network, card, draft / MODEL)
+        save_optimiser(optimiser, draft / OPTIMISER)
+        (draft / REACHED).write_text(reached.model_dump_json(), encoding="utf-8")
+        flush(draft)
+        number = int(before[-1].name[:DIGITS]) + 1 if before else 1
+        draft.rename(self._folder / f"{number:0{DIGITS}}-{content_digest(draft)}")
+        flush(self._folder)
+        for folder in before:
+            shutil.rmtree(folder)
+        self._kept = time.monotonic()
+
+    def _states(self) -> list[Path]:
+        return sorted(path for path in self._folder.iterdir() if path.name != DRAFT)
