@@ -10,8 +10,10 @@ import click
 import hcga
 from hcga.cli_ablate import ablate
 from hcga.cli_data import data
-from hcga.cli_masks import masks, picture_file
+from hcga.cli_masks import masks
+from hcga.cli_pictures import of, picture_file, warn_if_stale, writing
 from hcga.errors import InputError
+from hcga.lock import changed_params
 from hcga.revisions import WORKSPACE
 from hcga.stage import PATH, clear_errors
 from hcga.workspace import Workspace, write_rounds
@@ -98,7 +100,7 @@ def _remarks(workspace: Workspace, due: Collection[str], done: Collection[str]) 
     named = {
         "no figures yet of": [name for name in workspace.params.rounds if name not in done],
         "figures of an earlier run:": [name for name in done if f"evaluate@{name}" in due],
-        "changed in params.yaml since:": workspace.changed_params(),
+        "changed in params.yaml since:": changed_params(workspace),
     }
     return [f"{what} {', '.join(names)}" for what, names in named.items() if names]
 
@@ -114,7 +116,7 @@ def coparse() -> None:
 @click.option("--rgb", is_flag=True, help="Train on the images themselves instead of the round's features.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Another value of section coparse.")
 @click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
-@click.option("--output", "-o", type=PATH, help="PNG to write; a GIF beside it.  [default: trace-ROUND-PID.png]")
+@click.option("--output", "-o", type=PATH, help="PNG to write; a GIF beside it.  [default: trace-ROUND-PID.png or so]")
 def trace(round_name: str, pid: int, rgb: bool, settings: tuple[str, ...], rev: str, output: Path | None) -> None:
     """Train HCNet on one identity again and draw its labels after each iteration, as a PNG strip and a GIF.
 
@@ -131,18 +133,20 @@ def trace(round_name: str, pid: int, rgb: bool, settings: tuple[str, ...], rev: 
     if rgb:
         settings = ("input=rgb", *settings)
     with clear_errors():
-        target = picture_file(output, f"trace-{round_name}-{pid}.png")
+        target = picture_file(output, "trace", round_name, pid, rev, *settings)
         changes = dict(_read_setting(setting) for setting in settings)
         if rgb and changes["input"] != "rgb":
             raise InputError(f"--rgb and --set input={changes['input']} contradict each other; leave one of them out")
         torch.set_num_threads(1)  # as the stage's workers, so that rounding is the same
-        traced = trace_round(open_revision(Path(), rev), round_name, pid, changes)
-    of = "" if rev == WORKSPACE else f" of {rev}"
-    title = ", ".join([f"round {round_name}{of}", f"identity {pid}", *settings])
-    Image.fromarray(draw_strip(traced, title)).save(target)
-    first, *others = [Image.fromarray(frame).quantize() for frame in draw_frames(traced, title)]
-    animation = target.with_suffix(".gif")
-    first.save(animation, save_all=True, append_images=others, duration=[400] * len(others) + [2000], loop=0)
+        workspace = open_revision(Path(), rev)
+        traced = trace_round(workspace, round_name, pid, changes)
+        title = ", ".join([f"round {round_name}{of(rev)}", f"identity {pid}", *settings])
+        first, *others = [Image.fromarray(frame).quantize() for frame in draw_frames(traced, title)]
+        animation = target.with_suffix(".gif")
+        with writing(target):
+            Image.fromarray(draw_strip(traced, title)).save(target)
+            first.save(animation, save_all=True, append_images=others, duration=[400] * len(others) + [2000], loop=0)
+        warn_if_stale(workspace, rev, round_name)
     click.echo(tabulate(traced.steps).to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     if traced.repeats is False:
         click.echo(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hcga.cli_pictures import of, picture_file, warn_if_stale, writing
 from hcga.errors import InputError
 from hcga.revisions import WORKSPACE
 from hcga.stage import PATH, clear_errors
@@ -26,7 +27,7 @@ def masks() -> None:
 @click.option("--round", "round_name", required=True, help="Name of the round in params.yaml, such as r2.")
 @click.option("--pid", type=int, required=True, help="A training identity; the CSV beside the masks lists them.")
 @click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
-@click.option("--output", "-o", type=PATH, help="PNG to write.  [default: masks-ROUND-PID.png]")
+@click.option("--output", "-o", type=PATH, help="PNG to write.  [default: masks-ROUND-PID.png, --rev in its name]")
 def draw_masks(round_name: str, pid: int, rev: str, output: Path | None) -> None:
     """Draw an identity's images, its decoder labels before CPLR, and its masks, as a PNG strip."""
     from PIL import Image
@@ -35,8 +36,12 @@ def draw_masks(round_name: str, pid: int, rev: str, output: Path | None) -> None
     from hcga.revisions import open_revision
 
     with clear_errors():
-        target = picture_file(output, f"masks-{round_name}-{pid}.png")
-        Image.fromarray(draw_identity(open_revision(Path(), rev), round_name, pid)).save(target)
+        target = picture_file(output, "masks", round_name, pid, rev)
+        workspace = open_revision(Path(), rev)
+        picture = draw_identity(workspace, round_name, pid, f"round {round_name}{of(rev)}, identity {pid}")
+        with writing(target):
+            Image.fromarray(picture).save(target)
+        warn_if_stale(workspace, rev, round_name)
     click.echo(target)
 
 
@@ -76,6 +81,9 @@ def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv
         return
     for name, table in tables.items():
         click.echo(describe_difference(name, table, top))
+    for rev_name, side, shown in ((rev, before, 0), (other_rev, after, 1)):
+        for pair in pairs:
+            warn_if_stale(side, rev_name, pair[shown])
 
 
 @masks.command("export")
@@ -97,6 +105,7 @@ def export_masks_(target: Path, round_name: str, kind: str, pids: tuple[int, ...
     with clear_errors():
         workspace = open_revision(Path(), rev)
         done = export_masks(workspace, round_name, kind, list(pids), target)
+        warn_if_stale(workspace, rev, round_name)
     by_hand = f", {done.repaired} of them as repaired by hand" if done.repaired else ""
     click.echo(f"{target}: {done.masks} mask(s) of {round_name}{by_hand}")
     if done.missing:
@@ -137,7 +146,7 @@ def import_masks_(source: Path, everything: bool) -> None:
         reason = "coparse.source is none" if used else "external.repairs is false"
         click.echo(f"note: {reason} in params.yaml, so they are not used", err=True)
     elif done.taken:
-        click.echo("`dvc repro` goes on with them")
+        click.echo("`dvc repro` goes on with them; experiments in a folder of their own see what is committed")
 
 
 def notes_of(done: Imported, folder: Path, source: Path) -> Iterator[str]:
@@ -172,11 +181,3 @@ def split_place(text: str) -> tuple[str, str | None]:
     """Read `revision:round` or `revision`."""
     rev, colon, name = text.rpartition(":")
     return (rev, name) if colon else (text, None)
-
-
-def picture_file(output: Path | None, default: str) -> Path:
-    """Where to write a picture; `InputError` if it cannot stand there."""
-    target = output or Path(default)
-    if not target.parent.is_dir() or target.suffix != ".png":
-        raise InputError(f"--output {target}: give a name that ends in .png in a folder that exists")
-    return target

@@ -12,7 +12,7 @@ from hcga.stores import array, read_rows
 from hcga.workspace import Workspace
 
 
-def draw_identity(workspace: Workspace, round_name: str, pid: int) -> np.ndarray:
+def draw_identity(workspace: Workspace, round_name: str, pid: int, title: str) -> np.ndarray:
     """Draw an identity's images, decoder labels, masks and, where there is one, the truth, below each other.
 
     Parameters
@@ -21,6 +21,8 @@ def draw_identity(workspace: Workspace, round_name: str, pid: int) -> np.ndarray
     round_name : str
     pid : int
         A training identity.
+    title : str
+        Of the picture.
 
     Returns
     -------
@@ -41,4 +43,4 @@ def draw_identity(workspace: Workspace, round_name: str, pid: int) -> np.ndarray
     truth = open_artifact(workspace, "prepare", "truth")
     if "truth" in truth:
         strips["truth"] = overlay(images, read_rows(array(truth, "truth"), rows))
-    return label_rows(stack(*strips.values()), list(strips), f"round {round_name}, identity {pid}")
+    return label_rows(stack(*strips.values()), list(strips), title)

@@ -164,8 +164,8 @@ def _refuse_to_lose(picture: Picture, cells: np.ndarray, note: ExportNote) -> No
     there = note.cells_of(picture.repair.read())
     if not (note.holds(picture.name, there) or np.array_equal(there, cells)):
         raise InputError(
-            f"{picture.file}: its image has another repair by now, {picture.repair.file}; export it again and edit "
-            "that, or delete the repair if this one is to replace it"
+            f"{picture.file}: was not drawn from the repair that its image has, {picture.repair.file}; delete that if "
+            "this one is to replace it, or export again, with external.repairs: true, and edit that"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from hcga.busy import Busy
+from hcga.lock import changed_since
 from hcga.params import Params
 from hcga.progress import counted, duration
 from hcga.runlog import Finished, Reading, Run
@@ -19,7 +20,7 @@ def still_stands(run: Run, due: Collection[str], workspace: Workspace) -> bool:
 
     DVC may have taken what the stage writes from its cache in the meantime, of which the log knows nothing.
     """
-    return run.stage in due and not workspace.changed_since(run.stage, run.noted)
+    return run.stage in due and not changed_since(workspace, run.stage, run.noted)
 
 
 def describe_runs(log: Reading, due: Sequence[str], params: Params, dvc: Busy | None = None) -> list[str]:

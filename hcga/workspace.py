@@ -104,36 +104,9 @@ class Workspace:
         made = self.outputs()
         return {path for path in read if not any(_overlap(path, output) for output in made)} - {self.params_file.name}
 
-    def changed_params(self) -> list[str]:
-        """Dotted names of the params that have changed since the stages ran, by dvc.lock; none without that file."""
-        current = YAML(typ="safe").load(self.params_file)
-        changed = set()
-        for name, entry in self.locked().items():
-            if name.partition("@")[2] in {"", *current["rounds"]}:
-                for section, value in entry.get("params", {}).get(self.params_file.name, {}).items():
-                    changed |= differences(value, current.get(section), section)
-        return sorted(changed)
-
-    def outdated(self, stage: str, round_name: str = "") -> list[str]:
-        """Paths that a stage read and that have been written anew since, by dvc.lock; as dvc.yaml spells them."""
-        stages = self.locked()
-        written = {out["path"]: out.get("md5") for entry in stages.values() for out in entry.get("outs", [])}
-        read = stages.get(f"{stage}@{round_name}" if round_name else stage, {}).get("deps", [])
-        return [dep["path"] for dep in read if written.get(dep["path"], dep.get("md5")) != dep.get("md5")]
-
-    def changed_since(self, stage: str, moment: float) -> bool:
-        """Whether params.yaml, dvc.yaml or, by dvc.lock, anything else that a stage reads is newer than a moment.
-
-        Parameters
-        ----------
-        stage : str
-            As DVC names it, such as train@r1.
-        moment : float
-            Seconds since the epoch.
-        """
-        read = [dep["path"] for dep in self.locked().get(stage, {}).get("deps", [])]
-        files = [self.root / path for path in (self.params_file.name, "dvc.yaml", *read)]
-        return any(file.stat().st_mtime > moment for file in files if file.exists())
+    def is_constant(self, stage: str) -> bool:
+        """Whether dvc.yaml says that what a stage writes never changes, so that its run means nothing to others."""
+        return bool(self._stages.get(stage, {}).get("meta", {}).get("constant"))
 
     def locked(self) -> dict[str, Any]:
         """Stages of dvc.lock; none without that file, `InputError` if it cannot be read."""
@@ -144,15 +117,6 @@ class Workspace:
         """Refuse a round that params.yaml does not have."""
         if name not in self.params.rounds:
             raise InputError(f"no round {name!r} in {self.params_file.name}; known: {', '.join(self.params.rounds)}")
-
-
-def differences(old: Any, new: Any, name: str = "") -> set[str]:
-    """Dotted names, below `name`, of the values that differ between two nested mappings."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = old.keys() | new.keys()
-        below = f"{name}." if name else ""
-        return set().union(*(differences(old.get(key), new.get(key), f"{below}{key}") for key in keys))
-    return set() if old == new else {name}
 
 
 @lru_cache(8)

@@ -33,7 +33,7 @@ def workspace(workspace_folder: Path) -> Workspace:
 READERS: dict[str, Callable[[Workspace, Path], object]] = {
     "open": lambda workspace, _: open_artifact(workspace, "coparse", "masks", "r1"),
     "compare": lambda workspace, _: compare_masks(workspace, workspace, "r1"),
-    "draw": lambda workspace, _: draw_identity(workspace, "r1", 3),
+    "draw": lambda workspace, _: draw_identity(workspace, "r1", 3, "title"),
     "export": lambda workspace, target: export_masks(workspace, "r1", "npz", [], target),
 }
 

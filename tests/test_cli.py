@@ -146,6 +146,29 @@ def test_masks_draws_images_labels_and_masks(run: Run, pid: int, rows: list[int]
     assert len({top for top, _ in places}) == 3
 
 
+def test_a_picture_that_cannot_stand_there_is_refused(run: Run) -> None:
+    Path("folder.png").mkdir()
+    for target in ("folder.png", "nowhere/a.png", "a.jpg"):
+        fails(run("masks", "draw", "--round", "r1", "--pid", "8", "-o", target), f"--output {target}: give a name that")
+    fails(run("masks", "draw", "--round", "r1", "--pid", "8", "-o", "/proc/a.png"), "/proc/a.png: cannot be written (")
+
+
+def test_masks_of_an_earlier_run_are_said_to_be_so(run: Run, tmp_path: Path) -> None:
+    commands = [
+        ("masks", "draw", "--round", "r1", "--pid", "8"),
+        ("masks", "export", "--round", "r1", "--format", "npz"),
+        ("masks", "diff", "workspace:r1", "workspace:r1"),
+    ]
+    for number, params in enumerate(("{seed: 1}", "{seed: 99}")):
+        Path("dvc.lock").write_text(f"stages: {{coparse@r1: {{params: {{params.yaml: {params}}}}}}}")
+        for command in commands:
+            target = [str(tmp_path / f"{number}.npz")] if "export" in command else []
+            result = run(*command, *target)
+            assert result.exit_code == 0, result.output
+            said = "note: the masks of workspace:r1 are of an earlier run, with other params or inputs;"
+            assert (said in result.stderr) == bool(number)
+
+
 def test_masks_draws_the_truth_where_there_is_one(run: Run) -> None:
     assert run("masks", "draw", "--round", "r1", "--pid", "8", "-o", "without.png").exit_code == 0
     truth = np.full((5, 16, 8), UNLABELLED, np.uint8)

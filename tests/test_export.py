@@ -14,6 +14,7 @@ from hcga.errors import InputError
 from hcga.export import describe_region, export_masks
 from hcga.masks import UNLABELLED, part_colour, upsample
 from hcga.repairs import import_masks
+from hcga.revisions import Revision
 from hcga.samples import read_samples, write_samples
 from hcga.stores import array, open_store, write_store
 from hcga.workspace import Workspace
@@ -69,6 +70,24 @@ def test_pictures_stand_under_the_images_names(workspace: Workspace, masks: np.n
             colours = np.asarray(picture.convert("RGB"))
         assert (colours[mask == 2] == part_colour(2)).all()
         assert (colours[mask == UNLABELLED] == 255).all()
+
+
+class Older(Revision):
+    """A revision that has what a workspace has."""
+
+    def __init__(self, root: Path) -> None:
+        Workspace.__init__(self, root)
+
+    path = Workspace.path
+
+
+def test_of_a_revision_it_is_what_its_round_had(workspace: Workspace, masks: np.ndarray, tmp_path: Path) -> None:
+    """Today's repairs may have been made since."""
+    repair = workspace.root / "data/repairs" / f"{NAMES[1]}.png"
+    repair.parent.mkdir(parents=True)
+    Image.fromarray(np.full((8, 16), 3, np.uint8)).save(repair)
+    assert export_masks(workspace, "r1", "png", [], tmp_path / "now").repaired == 1
+    assert export_masks(Older(workspace.root), "r1", "png", [], tmp_path / "then").repaired == 0
 
 
 @pytest.mark.usefixtures("images")

@@ -1,13 +1,18 @@
 """Masks made elsewhere: where they are looked for, what they become, what is said of those that lack."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from hcga.errors import InputError
 from hcga.external import translate
 from hcga.masks import UNLABELLED
+from hcga.samples import COLUMNS, write_samples
 from hcga.stores import write_store
 
 SIZE = (16, 8)
@@ -102,6 +107,18 @@ def test_repairs_are_kept_apart_and_may_be_empty(samples, folders):
     assert (found.repairs[2] == 0).all()
     assert found.table["repaired"].tolist() == [True, False, True]
     assert (run(samples, (folders[0], None)).repairs == UNLABELLED).all(), "left out"
+
+
+def test_the_stage_leaves_repairs_out_if_params_say_so(samples, folders, write_params, monkeypatch):
+    main = runpy.run_path(str(ROOT / "pipeline" / "translate.py"))["main"]
+    monkeypatch.chdir(folders[0].parent)
+    save(folders[1], "0002_c1.png", person())
+    write_samples(samples.assign(camid=1, sequence=1, frame=1)[list(COLUMNS)], Path("samples.csv"))
+    for used in (True, False):
+        write_params({"external.root": "external", "external.repairs": used})
+        options = {"samples": "samples.csv", "repairs": "repairs", "masks": "masks.zarr", "table": "table.csv"}
+        main([text for name, value in options.items() for text in (f"--{name}", value)], standalone_mode=False)
+        assert pd.read_csv("table.csv")["repaired"].tolist() == [used, False, False]
 
 
 def test_what_replaces_no_mask_is_said(samples, folders, caplog):

@@ -174,7 +174,7 @@ def test_a_repair_of_another_folder_is_not_replaced(workspace: Workspace, export
     edit(other / NAME, 3)
     edit(other / "main/train/3_1.png", 3)
     with pytest.raises(
-        InputError, match=r"3_2\.png: its image has another repair by now, .*/repairs/main/train/3_2\.png"
+        InputError, match=r"3_2\.png: was not drawn from the repair that its image has, .*/repairs/main/train/3_2\.png"
     ):
         import_masks(workspace, other)
     np.testing.assert_array_equal(read_mask(repair(workspace), 4), pixels)
@@ -345,7 +345,7 @@ def test_command(workspace: Workspace, exported: Path, monkeypatch: pytest.Monke
     edit(exported / NAME)
     assert call(str(exported)).splitlines() == [
         "data/repairs: 1 mask(s) taken; 2 are as they were exported or imported last",
-        "`dvc repro` goes on with them",
+        "`dvc repro` goes on with them; experiments in a folder of their own see what is committed",
     ]
     assert call(str(exported)) == "data/repairs: 0 mask(s) taken; 3 are as they were exported or imported last\n"
     (exported / FILE).unlink()

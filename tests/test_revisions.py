@@ -228,6 +228,18 @@ def test_a_revision_in_which_no_stage_has_run(inside: Path) -> None:
         revision.path("coparse", "masks", "r1")
 
 
+def test_a_picture_says_of_which_revision_it_is(inside: Path) -> None:
+    """In its name and its title, so that neither hides another."""
+    draw = ["draw", "--round", "r1", "--pid", "3"]
+    assert [run(*draw, *rev).output for rev in ([], ["--rev", "first"])] == [
+        "masks-r1-3.png\n",
+        "masks-first-r1-3.png\n",
+    ]
+    with Image.open("masks-r1-3.png") as now, Image.open("masks-first-r1-3.png") as then:
+        titles = [np.asarray(picture)[:14] for picture in (now, then)]
+    assert titles[0].shape != titles[1].shape or (titles[0] != titles[1]).any()
+
+
 def test_many_threads_may_ask_for_a_revision_at_once(inside: Path) -> None:
     """As a page does that has many pictures, and the commands beside it."""
     for _ in range(3):

@@ -158,6 +158,9 @@ def coparsed(workspace_folder: Path, monkeypatch: pytest.MonkeyPatch, default_pa
     return workspace_folder
 
 
+WIDE = ["--set", "window=5"]
+
+
 def call(*arguments: str) -> str:
     result = CliRunner().invoke(main, ["coparse", "trace", "--round", "r1", *arguments])
     assert result.exit_code == 0, result.output
@@ -196,6 +199,19 @@ def test_on_pixels_and_with_other_weights(coparsed: Path) -> None:
     assert call("--pid", "3", "--set", "iterations=1", "-o", "c.png").count("\n") == 5
     with Image.open("b.png") as strip:
         assert strip.height > 32
+
+
+def test_a_picture_is_called_by_what_is_traced(coparsed: Path) -> None:
+    """So that the strip on pixels stands beside the one on features."""
+    assert "trace-r1-3-input=rgb.gif" in call("--pid", "3", "--rgb").splitlines()
+    output = call("--pid", "3", "--set", "iterations=1", "--set", "norm=2").splitlines()
+    assert output[-2:] == ["trace-r1-3-iterations=1-norm=2.png", "trace-r1-3-iterations=1-norm=2.gif"]
+
+
+def test_the_window_counts(coparsed: Path) -> None:
+    """In the term that is told, also before it has changed what is learnt."""
+    rows = [call("--pid", "3", "--set", "iterations=1", *wide).splitlines()[1].split() for wide in ([], WIDE)]
+    assert rows[0][3] != rows[1][3]
 
 
 def test_weights_of_the_input_count_and_the_title_names_them(coparsed: Path, captions: list[list[str]]) -> None:

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 from conftest import DEFAULT, ROOT
-from ruamel.yaml import YAML
 
 from hcga.errors import InputError
 from hcga.params import Params, load_params
@@ -48,23 +47,6 @@ def test_another_dvc_yaml_has_other_paths(workspace_folder: Path) -> None:
 def test_an_unknown_round_is_named_with_those_there_are(workspace_folder: Path) -> None:
     with pytest.raises(InputError, match=r"no round 'r7' in params\.yaml; known: r1, r2, r3"):
         Workspace(workspace_folder).path("coparse", "masks", "r7")
-
-
-def test_params_that_changed_since_the_run_are_named(workspace_folder: Path) -> None:
-    workspace = Workspace(workspace_folder)
-    assert workspace.changed_params() == [], "no dvc.lock: nothing is known of a run"
-    yaml = YAML(typ="safe")
-    params = yaml.load(workspace.params_file)
-    coparse = params["coparse"] | {"back_weight": 0.5, "gone": 1}
-    stages = {
-        "evaluate@r1": {"params": {"params.yaml": {"evaluate": params["evaluate"]}}},
-        "coparse@r1": {"params": {"params.yaml": {"coparse": coparse, "seed": params["seed"]}}},
-        "train@old": {"params": {"params.yaml": {"gam": {"t": 7}}}},  # a round that is no more
-        "report": {"params": {"params.yaml": {"rounds": {"r1": {"prev": "init", "until_epoch": 6}}}}},
-        "check": {"cmd": "python pipeline/check.py"},
-    }
-    yaml.dump({"schema": "2.0", "stages": stages}, workspace_folder / "dvc.lock")
-    assert workspace.changed_params() == ["coparse.back_weight", "coparse.gone", "rounds.r2", "rounds.r3"]
 
 
 def outside_rounds(text: str) -> str:
@@ -144,16 +126,6 @@ def test_outputs_are_what_stages_write_and_sources_what_git_should_have(workspac
     assert {name for name in sources if not name.startswith(("hcga/", "pipeline/"))} == {"data/repairs"}
 
 
-def test_what_has_been_written_anew_since_a_stage_read_it(workspace_folder: Path) -> None:
-    lock, workspace = workspace_folder / "dvc.lock", Workspace(workspace_folder)
-    assert workspace.outdated("evaluate", "r1") == []
-    deps = "deps: [{path: data/a, md5: 1}, {path: data/b, md5: 2}, {path: code.py, md5: 3}]"
-    outs = "outs: [{path: data/a, md5: 9}, {path: data/b, md5: 2}]"
-    lock.write_text(f"stages:\n  evaluate@r1: {{{deps}}}\n  coparse@r1: {{{outs}}}\n")
-    assert workspace.outdated("evaluate", "r1") == ["data/a"]
-    assert workspace.outdated("evaluate", "r2") == workspace.outdated("coparse", "r1") == []
-
-
 @pytest.mark.parametrize(
     "text", ["", "<<<<<<< HEAD\n", "[]", "other: 1\n", "stages: []", "stages: {train: 1}", "\udcff"]
 )
@@ -161,4 +133,4 @@ def test_what_has_been_written_anew_since_a_stage_read_it(workspace_folder: Path
 def test_a_broken_file_of_dvc_is_named(workspace_folder: Path, name: str, text: str) -> None:
     (workspace_folder / name).write_text(text, "utf-8", "surrogateescape")
     with pytest.raises(InputError, match=rf"(?s){re.escape(name)}.*; take it back from Git"):
-        Workspace(workspace_folder).outdated("evaluate", "r1")
+        Workspace(workspace_folder).locked()

@@ -17,6 +17,7 @@ import zarr
 from hcga.artifacts import open_artifact, open_images
 from hcga.csv_files import read_table
 from hcga.errors import OTHER_VERSION, InputError
+from hcga.lock import written_anew
 from hcga.occluders import Occlusion, read_occlusion
 from hcga.revisions import WORKSPACE, Place, open_revision
 from hcga.samples import image_names, read_samples
@@ -105,14 +106,14 @@ class Archive:
         """What is known of each identity's masks: by the evaluation of these very masks, else as co-parsing left it."""
         revision = self.revision(place.rev)
         for stage, option in (("evaluate", "identities"), ("coparse", "table")):
-            old = stage == "evaluate" and revision.outdated(stage, place.round)
+            old = stage == "evaluate" and written_anew(revision, stage, place.round)
             if revision.has(stage, option, place.round) and not old:
                 return read_table(revision.path(stage, option, place.round), ("pid",))
         raise InputError(f"{place}: no masks of this round yet; run `dvc repro`, or choose another round or revision")
 
     def outdated(self, places: Iterable[Place]) -> list[Place]:
         """Places of which what was evaluated has been written anew since: their figures are of an earlier run."""
-        return [place for place in places if self.revision(place.rev).outdated("evaluate", place.round)]
+        return [place for place in places if written_anew(self.revision(place.rev), "evaluate", place.round)]
 
     def rankings(self, place: Place) -> pd.DataFrame:
         """The first gallery images of each query."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hcga.errors import InputError
+from hcga.lock import changed_params
 from hcga.pictures import legend
 from hcga.revisions import Place
 from hcga.samples import image_names
@@ -95,7 +96,7 @@ def _ranked(archive: Archive, place: Place, row: int) -> dict[str, Any]:
         "late": late,
         "parts": legend(revision.params.part_classes) if parsing else [],
         "matching": params,
-        "changed": [name for name in revision.changed_params() if name.startswith("evaluate.")],
+        "changed": [name for name in changed_params(revision) if name.startswith("evaluate.")],
     }
 
 
