@@ -67,7 +67,8 @@ def translate(
     repaired = (by_hand != UNLABELLED).any(axis=(1, 2))
     table = train[["dataset", "path", "pid"]].assign(external=states, repaired=repaired)
     counts = table["external"].value_counts()
-    log.info("%d training images: %s", len(table), ", ".join(f"{count} {state}" for state, count in counts.items()))
+    states_told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    log.info("masks of another parser for %d training images: %s", len(table), states_told)
     log.info("%d masks made by hand", repaired.sum())
     return Translated(external, by_hand, table)
 

@@ -104,6 +104,13 @@ class Revision(Workspace):
         super().__init__(folder)
         self.checkout = checkout
 
+    def require_round(self, name: str) -> None:
+        """Refuse a round that the revision's params.yaml does not have."""
+        try:
+            super().require_round(name)
+        except InputError as error:
+            raise InputError(f"revision {self.commit[:7]}: {error}") from None
+
     @property
     def params(self) -> Params:
         """The revision's params.yaml; `InputError` also if it is of another version of this program."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from hcga.busy import Busy
 from hcga.lock import changed_since
 from hcga.params import Params
 from hcga.progress import counted, duration
-from hcga.runlog import Finished, Reading, Run
+from hcga.runlog import FOLDER, Finished, Reading, Run, RunLog
 from hcga.workspace import Workspace
 
 LABEL = 11  # columns that a line's first words take
 LISTED = 4  # stages named in a line
+EXPERIMENTS = [f".dvc/tmp/exps/{depth}/{FOLDER}" for depth in ("*", "*/*")]  # logs of checkouts that DVC makes
 
 
 def still_stands(run: Run, due: Collection[str], workspace: Workspace) -> bool:
@@ -44,6 +46,15 @@ def describe_runs(log: Reading, due: Sequence[str], params: Params, dvc: Busy | 
     if not lines:
         lines.append(_idle(log))
     return [*lines, _to_do(due, log, params, bool(dvc))]
+
+
+def describe_experiments(root: Path) -> list[str]:
+    """A line for each stage that runs in a checkout that DVC has made below this one, as of `dvc exp run --temp`."""
+    lines = []
+    for folder in sorted(log for pattern in EXPERIMENTS for log in root.glob(pattern)):
+        for run in RunLog(folder.parent).read().running:
+            lines.append(_line("elsewhere", f"{run.stage} in {folder.parent.relative_to(root)}: `hcga status` there"))
+    return lines
 
 
 def _running(run: Run, log: Reading, params: Params) -> list[str]:

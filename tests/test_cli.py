@@ -337,6 +337,16 @@ def test_status_says_what_has_failed_and_that_dvc_is_at_work(
     assert run("status").output.startswith(busy), "it went from a stage to the next at the first look"
 
 
+@pytest.mark.parametrize("folder", ["standalone/tmp1", "tmp2"])
+def test_an_experiment_at_work_in_a_folder_of_its_own_is_pointed_to(
+    run: Run, workspace_folder: Path, folder: str
+) -> None:
+    there = workspace_folder / ".dvc/tmp/exps" / folder
+    with RunLog(there).recording("train@r1"):
+        assert f"\nelsewhere  train@r1 in .dvc/tmp/exps/{folder}: `hcga status` there\n" in run("status").output
+    assert "elsewhere" not in run("status").output
+
+
 @pytest.mark.parametrize("command", ["status", "figures"])
 @pytest.mark.parametrize(
     ("file", "text", "message"),

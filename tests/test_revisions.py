@@ -260,6 +260,12 @@ def test_params_of_another_version_are_said_to_be_so(inside: Path) -> None:
         open_revision(inside, "first").params  # noqa: B018
 
 
+def test_a_round_that_a_revision_lacks_is_named_with_it(inside: Path) -> None:
+    commit = Revision(inside, "first").commit[:7]
+    for command in (["diff", "first:r9", "HEAD:r1"], ["draw", "--rev", "first", "--round", "r9", "--pid", "3"]):
+        assert f"revision {commit}: no round 'r9' in params.yaml; known: r1" in run(*command).stderr
+
+
 @pytest.mark.parametrize("name", ["", " ", "first\0", "a\nb"])
 def test_a_name_that_is_none(inside: Path, name: str) -> None:
     """DVC itself takes an empty one for the workspace."""
