@@ -7,7 +7,7 @@ import click
 
 from hcga.figures import format_figures, strays
 from hcga.files import fresh
-from hcga.report.build import build_page
+from hcga.report.build import SHEET, build_page
 from hcga.report.code import name_code
 from hcga.report.inputs import read_run
 from hcga.runlog import RunLog
@@ -37,11 +37,11 @@ def main(params: SimpleNamespace, report: Path, **paths: Path) -> None:
     with fresh(report) as draft:
         draft.mkdir()
         (draft / "index.html").write_text(build_page(run), "utf-8")
-        (draft / "worst").mkdir()
+        (draft / SHEET).parent.mkdir()
         for name, this in run.rounds.items():
             title = f"{name}, the worst masks"
             sheet = contact_sheet_of(run.images, run.samples, this.masks, this.identities, title, worst=True)
-            sheet.save(draft / "worst" / f"{name}.jpg", quality=80)  # a kind of file that DVC plots
+            sheet.save(draft / SHEET.format(name), quality=80)
         run.figures.to_csv(draft / "rounds.csv", index=False, lineterminator="\n")
         run.history.to_csv(draft / "history.csv", index=False, lineterminator="\n")
     click.echo(format_figures(run.figures))

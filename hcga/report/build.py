@@ -25,12 +25,13 @@ from hcga.sheet import spread
 from hcga.stores import array, attribute, read_rows
 
 IDENTITIES, IMAGES = 6, 8  # in the sample, and as many of the worst; of each of them
+SHEET = "worst/{}.jpg"  # of a round: a contact sheet of its worst identities, as a kind of file that DVC plots
 QUERIES = 6  # in the sample, and as many of the worst
 PACKAGES = ["hcga", "torch", "timm", "numpy", "scikit-image", "zarr", "dvc"]
 
 
 def build_page(run: Run) -> str:
-    """Write the report as one HTML page that needs no other file.
+    """Write the report as one HTML page that needs no other file; it has links to the sheets, see `SHEET`.
 
     Parameters
     ----------
@@ -55,6 +56,7 @@ def build_page(run: Run) -> str:
         parts=legend(attribute(run.rounds[last].masks, "part_classes", int)) if parsing else [],
         strips=draw_strips(run, last) if parsing else {},
         rated=run.rounds[last].identities if parsing else None,
+        sheets={name: SHEET.format(name) for name in run.rounds},
         retrieval=list_retrieval(run, last),
         times=tabulate_times(run.times, run.rounds),
         params=run.params,
