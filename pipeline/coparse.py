@@ -4,11 +4,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
+import torch
 
 from hcga.coparsing.coparse import coparse
+from hcga.coparsing.kept import Kept
 from hcga.coparsing.sources import Material
 from hcga.devices import choose_device
-from hcga.files import fresh
+from hcga.files import fresh, run_key, scratch
 from hcga.masks import mask_attributes
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
@@ -39,17 +41,16 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
         device=choose_device(params.device),
     )
     previous = read_all(array(open_store(paths["previous"]), "masks"))
-    found = coparse(material, previous, repairs)
-    write_store(
-        paths["masks"],
-        {"masks": found.masks, "labels": found.labels},
-        source=params.coparse.source,
-        epoch=epoch,
-        **mask_attributes(params.part_classes),
-        **image_set(open_store(paths["images"])),
-    )
-    with fresh(paths["table"]) as draft:
-        found.table.to_csv(draft, index=False, lineterminator="\n")
+    inputs = [paths[name] for name in ("samples", "features", "images", "translated")]
+    decisive = params.coparse.model_copy(update={"workers": None})
+    settings = (decisive, params.part_classes, material.seed, material.device.type, torch.__version__)
+    with scratch(paths["masks"], run_key(inputs, *settings)) as folder:
+        found = coparse(material, previous, repairs, Kept(folder))
+        about = mask_attributes(params.part_classes) | image_set(open_store(paths["images"]))
+        arrays = {"masks": found.masks, "labels": found.labels}
+        write_store(paths["masks"], arrays, source=params.coparse.source, epoch=epoch, **about)
+        with fresh(paths["table"]) as draft:
+            found.table.to_csv(draft, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from hcga.coparsing.sources import SOURCES, Material
+from hcga.coparsing.kept import Kept
+from hcga.coparsing.sources import SOURCES, Material, Parsed
 from hcga.masks import UNLABELLED, agreement, foreground, foreground_share, part_names
 from hcga.progress import counted
 
@@ -23,7 +26,7 @@ class CoparsedSet(NamedTuple):
     table: pd.DataFrame  # one row an identity
 
 
-def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray) -> CoparsedSet:
+def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray, kept: Kept | None = None) -> CoparsedSet:
     """Make the masks of every training identity.
 
     Parameters
@@ -34,6 +37,8 @@ def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray) -> Co
         Masks of the round before, for the agreement in the table.
     repairs : (N, h, w) uint8
         Masks made by hand, UNLABELLED where there is none; each replaces that of the source.
+    kept : Kept, optional
+        Identities that are in there are not parsed again, and those that are done are put there.
 
     Returns
     -------
@@ -43,7 +48,7 @@ def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray) -> Co
     masks, labels = np.full_like(previous, UNLABELLED), np.full_like(previous, UNLABELLED)
     by_hand = (repairs != UNLABELLED).any(axis=(1, 2)) & (source != "none")
     entries: dict[int, dict[str, object]] = {}
-    for pid, parsed in SOURCES[source](material):
+    for pid, parsed in _parse(material, kept):
         rows = material.rows_of[pid]
         labels[rows] = parsed.labels
         masks[rows] = np.where(by_hand[rows, None, None], repairs[rows], parsed.masks)
@@ -58,6 +63,19 @@ def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray) -> Co
     table = pd.DataFrame([entries[pid] for pid in material.rows_of])
     log.info("%s", summarise(table, masks))
     return CoparsedSet(masks, labels, table)
+
+
+def _parse(material: Material, kept: Kept | None) -> Iterator[tuple[int, Parsed]]:
+    source = SOURCES[material.params.source]
+    if kept is None:
+        yield from source(material)
+        return
+    done = kept.read()
+    yield from done.items()
+    left = replace(material, done=frozenset(done))
+    for pid, parsed in source(left) if left.rows_of else ():
+        kept.add(pid, parsed)
+        yield pid, parsed
 
 
 def summarise(table: pd.DataFrame, masks: np.ndarray) -> str:

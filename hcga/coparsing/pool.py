@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -89,10 +91,19 @@ _values: zarr.Array[Any]
 
 
 def _start_worker(work: Work[Any], source: Input) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     threadpool_limits(1)
     global _work, _values
     _work, _values = work, array(open_store(source.store), source.name)
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot tell its workers, which would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a worker"
+    parent.join()
+    os._exit(1)
 
 
 def _do(pid: int, rows: np.ndarray) -> Any:

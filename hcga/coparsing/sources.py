@@ -37,11 +37,12 @@ class Material:
     part_classes: int  # C
     seed: tuple[int, ...]  # (seed, epoch of the features' model)
     device: torch.device
+    done: frozenset[int] = frozenset()  # training identities to leave out
 
     @cached_property
     def rows_of(self) -> dict[int, np.ndarray]:
-        """Rows of each training identity."""
-        return identities(self.samples)
+        """Rows of each training identity that is not done."""
+        return {pid: rows for pid, rows in identities(self.samples).items() if pid not in self.done}
 
     @cached_property
     def camids(self) -> np.ndarray:

@@ -12,6 +12,7 @@ from hcga.coparsing import coparse as module
 from hcga.coparsing import sources
 from hcga.coparsing.identity import Labelling, label_identity
 from hcga.coparsing.inputs import Input
+from hcga.coparsing.kept import Kept
 from hcga.coparsing.sources import Material
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
@@ -94,9 +95,9 @@ def calls(monkeypatch):
     return seen
 
 
-def coparse(samples, previous, params, part_classes=4, device=CPU, external=NOTHING, repairs=NOTHING):
+def coparse(samples, previous, params, part_classes=4, device=CPU, external=NOTHING, repairs=NOTHING, kept=None):
     material = Material(samples, FEATURES, IMAGES, external, params, part_classes, SEED, device)
-    return module.coparse(material, previous, repairs)
+    return module.coparse(material, previous, repairs, kept)
 
 
 @pytest.fixture
@@ -212,6 +213,37 @@ def test_background_rule_is_obeyed(calls, samples, previous, params, monkeypatch
     for rule, foreground in (("authors", False), ("perimeter", True)):
         found = coparse(samples, previous, params.model_copy(update={"background": rule}))
         assert (found.masks[0, 3] > 0).tolist() == [foreground] * WIDTH
+
+
+@pytest.mark.parametrize("before_death", [0, 1, 2, 3])
+def test_a_run_that_died_goes_on_with_the_identities_that_are_left(
+    before_death, samples, previous, params, monkeypatch, tmp_path
+):
+    parsed = []
+
+    def map_identities(_, __, rows_of, ___):
+        assert rows_of, "a pool of no workers is an error"
+        for pid in [pid for pid in (12, 3, 7) if pid in rows_of]:
+            if len(parsed) == before_death and not again:
+                raise KeyboardInterrupt
+            parsed.append(pid)
+            yield pid, FOUND[pid]
+
+    monkeypatch.setattr(sources, "map_identities", map_identities)
+    again = before_death == 3
+    if not again:
+        with pytest.raises(KeyboardInterrupt):
+            coparse(samples, previous, params, kept=Kept(tmp_path))
+    again = True
+    found = coparse(samples, previous, params, kept=Kept(tmp_path))
+    assert sorted(parsed) == [3, 7, 12], "none twice"
+    whole = coparse(samples, previous, params)
+    np.testing.assert_array_equal(found.masks, whole.masks)
+    np.testing.assert_array_equal(found.labels, whole.labels)
+    pd.testing.assert_frame_equal(found.table, whole.table)
+    parsed.clear()
+    assert coparse(samples, previous, params, kept=Kept(tmp_path)).masks.tobytes() == whole.masks.tobytes()
+    assert parsed == [], "all of them were done"
 
 
 def test_source_none_leaves_all_unlabelled(calls, samples, previous, params):

@@ -2,8 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +91,47 @@ def test_error_of_a_worker_surfaces(features, params):
 def test_a_killed_worker_is_explained(features):
     with pytest.raises(InputError, match=r"worker was killed, .* fewer coparse\.workers \(now 2\) each has more"):
         list(map_identities(kill_itself, Input(features[0], "features"), IDENTITIES, 2))
+
+
+def wait(*_):
+    time.sleep(600)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_workers_end_with_a_parent_that_was_killed(features):
+    """Its session is its own, so that whoever of it is left can be found."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import numpy as np; import test_pool\n"
+        "from hcga.coparsing.inputs import Input; from hcga.coparsing.pool import map_identities\n"
+        "print(flush=True)\n"
+        "list(map_identities(test_pool.wait, Input(Path(sys.argv[1]), 'features'), {3: np.array([1, 4])}, 1))"
+    )
+    folders = [str(features[0]), str(Path(__file__).parent)]
+    parent = subprocess.Popen([sys.executable, "-c", code, *folders], start_new_session=True, stdout=subprocess.PIPE)
+
+    def left():
+        states = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has just ended
+                states.append(path.read_text().rpartition(")")[2].split())
+        return [state for state in states if int(state[3]) == parent.pid and state[0] != "Z"]
+
+    try:
+        parent.stdout.readline()
+        until(lambda: len(left()) >= 4)  # itself, the two helpers of multiprocessing, and the worker
+        parent.kill()
+        parent.wait()
+        until(lambda: not left())
+    finally:
+        for which in left():
+            os.killpg(int(which[2]), signal.SIGKILL)
+
+
+def until(true, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("memory", [0, 10**9])
