@@ -100,10 +100,9 @@ def _start_worker(work: Work[Any], source: Input) -> None:
 
 def _end_with_parent() -> None:
     """A killed parent cannot tell its workers, which would wait for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "this is a worker"
-    parent.join()
-    os._exit(1)
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _do(pid: int, rows: np.ndarray) -> Any:
