@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,15 +15,19 @@ import zarr
 
 from hcga.ahead import load_ahead
 from hcga.devices import precision
+from hcga.files import fresh, resumable
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
 from hcga.progress import track
-from hcga.stores import add_array, array, image_set, read_rows, writing
+from hcga.stores import SHARD_BYTES, add_array, array, draft_store, image_set, read_rows
 
 BATCH = 64
+BATCHES = 64  # in a shard, at most
+REACHED = "reached"  # in a draft: rows that are written
+log = logging.getLogger(__name__)
 
 
-def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Path) -> None:
+def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Path, key: str = "") -> None:
     """Write the shared maps V of the first images: step 1 of a round (III-A), no augmentation, eval mode.
 
     Parameters
@@ -35,13 +41,16 @@ def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Pa
         How many; the training images come first.
     path : Path
         Store to write: array `features`, (count, q, h, w) float16.
+    key : str, optional
+        Of `hcga.files.resumable`, to go on from what a run with the same key has left.
     """
     size = (card.height // STRIDE, card.width // STRIDE)
     shapes = {"features": ((card.channels, *size), "float16")}
-    _stream(images, count, path, shapes, lambda batch: (network.maps(batch),), network, epoch=card.epoch, stride=STRIDE)
+    attributes = {"epoch": card.epoch, "stride": STRIDE}
+    _stream(images, count, path, key, shapes, lambda batch: (network.maps(batch),), network, **attributes)
 
 
-def embed(network: PRNet, card: Card, images: zarr.Group, t: float | None, path: Path) -> None:
+def embed(network: PRNet, card: Card, images: zarr.Group, t: float | None, path: Path, key: str = "") -> None:
     """Write the features of all images for matching (III-D).
 
     Parameters
@@ -53,6 +62,8 @@ def embed(network: PRNet, card: Card, images: zarr.Group, t: float | None, path:
     path : Path
         Store to write: `image` and `foreground` (N, q) float32, `parts` (N, C - 1, q) float32, `likely`,
         `guided` and `peak` (N, C - 1) float32, `parsed` (N, h, w) uint8; see `hcga.prnet.Embedding`.
+    key : str, optional
+        As in `extract`.
     """
     parts = card.part_classes - 1
     size = (card.height // STRIDE, card.width // STRIDE)
@@ -67,13 +78,14 @@ def embed(network: PRNet, card: Card, images: zarr.Group, t: float | None, path:
     }
     attributes = {"epoch": card.epoch, "parsing": card.parsing, **mask_attributes(card.part_classes)}
     count = array(images, "images").shape[0]
-    _stream(images, count, path, shapes, lambda batch: network.embed(batch, t), network, **attributes)
+    _stream(images, count, path, key, shapes, lambda batch: network.embed(batch, t), network, **attributes)
 
 
 def _stream(
     images: zarr.Group,
     count: int,
     path: Path,
+    key: str,
     shapes: Mapping[str, tuple[tuple[int, ...], str]],
     compute: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
     network: PRNet,
@@ -81,19 +93,30 @@ def _stream(
 ) -> None:
     """Read, compute and write batch after batch, all three at once; memory does not grow with the number of images."""
     device, pixels = network.mean.device, array(images, "images")
-    with writing(path, **attributes, **image_set(images)) as store, ThreadPoolExecutor(1) as disk:
-        writers = [add_array(store, name, (count, *shape), dtype) for name, (shape, dtype) in shapes.items()]
+    rows = _shard_rows(shapes)
+    with resumable(path, key) if key else fresh(path) as draft, ThreadPoolExecutor(1) as disk:
+        note = draft / REACHED
+        done = _reached(note, rows)
+        store = draft_store(draft, anew=not done, **attributes, **image_set(images))
+        writers = [
+            add_array(store, name, (count, *shape), dtype, done, rows) for name, (shape, dtype) in shapes.items()
+        ]
 
         def read(rows: slice) -> torch.Tensor:
             return torch.from_numpy(read_rows(pixels, np.arange(rows.start, rows.stop))).to(device)
 
         def write(results: Sequence[torch.Tensor]) -> None:
+            before = writers[0].written
             for writer, values, (_, dtype) in zip(writers, results, shapes.values(), strict=True):
                 writer.append(values.to(getattr(torch, dtype)).cpu().numpy())  # torch rounds faster than numpy
+            if writers[0].written > before:
+                with fresh(note) as text:
+                    text.write_text(str(writers[0].written), "utf-8")
 
-        batches = [slice(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
+        batches = [slice(start, min(start + BATCH, count)) for start in range(done, count, BATCH)]
         written: Future[None] | None = None
-        for _, batch in track(load_ahead(batches, read), path.parent.name, len(batches), "batch"):
+        first = done // BATCH
+        for _, batch in track(load_ahead(batches, read), path.parent.name, first + len(batches), "batch", first):
             with torch.inference_mode(), precision(device):
                 results = compute(batch)
             if written:
@@ -103,3 +126,21 @@ def _stream(
             written.result()
         for writer in writers:
             writer.finish()
+        note.unlink(missing_ok=True)
+
+
+def _shard_rows(shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> int:
+    """Rows of a shard, for all arrays of a store: whole batches, so that a run may go on after any shard."""
+    largest = max(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes.values())
+    return BATCH * int(np.clip(SHARD_BYTES // (BATCH * largest), 1, BATCHES))
+
+
+def _reached(note: Path, rows: int) -> int:
+    """How many rows a run that died has written, whole shards; 0 if that is not known."""
+    text = note.read_text("utf-8", errors="replace") if note.is_file() else ""
+    done = int(text) if text.isdecimal() else 0
+    if done % rows:
+        return 0
+    if done:
+        log.info("going on after %d images", done)
+    return done

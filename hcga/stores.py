@@ -26,6 +26,7 @@ from hcga.errors import OTHER_VERSION, REMEDY, InputError
 from hcga.files import fresh
 
 SHARD_BYTES = 64 * 2**20
+CONFIG: Any = {"write_empty_chunks": True}  # else a missing chunk may be one of zeros
 CHUNK_BYTES = 128 * 2**10  # each costs a third of a millisecond, however small it is
 # Of those compared in benchmarks/storing.py the smallest files for the time.
 COMPRESSOR = ZstdCodec(level=1, checksum=True)
@@ -56,7 +57,14 @@ def draft_store(path: Path, anew: bool, **attributes: Any) -> zarr.Group:
     return zarr.open_group(store=str(path), mode="r+", zarr_format=3)
 
 
-def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, written: int = 0) -> RowWriter:
+def add_array(
+    store: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    written: int = 0,
+    shard_rows: int | None = None,
+) -> RowWriter:
     """Create an array with one row an image and return what writes it, row after row.
 
     Parameters
@@ -71,13 +79,18 @@ def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, 
         A numpy dtype.
     written : int
         Rows that an earlier run has written, whole shards; with any the array is there already.
+    shard_rows : int, optional
+        Rows of a shard; as many as `SHARD_BYTES` hold if not given.
     """
     row_bytes = max(1, int(np.prod(shape[1:])) * np.dtype(dtype).itemsize)
     chunk = int(np.clip(min(CHUNK_BYTES, SHARD_BYTES) // row_bytes, 1, max(1, shape[0])))
-    rows = chunk * max(1, min(SHARD_BYTES // row_bytes, shape[0]) // chunk)
+    if shard_rows:
+        chunk = next(rows for rows in range(min(chunk, shard_rows), 0, -1) if shard_rows % rows == 0)
+    rows = shard_rows or chunk * max(1, min(SHARD_BYTES // row_bytes, shape[0]) // chunk)
     if written:
         _drop_shards(store, name, written // rows)
-        return RowWriter(array(store, name, whole=False), rows, written)
+        with zarr.config.set({f"array.{key}": value for key, value in CONFIG.items()}):  # no file keeps it
+            return RowWriter(array(store, name, whole=False), rows, written)
     created = store.create_array(
         name,
         shape=shape,
@@ -85,7 +98,7 @@ def add_array(store: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, 
         chunks=(chunk, *shape[1:]),
         shards=(rows, *shape[1:]),
         compressors=COMPRESSOR,
-        config={"write_empty_chunks": True},
+        config=CONFIG,
     )
     return RowWriter(created, rows)
 

@@ -4,9 +4,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
+import torch
 
 from hcga.checkpoints import load_model
 from hcga.devices import choose_device
+from hcga.files import run_key
 from hcga.inference import embed
 from hcga.stage import PATH, stage
 from hcga.stores import open_store
@@ -20,7 +22,8 @@ def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -
     """Write image, foreground and part features, part visibility and parsed labels."""
     device = choose_device(params.device)
     network, card = load_model(model)
-    embed(network.to(device), card, open_store(images), params.gam.t, embeddings)
+    key = run_key([model, images], params.gam, device.type, torch.__version__)
+    embed(network.to(device), card, open_store(images), params.gam.t, embeddings, key)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
+import torch
 
 from hcga.checkpoints import load_model
 from hcga.devices import choose_device
+from hcga.files import run_key
 from hcga.inference import extract
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
@@ -23,7 +25,8 @@ def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, feat
     device = choose_device(params.device)
     network, card = load_model(model)
     count = int((read_samples(samples)["split"] == "train").sum())
-    extract(network.to(device), card, open_store(images), count, features)
+    key = run_key([model, images], count, device.type, torch.__version__)
+    extract(network.to(device), card, open_store(images), count, features, key)
 
 
 if __name__ == "__main__":

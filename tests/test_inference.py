@@ -79,6 +79,60 @@ def test_an_error_in_writing_any_batch_is_raised_and_leaves_no_store(
     assert not (tmp_path / "features.zarr").exists()
 
 
+@pytest.mark.parametrize("kind", ["extract", "embed"])
+@pytest.mark.parametrize("calls", [1, 3, 4])
+def test_a_run_that_died_goes_on_after_the_last_whole_shard(
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch, calls: int, kind: str
+) -> None:
+    """And ends with the same bytes; shards are of two batches of two, and the third batch begins the second."""
+    monkeypatch.setattr(inference, "BATCH", 2)
+    monkeypatch.setattr(inference, "BATCHES", 2)
+
+    def run(path: Path, key: str) -> list[int]:
+        """Number of images of each batch."""
+        batches: list[int] = []
+        maps = network.maps
+
+        def note(batch: torch.Tensor) -> torch.Tensor:
+            batches.append(len(batch))
+            if len(batches) > calls and key == "dies":
+                raise KeyboardInterrupt
+            return maps(batch)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(network, "maps", note)
+            if kind == "extract":
+                extract(network, CARD, images, COUNT, path, key.replace("dies", "key"))
+            else:
+                embed(network, CARD, images, 4.0, path, key.replace("dies", "key"))
+        return batches
+
+    assert run(tmp_path / "whole.zarr", "") == [2, 2, 2, 2, 1]
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut.zarr", "dies")
+    assert run(tmp_path / "cut.zarr", "key") == {1: [2, 2, 2, 2, 1], 3: [2, 2, 1], 4: [1]}[calls]
+    assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr")
+    assert inference.REACHED not in contents(tmp_path / "cut.zarr")
+    assert not list(tmp_path.glob(".*"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("text", ["3", "-4", "x", ""])
+def test_a_note_that_makes_no_sense_is_not_gone_by(
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(inference, "BATCHES", 1)
+    extract(network, CARD, images, COUNT, tmp_path / "whole.zarr")
+    draft = tmp_path / ".cut.zarr.key.part"
+    draft.mkdir()
+    (draft / inference.REACHED).write_text(text)
+    extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
+    assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr")
+
+
 def test_one_batch_waits_to_be_written_no_more(
     tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -295,3 +295,16 @@ def test_json_of_other_content_is_no_store(tmp_path: Path, content: str) -> None
     (tmp_path / "a.zarr/zarr.json").write_text(content)
     with pytest.raises(InputError, match=r"a\.zarr: no readable store"):
         open_store(tmp_path / "a.zarr")
+
+
+def test_a_shard_has_the_rows_that_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In chunks of whole rows that fill it evenly, be they of arrays with small or with large rows."""
+    monkeypatch.setattr(stores, "CHUNK_BYTES", 64)
+    with writing(tmp_path / "a.zarr") as store:
+        for name, width, chunk in (("small", 16, 3), ("large", 100, 1), ("tiny", 1, 6)):
+            writer = add_array(store, name, (14, width), "uint8", shard_rows=6)
+            writer.append(np.full((14, width), 7, np.uint8))
+            writer.finish()
+            made = array(store, name)
+            assert (made.shards, made.chunks) == ((6, width), (chunk, width))
+            assert (read_all(made) == 7).all()
