@@ -21,6 +21,7 @@ from hcga.view.listing import SORTING, list_identities
 from hcga.view.looks import opacity
 from hcga.view.places import Archive
 from hcga.view.queries import describe_query, list_queries, row_of_image
+from hcga.view.stale import stale_notes
 from hcga.workspace import Workspace
 
 
@@ -43,7 +44,7 @@ class Pages:
 
     def problem(self, text: str) -> str:
         """Say what is wrong and what to do."""
-        return self._templates.get_template("problem.html").render(text=text, place=None, places=[], outdated=[])
+        return self._templates.get_template("problem.html").render(text=text, place=None, places=[], stale=[])
 
     def identities(self, request: Request) -> str:
         """All identities of a place, sorted and filtered."""
@@ -53,6 +54,8 @@ class Pages:
         return self._render(
             "identities.html",
             place,
+            masks_of=[place],
+            figures_of=[place],
             asked={key: asked.get(key) or None for key in (*FILTERS, *SORTING)},
             table=table,
             masks=len(table.columns) > 1,  # without, a pid is all that is known of an identity
@@ -65,7 +68,7 @@ class Pages:
         places = [parse_place(text) for text in asked.getlist("at") if text] or self._all_rounds(WORKSPACE)
         described = describe_identity(self._archive, request.path_params["pid"], places, asked)
         shown = [row["place"] for row in described["rows"] if not row["problem"]]
-        return self._render("identity.html", described["listed"], shown, **described)
+        return self._render("identity.html", described["listed"], shown, shown, **described)
 
     def changes(self, request: Request) -> str:
         """Which identities and pixels differ most between two places: if it does not say, a round and that before."""
@@ -74,12 +77,12 @@ class Pages:
         first, second = (
             self._place(asked.get(key) or str(place)) for key, place in zip(("from", "to"), pair, strict=True)
         )
-        return self._render("changes.html", second, (), **describe_changes(self._archive, first, second))
+        return self._render("changes.html", second, [first, second], **describe_changes(self._archive, first, second))
 
     def queries(self, request: Request) -> str:
         """All queries of a place: those without a hit among the first come first."""
         place = self._place(request.query_params.get("at"))
-        return self._render("queries.html", place, entries=list_queries(self._archive, place))
+        return self._render("queries.html", place, figures_of=[place], entries=list_queries(self._archive, place))
 
     def query(self, request: Request) -> str:
         """The ranked gallery of a query, with what each feature contributes to its similarity."""
@@ -88,7 +91,7 @@ class Pages:
         row = row_of_image(self._archive, place, name) if name else request.path_params["row"]
         described = describe_query(self._archive, place, row)
         looks = {"opacity": asked.get("opacity") or None}
-        return self._render("query.html", place, looks=looks, opacity=opacity(asked), **described)
+        return self._render("query.html", place, figures_of=[place], looks=looks, opacity=opacity(asked), **described)
 
     def figures(self, request: Request) -> str:
         """Figures and curves of the chosen revisions."""
@@ -109,7 +112,14 @@ class Pages:
         known = list(dict.fromkeys([*self._archive.known_revisions(), *revs]))
         shown = [Place(rev, of) for rev in found for of in self._archive.revision(rev).params.rounds]
         return self._render(
-            "figures.html", place, shown, revs=revs, problems=problems, revisions=known, table=joined, charts=drawn
+            "figures.html",
+            place,
+            figures_of=shown,
+            revs=revs,
+            problems=problems,
+            revisions=known,
+            table=joined,
+            charts=drawn,
         )
 
     def _read_figures(self, revs: Sequence[str]) -> tuple[dict[str, tuple[pd.DataFrame, pd.DataFrame]], list[str]]:
@@ -146,11 +156,13 @@ class Pages:
         later = max(rounds.index(place), min(1, len(rounds) - 1))
         return rounds[max(later - 1, 0)], rounds[later]
 
-    def _render(self, name: str, place: Place, shown: Sequence[Place] | None = None, **values: Any) -> str:
-        """A page of a place, which shows its figures or those of others; it links to the rounds of the revision."""
+    def _render(
+        self, name: str, place: Place, masks_of: Sequence[Place] = (), figures_of: Sequence[Place] = (), **values: Any
+    ) -> str:
+        """A page of a place, which shows masks and figures of some places; it links to the rounds of the revision."""
         places = [Place(place.rev, of) for of in self._archive.rounds(place.rev)]
-        outdated = self._archive.outdated([place] if shown is None else shown)
-        return self._templates.get_template(name).render(place=place, places=places, outdated=outdated, **values)
+        stale = stale_notes(self._archive, masks_of, figures_of)
+        return self._templates.get_template(name).render(place=place, places=places, stale=stale, **values)
 
 
 def read_figures(revision: Workspace, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:

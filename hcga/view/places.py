@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -110,10 +110,6 @@ class Archive:
             if revision.has(stage, option, place.round) and not old:
                 return read_table(revision.path(stage, option, place.round), ("pid",))
         raise InputError(f"{place}: no masks of this round yet; run `dvc repro`, or choose another round or revision")
-
-    def outdated(self, places: Iterable[Place]) -> list[Place]:
-        """Places of which what was evaluated has been written anew since: their figures are of an earlier run."""
-        return [place for place in places if written_anew(self.revision(place.rev), "evaluate", place.round)]
 
     def rankings(self, place: Place) -> pd.DataFrame:
         """The first gallery images of each query."""

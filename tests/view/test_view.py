@@ -428,15 +428,27 @@ def test_images_in_another_order_are_found_by_name(checkout: Path, monkeypatch: 
 
 LOCK = """stages:
   coparse@r1:
+    deps: [{path: data/features/r1.zarr, md5: any.dir}]
     outs: [{path: data/masks/r1.zarr, md5: new.dir}]
   embed@r1:
     outs: [{path: data/embeddings/r1.zarr, md5: same.dir}]
   evaluate@r1:
     deps: [{path: data/masks/r1.zarr, md5: old.dir}, {path: data/embeddings/r1.zarr, md5: same.dir}]
+  extract@r2:
+    params: {params.yaml: {device: cuda}}
+    outs: [{path: data/features/r2.zarr, md5: any.dir}]
+  coparse@r2:
+    deps: [{path: data/features/r2.zarr, md5: any.dir}]
+    outs: [{path: data/masks/r2.zarr, md5: any.dir}]
   evaluate@r2:
     deps: [{path: data/masks/r2.zarr, md5: any.dir}]
+  evaluate@r3:
+    deps: [{path: data/masks/r3.zarr, md5: any.dir}]
 """
-WARNED = "figures and matching are of an earlier run"
+OLD_FIGURES, OLD_MASKS = (
+    "figures and matching are of an earlier",
+    "the masks, and what is made with them, are of an earlier",
+)
 
 
 def test_figures_of_other_masks_than_there_are_now_are_said_to_be_old(checkout: Path, tmp_path: Path) -> None:
@@ -444,14 +456,31 @@ def test_figures_of_other_masks_than_there_are_now_are_said_to_be_old(checkout: 
     root = Path(shutil.copytree(checkout, tmp_path / "checkout"))
     (root / "dvc.lock").write_text(LOCK)
     client = TestClient(create_app(root), base_url="http://127.0.0.1")
-    for address in ("/identities", "/queries", "/identities/3"):
-        old, new = (client.get(f"{address}?at={name}").text for name in ("r1", "r2"))
-        assert f"workspace:r1: {WARNED}" in old, address
-        assert WARNED not in new
-    assert WARNED in client.get("/figures").text
-    assert WARNED not in client.get("/changes?from=r1&to=r1").text  # masks alone
+    for address in ("/identities", "/queries", "/identities/3", "/queries/5"):
+        old, new = (client.get(f"{address}?at={name}").text for name in ("r1", "r3"))
+        assert f"workspace:r1: {OLD_FIGURES}" in old, address
+        assert "of an earlier" not in new
+    assert f"workspace:r1, workspace:r2: {OLD_FIGURES}" in client.get("/figures").text
+    assert "of an earlier" not in client.get("/changes?from=r1&to=r1").text  # masks alone
     assert "foreground share" in client.get("/identities?at=r2").text
     assert "foreground share" not in client.get("/identities?at=r1").text  # the table as co-parsing left it
+
+
+def test_masks_of_an_earlier_run_are_said_to_be_old(checkout: Path, tmp_path: Path) -> None:
+    """As where a run stopped before their round: what they were made of has changed, however far before them."""
+    root = Path(shutil.copytree(checkout, tmp_path / "checkout"))
+    (root / "dvc.lock").write_text(LOCK)
+    client = TestClient(create_app(root), base_url="http://127.0.0.1")
+    for address in (
+        "/identities?at=r2",
+        "/identities/3?at=r3&at=r2",
+        "/changes?from=r2&to=r3",
+        "/changes?from=r3&to=r2",
+    ):
+        text = client.get(address).text
+        assert f"workspace:r2: {OLD_MASKS}" in text, address
+        assert OLD_FIGURES not in text
+    assert f"workspace:r2: {OLD_FIGURES}" in client.get("/queries?at=r2").text
 
 
 def test_matching_of_other_images_is_refused(checkout: Path, tmp_path: Path) -> None:
