@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from starlette.testclient import TestClient
 
 from hcga.checkpoints import save_model
-from hcga.masks import UNLABELLED
+from hcga.masks import UNLABELLED, mask_attributes
 from hcga.occluders import write_occlusion
 from hcga.prnet import PRNet, new_card
 from hcga.revisions import WORKSPACE
@@ -122,7 +122,7 @@ def _write_masks(
     labels = np.where(masks == UNLABELLED, masks, masks + 20)
     if source == "none":
         masks[:] = labels[:] = UNLABELLED
-    write_store(data / f"masks/{name}.zarr", {"masks": masks, "labels": labels}, source=source, epoch=number)
+    write_store(data / f"masks/{name}.zarr", {"masks": masks, "labels": labels}, source=source, **mask_attributes(4))
     table = pd.DataFrame(
         {"pid": [8, 11, 3], "images": [1, 2, 2], "foreground_share": [10.0 * number, np.nan, 90.0], "warnings": ""}
     )
