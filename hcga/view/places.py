@@ -16,7 +16,7 @@ import zarr
 
 from hcga.artifacts import open_artifact, open_images
 from hcga.csv_files import read_table
-from hcga.errors import OTHER_VERSION, InputError
+from hcga.errors import OTHER_VERSION, REMEDY, InputError
 from hcga.lock import written_anew
 from hcga.occluders import Occlusion, read_occlusion
 from hcga.revisions import WORKSPACE, Place, open_revision
@@ -46,7 +46,8 @@ class Archive:
         """Open a revision; `InputError` if there is none of that name."""
         with self._opening:  # a page asks for many pictures at once
             opened, found = self._opened.get(name, (-np.inf, None))
-            if found is None or time.monotonic() - opened > REOPEN_SECONDS:
+            old = time.monotonic() - opened > REOPEN_SECONDS
+            if found is None or old or not found.params_file.is_file():  # somebody has cleared .hcga
                 found = open_revision(self._root, name)
                 self._opened[name] = (time.monotonic(), found)
             return found
@@ -108,8 +109,20 @@ class Archive:
         for stage, option in (("evaluate", "identities"), ("coparse", "table")):
             old = stage == "evaluate" and written_anew(revision, stage, place.round)
             if revision.has(stage, option, place.round) and not old:
-                return read_table(revision.path(stage, option, place.round), ("pid",))
+                return self._whole_table(place.rev, revision.path(stage, option, place.round))
         raise InputError(f"{place}: no masks of this round yet; run `dvc repro`, or choose another round or revision")
+
+    def _whole_table(self, rev: str, path: Path) -> pd.DataFrame:
+        """A table with a row an identity; `InputError` if it has been cut short."""
+        table, samples = read_table(path, ("pid",)), self.samples(rev)
+        pids = samples["pid"][samples["split"] == "train"].unique()
+        missing = sorted(set(pids.tolist()) - set(table["pid"]))
+        if missing:
+            raise InputError(
+                f"{path}: lacks {len(missing)} of the {len(pids)} training identities, the first {missing[0]}: it is "
+                f"cut short, or samples.csv has other images now; {REMEDY}"
+            )
+        return table
 
     def rankings(self, place: Place) -> pd.DataFrame:
         """The first gallery images of each query."""
