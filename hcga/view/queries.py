@@ -94,6 +94,7 @@ def _ranked(archive: Archive, place: Place, row: int) -> dict[str, Any]:
             for number, entry, seen, terms in zip(rows, found, matched.seen[1:], matched.gallery, strict=True)
         ],
         "late": late,
+        "empty": any(one.empty for of in matched.seen for one in of),
         "parts": parts_of(archive, place, "head") if parsing else [],
         "matching": params,
         "changed": [name for name in changed_params(revision) if name.startswith("evaluate.")],

@@ -136,12 +136,14 @@ def _write_embeddings(path: Path, samples: pd.DataFrame, source: str, rng: np.ra
     count = len(samples)
     likely = np.tile(np.array([0.5, 0, 0.1], np.float32), (count, 1))
     likely[samples["path"] == "gallery/f.jpg"] = 0.2, 0.3, 0.0
+    guided = np.full((count, 3), 0.1, np.float32)
+    guided[samples["path"].isin(["query/d.jpg", "gallery/g.jpg"]), 0] = 0  # both show a head, and neither has a cell
     embeddings = {
         "image": rng.normal(size=(count, 8)).astype(np.float32),
         "foreground": rng.normal(size=(count, 8)).astype(np.float32),
         "parts": rng.normal(size=(count, 3, 8)).astype(np.float32),
         "likely": likely,
-        "guided": np.zeros((count, 3), np.float32),
+        "guided": guided,
         "peak": rng.uniform(0.2, 1, (count, 3)).astype(np.float32),
         "parsed": rng.integers(0, 4, (count, *CELLS), np.uint8),
     }

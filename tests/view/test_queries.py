@@ -60,8 +60,15 @@ def test_a_query_and_its_gallery(checkout: Path) -> None:
     text = text_of(checkout, "/queries/5?at=r1")
     assert re.findall(r'class="card (\w+)"', text) == ["asked", "hit", "miss"]
     assert re.findall(r"(.) \d: (0\.\d+)<br>identity (\d), camera", text) == [("✓", "0.900", "4"), ("✗", "0.500", "0")]
-    assert re.findall(r"<br>shows ([^<\n]*)", text) == ["head, lower body", "head, upper body", "head, lower body"]
-    assert re.findall(r"<dt>([^<]*)</dt>", text) == ["foreground", "head", "upper body", "lower body"] * 2
+    assert re.findall(r"<br>shows ([^<\n]*)", text) == [
+        "head (empty), lower body",
+        "head, upper body",
+        "head (empty), lower body",
+    ]
+    found = ["foreground", "head<br>(one empty)", "upper body", "lower body"]
+    assert re.findall(r"<dt>(.*?)</dt>", text) == [*found, found[0], "head<br>(both empty)", *found[2:]]
+    assert "the same for every image. Two of them have cosine 1.00 whatever the images show" in text
+    assert "the same for every image" not in text_of(checkout, "/queries/8?at=r1")
     cards = [re.findall(r"<dd>([^<]*)</dd><dd class=\"weight\">([^<]*)</dd>", card) for card in text.split("<dl>")[1:]]
     shown = [[weight for cosine, weight in card if cosine != "–"] for card in cards]
     assert shown == [["&times; 1", "&times; 0.5"], ["&times; 1", "&times; 0.5", "&times; 0.5"]]
@@ -91,8 +98,8 @@ def test_terms_add_up_to_the_similarity_of_the_run(
         assert found == pytest.approx(float(value), abs=1e-6)
     shown = np.concatenate([query.visible, gallery.visible]).tolist()
     for seen, visible in zip(matched.seen, shown, strict=True):
-        parts = dict(zip(["head", "upper body", "lower body"], visible, strict=True))
-        assert dict(seen) == ({part: far for part, far in parts.items() if far} if "P" in features else {})
+        parts = {part: far for part, far in zip(["head", "upper body", "lower body"], visible, strict=True) if far}
+        assert {one.part: one.far for one in seen} == (parts if "P" in features else {})
 
 
 @pytest.mark.parametrize("features", FEATURES)
