@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -179,11 +179,15 @@ def _open_confidence(archive: Archive, place: Place, layer: str) -> Read:
         raise InputError(f"no layer {layer!r}: the network of {place} has {classes} part classes; {', '.join(known)}")
     part = 1 + known.index(layer)
 
-    def read(rows: np.ndarray) -> np.ndarray:
-        confidence = confidence_maps(model, images, rows)[:, part]
-        return _with_alpha(np.full((*confidence.shape, 3), part_colour(part), np.uint8), confidence)
+    return lambda rows: _colour_scale()[confidence_maps(model, images, rows)[:, part]]
 
-    return read
+
+@cache
+def _colour_scale() -> np.ndarray:
+    """Viridis, whose steps look alike, to the colour-blind too: (256, 4) uint8, RGBA, opaque."""
+    from matplotlib import colormaps  # slow to import, and the other layers do without
+
+    return colormaps["viridis"](np.arange(256), bytes=True)
 
 
 def _colour_labels(cells: np.ndarray) -> np.ndarray:

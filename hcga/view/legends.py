@@ -53,18 +53,17 @@ def legends(archive: Archive, shown: Iterable[tuple[Place, str]]) -> list[tuple[
     -------
     list of (str, list of (str, str))
         What has the same parts is one entry: what it is for, empty if for all; names and colours. Colours of what is
-        no part come last.
+        no part come last. Nothing for confidence alone.
     """
-    shown = list(shown)
+    shown = [(place, layer) for place, layer in shown if not layer.startswith(CONFIDENCE)]  # which has a scale
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for place, layer in shown:
         if layer in STORES:
             found.setdefault(tuple(parts_of(archive, place, layer)), []).append(f"{layer} of {place}")
     kinds = {layer: None for _, layer in shown if layer in OTHERS}
     others = [(name, html_colour(colour)) for name, colour in (OTHERS[layer] for layer in kinds)]
-    return [(", ".join(names) if len(found) > 1 else "", list(parts)) for parts, names in found.items()] + [
-        ("", others)
-    ]
+    entries = [(", ".join(names) if len(found) > 1 else "", list(parts)) for parts, names in found.items()]
+    return [*entries, ("", others)] if shown else []
 
 
 def html_colour(colour: tuple[int, ...]) -> str:

@@ -162,7 +162,10 @@ def test_confidence_is_that_of_a_model_trained_again(checkout: Path, tmp_path: P
 
 
 def test_confidence_has_a_scale(client: TestClient) -> None:
-    assert 'class="scale"' in page(client, "/identities/3?at=r1&layer=confidence-2")
+    text = page(client, "/identities/3?at=r1&layer=confidence-2")
+    assert 'class="scale"' in text
+    assert "background</span>" not in text
+    assert "background</span>" in page(client, "/identities/3?at=r1&layer=confidence-2&layer=labels")
     assert 'class="scale"' not in page(client, "/identities/3?at=r1&layer=masks")
 
 

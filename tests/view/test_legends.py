@@ -60,7 +60,7 @@ def test_rows_of_other_parts_have_legends_of_their_own(checkout: Path) -> None:
     expected = ["masks of workspace:r1, masks of workspace:r3:", *BODY, "masks of workspace:r2:", *NUMBERED]
     assert legend_of(client, "/identities/3?at=r1&at=r2&at=r3") == expected
     text = page(client, "/identities/3?at=r1&at=r2&layer=confidence-1&layer=changed&layer=alone")
-    titles = re.findall(r'class="strip"><span>([^<]*)</span><div><img', text)
+    titles = re.findall(r'class="strip[^"]*"><span>([^<]*)</span><div><img', text)
     assert titles[1:] == ["confidence, head", "masks without photos", "confidence, part1", "masks without photos"]
     assert "changed from the row above: masks of 4 and of 5 part classes" in text
     response = client.get("/changes?from=r1&to=r2")
