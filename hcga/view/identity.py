@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 
 from hcga.errors import InputError
 from hcga.masks import STRIDE
-from hcga.revisions import Place, parse_place
+from hcga.revisions import Place
 from hcga.stores import read_rows
 from hcga.view.filters import FILTERS, filters_in_words, rows_left
 from hcga.view.layers import CONFIDENCE, open_layer
@@ -55,7 +55,7 @@ def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked
         raise InputError(described[0]["problem"])
     shown = [row for row in described if not row["problem"]]
     known = [row["place"] for row in shown if row["place"].rev == rev]
-    listed = parse_place(asked["list"]) if asked.get("list") else known[-1]
+    listed = archive.place(asked["list"]) if asked.get("list") else known[-1]
     previous, following = neighbours(archive, listed, asked, pid)
     return {
         "pid": pid,

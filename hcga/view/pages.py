@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from hcga.errors import InputError
 from hcga.figures import collect_curves, collect_figures, read_metrics, telling_figures
-from hcga.revisions import WORKSPACE, Place, parse_place
+from hcga.revisions import WORKSPACE, Place
 from hcga.view.changes import describe_changes
 from hcga.view.filters import FILTERS, cameras
 from hcga.view.identity import describe_identity
@@ -65,7 +65,8 @@ class Pages:
     def identity(self, request: Request) -> str:
         """An identity's images and what lies over them, a row a place and layer."""
         asked = request.query_params
-        places = [parse_place(text) for text in asked.getlist("at") if text] or self._all_rounds(WORKSPACE)
+        at = [text for text in asked.getlist("at") if text]
+        places = [self._archive.place(text) for text in at] or self._archive.all_rounds(WORKSPACE)
         described = describe_identity(self._archive, request.path_params["pid"], places, asked)
         shown = [row["place"] for row in described["rows"] if not row["problem"]]
         return self._render("identity.html", described["listed"], shown, shown, **described)
@@ -98,9 +99,10 @@ class Pages:
         from hcga.report.charts import draw_curves  # slow to import, and the other pages do without
 
         asked = request.query_params
-        revs = asked.getlist("rev") or [parse_place(asked.get("at") or "").rev]
+        at = asked.get("at")
+        revs = asked.getlist("rev") or [self._archive.place(at).rev if at else WORKSPACE]
         found, problems = self._read_figures(revs)
-        place = self._place(asked.get("at"), next(iter(found)))
+        place = self._place(at, next(iter(found)))
         joined = pd.concat([table.assign(revision=rev) for rev, (table, _) in found.items()])
         joined = joined[["revision", *(name for name in joined if name != "revision")]]
         charts = {
@@ -137,20 +139,14 @@ class Pages:
     def _place(self, text: str | None, rev: str = WORKSPACE) -> Place:
         """The place that an address names, or the last round of a revision."""
         if not text:
-            return self._all_rounds(rev)[-1]
-        place = parse_place(text)
+            return self._archive.all_rounds(rev)[-1]
+        place = self._archive.place(text)
         self._archive.require_round(place)
         return place
 
-    def _all_rounds(self, rev: str) -> list[Place]:
-        found = [Place(rev, name) for name in self._archive.rounds(rev)]
-        if not found:
-            raise InputError(f"{rev}: no round has masks yet; run `dvc repro`, or choose another revision")
-        return found
-
     def _pair(self, place: Place) -> tuple[Place, Place]:
         """The round before and a place's own; of the first round, itself and the next."""
-        rounds = self._all_rounds(place.rev)
+        rounds = self._archive.all_rounds(place.rev)
         if place not in rounds:
             return place, place
         later = max(rounds.index(place), min(1, len(rounds) - 1))

@@ -19,7 +19,7 @@ from hcga.csv_files import read_table
 from hcga.errors import OTHER_VERSION, REMEDY, InputError
 from hcga.lock import written_anew
 from hcga.occluders import Occlusion, read_occlusion
-from hcga.revisions import WORKSPACE, Place, open_revision
+from hcga.revisions import WORKSPACE, Place, open_revision, parse_place
 from hcga.samples import image_names, read_samples
 from hcga.stores import array
 from hcga.workspace import Workspace
@@ -52,15 +52,30 @@ class Archive:
                 self._opened[name] = (time.monotonic(), found)
             return found
 
+    def place(self, text: str) -> Place:
+        """Read `revision:round`, a round of the workspace, or a revision alone: its last round with masks."""
+        place = parse_place(text)
+        if ":" in text or place.round in self.revision(WORKSPACE).params.rounds:
+            return place
+        try:
+            self.revision(text)
+        except InputError:
+            return place  # which `require_round` refuses
+        return self.all_rounds(text)[-1]
+
+    def all_rounds(self, rev: str) -> list[Place]:
+        """The rounds of a revision that have masks; `InputError` if there is none."""
+        found = [Place(rev, name) for name in self.rounds(rev)]
+        if not found:
+            raise InputError(f"{rev}: no round has masks yet; run `dvc repro`, or choose another revision")
+        return found
+
     def require_round(self, place: Place) -> None:
-        """Refuse a round that its revision does not have: perhaps it is the name of a revision."""
+        """Refuse a round that its revision does not have."""
         known = list(self.revision(place.rev).params.rounds)
         if place.round not in known:
-            hint = f". If {place.round} is a revision, add a round: {place.round}:{known[-1]}"
-            raise InputError(
-                f"{place.rev}: no round {place.round!r} in params.yaml; known: {', '.join(known)}"
-                f"{hint if place.rev == WORKSPACE else ''}"
-            )
+            hint = "; nor is there a revision of this name" if place.rev == WORKSPACE else ""
+            raise InputError(f"{place.rev}: no round {place.round!r} in params.yaml; known: {', '.join(known)}{hint}")
 
     def rounds(self, rev: str) -> list[str]:
         """The rounds of a revision that have masks."""

@@ -169,6 +169,22 @@ def test_confidence_has_a_scale(client: TestClient) -> None:
     assert 'class="scale"' not in page(client, "/identities/3?at=r1&layer=masks")
 
 
+@pytest.mark.parametrize(
+    "where",
+    ["/identities?at={}", "/identities/3?at={}", "/changes?from=r1&to={}", "/queries?at={}", "/queries/3?at={}"],
+)
+def test_a_revision_alone_is_its_last_round_with_masks(client: TestClient, where: str) -> None:
+    text = html.unescape(page(client, where.replace("{}", quote(BRANCH, safe=""))))
+    assert f"{BRANCH}:r3" in text
+
+
+def test_a_revision_alone_as_list_figures_and_workspace(client: TestClient) -> None:
+    name = quote(BRANCH, safe="")
+    assert f'value="{BRANCH}" checked' in html.unescape(page(client, f"/figures?at={name}"))
+    assert "workspace:r3</strong>" in page(client, "/identities/3?at=workspace")
+    assert f"list of {BRANCH}:r3" in html.unescape(page(client, f"/identities/3?at=r1&list={name}"))
+
+
 def test_a_round_that_a_revision_does_not_have(client: TestClient) -> None:
     text = html.unescape(client.get(f"/identities?at={quote(BRANCH, safe='')}:r9").text)
     assert f"{BRANCH}: no round 'r9' in params.yaml; known: r1, r2, r3, r4</p>" in text

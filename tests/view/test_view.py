@@ -273,7 +273,7 @@ def test_confidence_is_that_of_the_rounds_own_network(client: TestClient, checko
     found = picture(client, "/strips/workspace:r2/3/confidence-2")
     scale = colormaps["viridis"](np.arange(256), bytes=True)
     shown = np.array([[np.flatnonzero((scale == colour).all(1))[0] for colour in row] for row in found[:, :8]])
-    np.testing.assert_allclose(shown, 255 * expected[0], atol=0.51)
+    np.testing.assert_allclose(shown, 255 * expected[0], atol=1.01)  # two pairs of steps have one colour
 
 
 def test_what_changed_links_both_places(client: TestClient) -> None:
@@ -333,8 +333,9 @@ def test_strips_of_some_images_in_their_order(client: TestClient) -> None:
     [
         ("/identities?at=nowhere:r1", "nowhere: no such revision"),
         ("/identities?at=r9", "no round &#39;r9&#39; in params.yaml; known: r1, r2, r3, r4"),
-        ("/identities?at=perim", "known: r1, r2, r3, r4. If perim is a revision, add a round: perim:r4"),
-        ("/identities/3?at=perim", "If perim is a revision, add a round: perim:r4"),
+        ("/identities?at=perim", "known: r1, r2, r3, r4; nor is there a revision of this name"),
+        ("/identities/3?at=perim", "known: r1, r2, r3, r4; nor is there a revision of this name"),
+        ("/identities?at=workspace:perim", "no round &#39;perim&#39; in params.yaml"),
         ("/identities?at=r4", "workspace:r4: no masks of this round yet; run `dvc repro`"),
         ("/identities?sort=height", "no column &#39;height&#39;; known: pid, images"),
         ("/identities?sort=pid&order=x", "order is &#39;x&#39;; it can be up or down"),
