@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from example import QUERIES, new_checkout, page, picture, write_checkout, write_without_masks
 from ruamel.yaml import YAML
@@ -12,10 +13,12 @@ from starlette.testclient import TestClient
 from hcga.params import Params
 from hcga.retrieval.similarity import FEATURES, VARIANTS, similarity
 from hcga.retrieval.stored import StoredEmbeddings
+from hcga.revisions import Place
 from hcga.samples import read_samples
 from hcga.stores import array, open_store, read_all
 from hcga.view import queries
 from hcga.view.matching import match_features, rank_of_first_match
+from hcga.view.places import Archive
 from hcga.view.server import create_app
 
 QUERY, GALLERY = 5, np.array([9, 10, 11])
@@ -33,6 +36,14 @@ def test_queries_without_a_hit_come_first_the_surest_mistake_before_others(check
     text = text_of(checkout, "/queries")
     assert re.findall(r'href="(/queries/\d)', text) == QUERIES
     assert re.findall(r"<td>(none|\d+)</td>", text)[1::2] == ["none", "none", "2", "1"]
+
+
+def test_of_several_hits_the_first_counts(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = pd.DataFrame({"rank": [1, 2, 3], "similarity": [0.9, 0.8, 0.7], "hit": [False, True, True]})
+    found = found.assign(query="main/query/d.jpg", gallery="main/gallery/f.jpg")
+    monkeypatch.setattr(Archive, "rankings", lambda archive, place: found)
+    (listed,) = queries.list_queries(Archive(checkout), Place("workspace", "r1"))
+    assert (listed["first hit"], listed["similarity of the first"]) == (2, 0.9)
 
 
 @pytest.mark.parametrize("number", range(4))
