@@ -174,7 +174,7 @@ def test_confidence_has_a_scale(client: TestClient) -> None:
     ["/identities?at={}", "/identities/3?at={}", "/changes?from=r1&to={}", "/queries?at={}", "/queries/3?at={}"],
 )
 def test_a_revision_alone_is_its_last_round_with_masks(client: TestClient, where: str) -> None:
-    text = html.unescape(page(client, "/" + where.replace("{}", quote(BRANCH, safe=""))))
+    text = html.unescape(page(client, where.replace("{}", quote(BRANCH, safe=""))))
     assert re.search(rf'name="(at|to)" value="{re.escape(BRANCH)}:r3"', text)
 
 
