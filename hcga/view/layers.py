@@ -176,7 +176,9 @@ def _open_confidence(archive: Archive, place: Place, layer: str) -> Read:
     classes = part_classes_of(model)
     known = [f"{CONFIDENCE}{part}" for part in range(1, classes)]
     if layer not in known:
-        raise InputError(f"no layer {layer!r}: the network of {place} has {classes} part classes; {', '.join(known)}")
+        raise InputError(
+            f"no layer {layer!r}: the network of {place} has {classes} part classes; known: {', '.join(known)}"
+        )
     part = 1 + known.index(layer)
 
     return lambda rows: _colour_scale()[confidence_maps(model, images, rows)[:, part]]

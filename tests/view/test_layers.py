@@ -121,7 +121,7 @@ def test_cells_that_another_revision_has_otherwise(client: TestClient, checkout:
     ("at", "layer", "words"),
     [
         ("r1", "zzz", "zzz: no layer 'zzz'; known: masks, alone, changed, labels, head, truth, confidence-1 and so"),
-        ("r1", "confidence-4", "no layer 'confidence-4': the network of workspace:r1 has 4 part classes; conf"),
+        ("r1", "confidence-4", "no layer 'confidence-4': the network of workspace:r1 has 4 part classes; known: conf"),
         ("r2", "head", "parsing head: .*r2.zarr: no readable store"),
         ("r2", "confidence-1", "confidence, head: workspace:r2: no model of this round yet; run `dvc repro`"),
         ("r3", "labels", "labels: .*r3.zarr: no array 'labels'; it has: masks"),
