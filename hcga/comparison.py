@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from hcga.artifacts import open_artifact
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
 from hcga.samples import identities, read_samples
-from hcga.stores import array, read_rows
+from hcga.stores import array, attribute, read_rows
 from hcga.workspace import Workspace
 
 BLOCK = 64  # identities of which the masks are read at once
@@ -43,16 +43,28 @@ def compare_masks(first: Workspace, second: Workspace, round_name: str, other_ro
     Raises
     ------
     InputError
-        One of them has no such round or no masks of it, or their masks are not of the same size.
+        One of them has no such round or no masks of it, or their masks cannot be compared, see `open_comparable`.
     """
     sides = [(first, round_name), (second, other_round or round_name)]
-    masks = [array(open_artifact(side, "coparse", "masks", name), "masks") for side, name in sides]
-    if masks[0].shape[1:] != masks[1].shape[1:]:
-        sizes = [f"{height} x {width}" for height, width in (of.shape[1:] for of in masks)]
-        raise InputError(f"masks of {sizes[0]} and of {sizes[1]} cells; compare runs with images of one size")
+    masks = open_comparable([open_artifact(side, "coparse", "masks", name) for side, name in sides])
     rows_of = [_rows_by_image(read_samples(side.path("prepare", "samples"))) for side, _ in sides]
     table = pd.DataFrame(_compare_identities(masks, rows_of)).round(3)
     return table.sort_values(["changed", "pid"], ascending=[False, True], na_position="first", ignore_index=True)
+
+
+def open_comparable(stores: Sequence[zarr.Group]) -> list[zarr.Array[Any]]:
+    """Open the masks (N, h, w) uint8 of two stores; `InputError` if they differ in size or in part classes."""
+    masks = [array(store, "masks") for store in stores]
+    sizes = [f"{height} x {width}" for height, width in (of.shape[1:] for of in masks)]
+    if sizes[0] != sizes[1]:
+        raise InputError(f"masks of {sizes[0]} and of {sizes[1]} cells; compare runs with images of one size")
+    classes = [attribute(store, "part_classes", int) for store in stores]
+    if classes[0] != classes[1]:
+        raise InputError(
+            f"masks of {classes[0]} and of {classes[1]} part classes, so that numbers mean other parts; compare runs "
+            "with the same part_classes"
+        )
+    return masks
 
 
 def _rows_by_image(samples: pd.DataFrame) -> dict[int, dict[ImageKey, int]]:

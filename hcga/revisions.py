@@ -85,9 +85,10 @@ class Revision(Workspace):
                 remote = repo.config["core"].get("remote")  # the revision may be older than it
             files = DVCFileSystem(str(checkout), rev=name, remote=remote)
             commit = resolve_rev(files.repo.scm, name)
-        except (SCMError, DvcException, ValueError) as error:
+        except (SCMError, DvcException, ValueError, AttributeError) as error:
+            why = "a tree or a file, no commit" if isinstance(error, AttributeError) else error  # which DVC looks into
             raise InputError(
-                f"{shown}: no such revision ({error}); give a commit, branch, tag or experiment that "
+                f"{shown}: no such revision ({why}); give a commit, branch, tag or experiment that "
                 f"`git log` or `dvc exp show` lists, or {WORKSPACE}"
             ) from None
         self.commit = commit
@@ -101,6 +102,11 @@ class Revision(Workspace):
                 if there and not (folder / file).is_file():
                     with fresh(folder / file) as draft:
                         draft.write_bytes(files.read_bytes(file))
+        if files.repo.cache.local is None:
+            raise InputError(
+                f"{name}: DVC's cache cannot be found without a folder .dvc in the revision and in {checkout}; there "
+                f"`git checkout HEAD -- .dvc` takes it back, or look at {WORKSPACE}"
+            )
         super().__init__(folder)
         self.checkout = checkout
 

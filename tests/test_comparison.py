@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from hcga.cli import main
 from hcga.comparison import compare_masks
+from hcga.errors import InputError
 from hcga.masks import UNLABELLED
 from hcga.stores import array, open_store, write_store
 from hcga.workspace import Workspace
@@ -18,10 +19,21 @@ def test_identities_without_a_cell_that_both_label_come_first(workspace_folder: 
     masks = np.asarray(array(open_store(workspace_folder / "data/masks/r1.zarr"), "masks")[:])
     masks[0] = (masks[0] + 1) % 4  # identity 3
     masks[2] = UNLABELLED  # identity 8
-    write_store(workspace_folder / "data/masks/r2.zarr", {"masks": masks})
+    write_store(workspace_folder / "data/masks/r2.zarr", {"masks": masks}, part_classes=4)
     table = compare_masks(Workspace(workspace_folder), Workspace(workspace_folder), "r1", "r2")
     assert table["pid"].tolist() == [8, 3]
     assert table["changed"].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [({"part_classes": 6}, "masks of 4 and of 6 part classes"), ({}, "no attribute 'part_classes' .* another version")],
+)
+def test_masks_of_other_parts_are_not_compared(workspace_folder: Path, attributes: dict[str, int], words: str) -> None:
+    masks = np.ones((3, 4, 2), np.uint8)
+    write_store(workspace_folder / "data/masks/r2.zarr", {"masks": masks}, **attributes)
+    with pytest.raises(InputError, match=words):
+        compare_masks(Workspace(workspace_folder), Workspace(workspace_folder), "r1", "r2")
 
 
 def test_a_round_in_place_of_a_revision(workspace_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

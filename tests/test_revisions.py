@@ -274,11 +274,24 @@ def test_a_name_that_is_none(inside: Path, name: str) -> None:
 
 
 def test_no_such_revision(inside: Path) -> None:
+    for name in ("first^{tree}", "first:params.yaml"):
+        with pytest.raises(
+            InputError, match=re.escape(f"{name}: no such revision (a tree or a file, no commit); give a")
+        ):
+            open_revision(inside, name)
     with pytest.raises(InputError, match=r"nowhere: no such revision.*give a commit, branch, tag or experiment"):
         open_revision(inside, "nowhere")
     result = run("diff", "nowhere")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: nowhere: no such revision")
+
+
+def test_revisions_without_the_folder_of_dvc(inside: Path) -> None:
+    with (
+        moved_away(inside / ".dvc"),
+        pytest.raises(InputError, match=r"without a folder \.dvc .*`git checkout"),
+    ):
+        open_revision(inside, "first")
 
 
 def test_a_revision_without_the_pipeline(inside: Path) -> None:

@@ -9,10 +9,10 @@ import pandas as pd
 
 from hcga.comparison import changed_shares, compare_masks, summarise_difference
 from hcga.masks import STRIDE
-from hcga.pictures import legend
 from hcga.revisions import Place
 from hcga.samples import rows_of_identity
-from hcga.view.layers import CHANGED, masks_at, require_masks
+from hcga.view.layers import masks_at, require_masks
+from hcga.view.legends import legends
 from hcga.view.places import Archive
 
 IDENTITIES, IMAGES = 6, 4  # that are shown; of each
@@ -35,7 +35,7 @@ def describe_changes(archive: Archive, first: Place, second: Place) -> dict[str,
     Raises
     ------
     InputError
-        One of them has no masks, or their masks are not of the same size.
+        One of them has no masks, or their masks are not of the same size or of other part classes.
     """
     for place in (first, second):
         require_masks(archive, place)
@@ -47,7 +47,7 @@ def describe_changes(archive: Archive, first: Place, second: Place) -> dict[str,
         "table": table,
         "summary": summarise_difference(table),
         "moved": most_moved(archive, first, second, table),
-        "parts": [*legend(after.params.part_classes), ("changed", "#{:02x}{:02x}{:02x}".format(*CHANGED))],
+        "legends": legends(archive, [(second, "masks"), (second, "changed")]),
     }
 
 

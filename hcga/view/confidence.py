@@ -35,13 +35,13 @@ def confidence_maps(model: Path, images: Path, rows: np.ndarray) -> np.ndarray:
     return _one_thread.submit(_compute, model, model.stat().st_mtime, images, tuple(rows.tolist())).result()
 
 
-def require_model(path: Path) -> None:
-    """Refuse a file that is cut short or holds no model; only its beginning is read, and without PyTorch."""
+def part_classes_of(path: Path) -> int:
+    """Part classes C of a model, of which only the beginning is read, without PyTorch; `InputError` if it is none."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="numpy"):
-            pass
+        with safe_open(path, framework="numpy") as file:
+            return int(file.get_slice("parsing_head.weight").get_shape()[0])
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: damaged ({error}); {REMEDY}") from None
 

@@ -9,12 +9,12 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from hcga.errors import InputError
-from hcga.masks import STRIDE, part_colour
-from hcga.pictures import legend
-from hcga.revisions import Place, parse_place
+from hcga.masks import STRIDE
+from hcga.revisions import Place
 from hcga.stores import read_rows
 from hcga.view.filters import FILTERS, filters_in_words, rows_left
-from hcga.view.layers import CHANGED, CONFIDENCE, open_layer
+from hcga.view.layers import CONFIDENCE, open_layer
+from hcga.view.legends import layer_titles, legends
 from hcga.view.listing import SORTING, neighbours
 from hcga.view.looks import look, opacity
 from hcga.view.places import Archive
@@ -53,15 +53,16 @@ def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked
     ]
     if described[0]["problem"]:
         raise InputError(described[0]["problem"])
-    known = [row["place"] for row in described if not row["problem"] and row["place"].rev == rev]
-    listed = parse_place(asked["list"]) if asked.get("list") else known[-1]
+    shown = [row for row in described if not row["problem"]]
+    known = [row["place"] for row in shown if row["place"].rev == rev]
+    listed = archive.place(asked["list"]) if asked.get("list") else known[-1]
     previous, following = neighbours(archive, listed, asked, pid)
     return {
         "pid": pid,
         "listed": listed,
         "rows": described,
         "layers": layers,
-        "known_layers": layer_titles(archive, rev),
+        "known_layers": dict(item for row in reversed(shown) for item in row["titles"].items()),
         "size": ((width + STRIDE) * len(rows), height),
         "opacity": opacity(asked),
         "zoom": look(asked, "zoom", max(1, HEIGHT / height), 0.5, 8),
@@ -75,40 +76,11 @@ def describe_identity(archive: Archive, pid: int, places: Sequence[Place], asked
         "unfiltered": {key: asked.getlist(key) for key in asked if key not in FILTERS},
         "before": previous,
         "after": following,
-        "parts": _legend(archive, rev, layers),
+        "legends": legends(
+            archive, [(row["place"], layer) for row in shown for layer in layers if not row["problems"][layer]]
+        ),
         "confidence": any(layer.startswith(CONFIDENCE) for layer in layers),
     }
-
-
-def layer_titles(archive: Archive, rev: str) -> dict[str, str]:
-    """Layers that a revision has, and how they are called on the page."""
-    parts = legend(archive.revision(rev).params.part_classes)
-    return {
-        "masks": "masks",
-        "alone": "masks without photos",
-        "changed": "changed from the row above",
-        "labels": "labels",
-        "head": "parsing head",
-        **({"truth": "truth"} if _may_have_truth(archive, rev) else {}),
-        **{f"{CONFIDENCE}{part}": f"confidence, {name}" for part, (name, _) in enumerate(parts, 1)},
-    }
-
-
-def _may_have_truth(archive: Archive, rev: str) -> bool:
-    """Whether there is truth, or it cannot be read, which its row then says."""
-    try:
-        return archive.truth(rev) is not None
-    except InputError:
-        return True
-
-
-def _legend(archive: Archive, rev: str, layers: Sequence[str]) -> list[tuple[str, str]]:
-    """Names and colours, of the parts and of what else the layers show."""
-    others = {"alone": ("background without photos", part_colour(0)), "changed": ("changed", CHANGED)}
-    shown = [
-        (name, "#{:02x}{:02x}{:02x}".format(*colour)) for layer, (name, colour) in others.items() if layer in layers
-    ]
-    return [*legend(archive.revision(rev).params.part_classes), *shown]
 
 
 def _row(
@@ -125,6 +97,7 @@ def _row(
             "place": place,
             "before": before,
             "problem": None,
+            "titles": layer_titles(archive, place),
             "figures": _figures(archive, place, pid),
             "missing": int((rows < 0).sum()),
             "problems": {layer: _problem(archive, place, layer, rows[rows >= 0], before) for layer in layers},

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import zarr
 from PIL import Image
 
-from hcga.comparison import changed_cells
+from hcga.comparison import changed_cells, open_comparable
 from hcga.errors import InputError
 from hcga.masks import STRIDE, UNLABELLED, part_colour
 from hcga.pictures import colour_labels
 from hcga.revisions import Place
 from hcga.stores import array, attribute, read_rows
-from hcga.view.confidence import confidence_maps, require_model
+from hcga.view.confidence import confidence_maps, part_classes_of
 from hcga.view.places import Archive
 
 LAYERS = ("masks", "alone", "changed", "labels", "head", "truth")
@@ -104,10 +104,9 @@ def open_layer(archive: Archive, place: Place, layer: str, before: Place | None 
         if truth is None:
             raise InputError("this data set has no true masks")
         return lambda rows: colour_parts(read_rows(truth, rows), STRIDE), STRIDE
-    parts = [f"{CONFIDENCE}{part}" for part in range(1, archive.revision(place.rev).params.part_classes)]
-    if layer in parts:
-        return _open_confidence(archive, place, 1 + parts.index(layer)), 1
-    raise InputError(f"no layer {layer!r}; known: {', '.join([*LAYERS, *parts])}")
+    if layer.startswith(CONFIDENCE):
+        return _open_confidence(archive, place, layer), 1
+    raise InputError(f"no layer {layer!r}; known: {', '.join(LAYERS)}, {CONFIDENCE}1 and so on, one a part")
 
 
 def masks_at(archive: Archive, place: Place, rows: np.ndarray) -> np.ndarray:
@@ -158,10 +157,7 @@ def _parsed_embeddings(archive: Archive, place: Place) -> zarr.Group:
 
 
 def _open_changed(archive: Archive, place: Place, before: Place) -> Read:
-    sizes = {str(one): array(require_masks(archive, one), "masks").shape[1:] for one in (before, place)}
-    if len(set(sizes.values())) > 1:
-        said = ", ".join(f"{name} has {height} x {width}" for name, (height, width) in sizes.items())
-        raise InputError(f"masks of different size cannot be compared: {said} cells")
+    open_comparable([require_masks(archive, one) for one in (before, place)])
 
     def read(rows: np.ndarray) -> np.ndarray:
         first = masks_at(archive, before, archive.same_images(place.rev, rows, before.rev))
@@ -171,19 +167,29 @@ def _open_changed(archive: Archive, place: Place, before: Place) -> Read:
     return read
 
 
-def _open_confidence(archive: Archive, place: Place, part: int) -> Read:
+def _open_confidence(archive: Archive, place: Place, layer: str) -> Read:
     require_masks(archive, place)
     revision = archive.revision(place.rev)
     if not revision.has("train", "model", place.round):
         raise InputError(f"{place}: no model of this round yet; run `dvc repro`")
     model, images = revision.path("train", "model", place.round), revision.path("prepare", "images")
-    require_model(model)
+    classes = part_classes_of(model)
+    known = [f"{CONFIDENCE}{part}" for part in range(1, classes)]
+    if layer not in known:
+        raise InputError(
+            f"no layer {layer!r}: the network of {place} has {classes} part classes; known: {', '.join(known)}"
+        )
+    part = 1 + known.index(layer)
 
-    def read(rows: np.ndarray) -> np.ndarray:
-        confidence = confidence_maps(model, images, rows)[:, part]
-        return _with_alpha(np.full((*confidence.shape, 3), part_colour(part), np.uint8), confidence)
+    return lambda rows: _colour_scale()[confidence_maps(model, images, rows)[:, part]]
 
-    return read
+
+@cache
+def _colour_scale() -> np.ndarray:
+    """Viridis, whose steps look alike, to the colour-blind too: (256, 4) uint8, RGBA, opaque."""
+    from matplotlib import colormaps  # slow to import, and the other layers do without
+
+    return colormaps["viridis"](np.arange(256), bytes=True)
 
 
 def _colour_labels(cells: np.ndarray) -> np.ndarray:

@@ -25,12 +25,21 @@ class Term(NamedTuple):
     feature: str
     cosine: float
     weight: float  # with which the similarity counts it; 0 for a part that one of the two does not show
+    empty: int  # in how many of the two it is a part of which GAM leaves no cell: its vector says nothing of the image
+
+
+class Seen(NamedTuple):
+    """A part that counts as visible."""
+
+    part: str
+    far: float  # how far it is visible, up to 1
+    empty: bool  # whether GAM leaves no cell of it
 
 
 class Matched(NamedTuple):
     """What a query and some gallery images show, and how they compare."""
 
-    seen: list[list[tuple[str, float]]]  # of the query, then of each: parts that count as visible, and how far, up to 1
+    seen: list[list[Seen]]  # of the query, then of each
     gallery: list[list[Term]]  # of each gallery image, all that are compared
 
 
@@ -55,23 +64,26 @@ def match_features(embeddings: zarr.Group, query: int, gallery: np.ndarray, para
     names = list(whole)
     vectors = [read_rows(array(embeddings, name), rows)[:, None] for name in names]
     shown = [np.ones((len(rows), len(names)))]
+    empty = [np.zeros((len(rows), len(names)), bool)]
     factors = [1.0] * len(names)
     if "P" in chosen:
         parts = read_rows(array(embeddings, "parts"), rows)
         names += [name.replace("_", " ") for name in part_names(parts.shape[1] + 1)[1:]]
         vectors.append(parts)
-        shown.append(visible_parts(read_statistics(embeddings, rows), params))
+        statistics = read_statistics(embeddings, rows)
+        shown.append(visible_parts(statistics, params))
+        empty.append(statistics.guided == 0)
         factors += [1.0 if params.similarity == "authors" else 0.5] * parts.shape[1]
-    units, visible = _units(np.concatenate(vectors, axis=1)), np.concatenate(shown, axis=1)
+    units, visible, nothing = _units(np.concatenate(vectors, axis=1)), np.hstack(shown), np.hstack(empty)
     cosines = (units[1:] * units[:1]).sum(2)
     weights = np.array(factors) * visible[1:] * visible[:1]
-    return Matched(
-        [
-            [(name, far) for name, far in zip(names, of, strict=True) if far and name not in whole]
-            for of in visible.tolist()
-        ],
-        [list(map(Term, names, *pair)) for pair in zip(cosines.tolist(), weights.tolist(), strict=True)],
-    )
+    seen = [
+        [Seen(*of) for of in zip(names[len(whole) :], *image, strict=True) if of[1]]
+        for image in zip(visible[:, len(whole) :].tolist(), nothing[:, len(whole) :].tolist(), strict=True)
+    ]
+    empties = nothing[1:].astype(int) + nothing[:1]
+    pairs = zip(cosines.tolist(), weights.tolist(), empties.tolist(), strict=True)
+    return Matched(seen, [list(map(Term, names, *pair)) for pair in pairs])
 
 
 def rank_of_first_match(embeddings: zarr.Group, samples: pd.DataFrame, query: int, params: Evaluate) -> int | None:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from hcga.errors import InputError
 from hcga.figures import collect_curves, collect_figures, read_metrics, telling_figures
-from hcga.revisions import WORKSPACE, Place, parse_place
+from hcga.revisions import WORKSPACE, Place
 from hcga.view.changes import describe_changes
 from hcga.view.filters import FILTERS, cameras
 from hcga.view.identity import describe_identity
@@ -21,6 +21,7 @@ from hcga.view.listing import SORTING, list_identities
 from hcga.view.looks import opacity
 from hcga.view.places import Archive
 from hcga.view.queries import describe_query, list_queries, row_of_image
+from hcga.view.stale import stale_notes
 from hcga.workspace import Workspace
 
 
@@ -43,7 +44,7 @@ class Pages:
 
     def problem(self, text: str) -> str:
         """Say what is wrong and what to do."""
-        return self._templates.get_template("problem.html").render(text=text, place=None, places=[], outdated=[])
+        return self._templates.get_template("problem.html").render(text=text, place=None, places=[], stale=[])
 
     def identities(self, request: Request) -> str:
         """All identities of a place, sorted and filtered."""
@@ -53,6 +54,8 @@ class Pages:
         return self._render(
             "identities.html",
             place,
+            masks_of=[place],
+            figures_of=[place],
             asked={key: asked.get(key) or None for key in (*FILTERS, *SORTING)},
             table=table,
             masks=len(table.columns) > 1,  # without, a pid is all that is known of an identity
@@ -62,10 +65,11 @@ class Pages:
     def identity(self, request: Request) -> str:
         """An identity's images and what lies over them, a row a place and layer."""
         asked = request.query_params
-        places = [parse_place(text) for text in asked.getlist("at") if text] or self._all_rounds(WORKSPACE)
+        at = [text for text in asked.getlist("at") if text]
+        places = [self._archive.place(text) for text in at] or self._archive.all_rounds(WORKSPACE)
         described = describe_identity(self._archive, request.path_params["pid"], places, asked)
         shown = [row["place"] for row in described["rows"] if not row["problem"]]
-        return self._render("identity.html", described["listed"], shown, **described)
+        return self._render("identity.html", described["listed"], shown, shown, **described)
 
     def changes(self, request: Request) -> str:
         """Which identities and pixels differ most between two places: if it does not say, a round and that before."""
@@ -74,12 +78,12 @@ class Pages:
         first, second = (
             self._place(asked.get(key) or str(place)) for key, place in zip(("from", "to"), pair, strict=True)
         )
-        return self._render("changes.html", second, (), **describe_changes(self._archive, first, second))
+        return self._render("changes.html", second, [first, second], **describe_changes(self._archive, first, second))
 
     def queries(self, request: Request) -> str:
         """All queries of a place: those without a hit among the first come first."""
         place = self._place(request.query_params.get("at"))
-        return self._render("queries.html", place, entries=list_queries(self._archive, place))
+        return self._render("queries.html", place, figures_of=[place], entries=list_queries(self._archive, place))
 
     def query(self, request: Request) -> str:
         """The ranked gallery of a query, with what each feature contributes to its similarity."""
@@ -88,16 +92,17 @@ class Pages:
         row = row_of_image(self._archive, place, name) if name else request.path_params["row"]
         described = describe_query(self._archive, place, row)
         looks = {"opacity": asked.get("opacity") or None}
-        return self._render("query.html", place, looks=looks, opacity=opacity(asked), **described)
+        return self._render("query.html", place, figures_of=[place], looks=looks, opacity=opacity(asked), **described)
 
     def figures(self, request: Request) -> str:
         """Figures and curves of the chosen revisions."""
         from hcga.report.charts import draw_curves  # slow to import, and the other pages do without
 
         asked = request.query_params
-        revs = asked.getlist("rev") or [parse_place(asked.get("at") or "").rev]
+        at = asked.get("at")
+        revs = asked.getlist("rev") or [self._archive.place(at).rev if at else WORKSPACE]
         found, problems = self._read_figures(revs)
-        place = self._place(asked.get("at"), next(iter(found)))
+        place = self._place(at, next(iter(found)))
         joined = pd.concat([table.assign(revision=rev) for rev, (table, _) in found.items()])
         joined = joined[["revision", *(name for name in joined if name != "revision")]]
         charts = {
@@ -109,7 +114,14 @@ class Pages:
         known = list(dict.fromkeys([*self._archive.known_revisions(), *revs]))
         shown = [Place(rev, of) for rev in found for of in self._archive.revision(rev).params.rounds]
         return self._render(
-            "figures.html", place, shown, revs=revs, problems=problems, revisions=known, table=joined, charts=drawn
+            "figures.html",
+            place,
+            figures_of=shown,
+            revs=revs,
+            problems=problems,
+            revisions=known,
+            table=joined,
+            charts=drawn,
         )
 
     def _read_figures(self, revs: Sequence[str]) -> tuple[dict[str, tuple[pd.DataFrame, pd.DataFrame]], list[str]]:
@@ -127,30 +139,26 @@ class Pages:
     def _place(self, text: str | None, rev: str = WORKSPACE) -> Place:
         """The place that an address names, or the last round of a revision."""
         if not text:
-            return self._all_rounds(rev)[-1]
-        place = parse_place(text)
+            return self._archive.all_rounds(rev)[-1]
+        place = self._archive.place(text)
         self._archive.require_round(place)
         return place
 
-    def _all_rounds(self, rev: str) -> list[Place]:
-        found = [Place(rev, name) for name in self._archive.rounds(rev)]
-        if not found:
-            raise InputError(f"{rev}: no round has masks yet; run `dvc repro`, or choose another revision")
-        return found
-
     def _pair(self, place: Place) -> tuple[Place, Place]:
         """The round before and a place's own; of the first round, itself and the next."""
-        rounds = self._all_rounds(place.rev)
+        rounds = self._archive.all_rounds(place.rev)
         if place not in rounds:
             return place, place
         later = max(rounds.index(place), min(1, len(rounds) - 1))
         return rounds[max(later - 1, 0)], rounds[later]
 
-    def _render(self, name: str, place: Place, shown: Sequence[Place] | None = None, **values: Any) -> str:
-        """A page of a place, which shows its figures or those of others; it links to the rounds of the revision."""
+    def _render(
+        self, name: str, place: Place, masks_of: Sequence[Place] = (), figures_of: Sequence[Place] = (), **values: Any
+    ) -> str:
+        """A page of a place, which shows masks and figures of some places; it links to the rounds of the revision."""
         places = [Place(place.rev, of) for of in self._archive.rounds(place.rev)]
-        outdated = self._archive.outdated([place] if shown is None else shown)
-        return self._templates.get_template(name).render(place=place, places=places, outdated=outdated, **values)
+        stale = stale_notes(self._archive, masks_of, figures_of)
+        return self._templates.get_template(name).render(place=place, places=places, stale=stale, **values)
 
 
 def read_figures(revision: Workspace, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:

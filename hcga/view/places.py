@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ import zarr
 
 from hcga.artifacts import open_artifact, open_images
 from hcga.csv_files import read_table
-from hcga.errors import OTHER_VERSION, InputError
+from hcga.errors import OTHER_VERSION, REMEDY, InputError
 from hcga.lock import written_anew
 from hcga.occluders import Occlusion, read_occlusion
-from hcga.revisions import WORKSPACE, Place, open_revision
+from hcga.revisions import WORKSPACE, Place, open_revision, parse_place
 from hcga.samples import image_names, read_samples
 from hcga.stores import array
 from hcga.workspace import Workspace
@@ -46,20 +46,36 @@ class Archive:
         """Open a revision; `InputError` if there is none of that name."""
         with self._opening:  # a page asks for many pictures at once
             opened, found = self._opened.get(name, (-np.inf, None))
-            if found is None or time.monotonic() - opened > REOPEN_SECONDS:
+            old = time.monotonic() - opened > REOPEN_SECONDS
+            if found is None or old or not found.params_file.is_file():  # somebody has cleared .hcga
                 found = open_revision(self._root, name)
                 self._opened[name] = (time.monotonic(), found)
             return found
 
+    def place(self, text: str) -> Place:
+        """Read `revision:round`, a round of the workspace, or a revision alone: its last round with masks."""
+        place = parse_place(text)
+        if ":" in text or place.round in self.revision(WORKSPACE).params.rounds:
+            return place
+        try:
+            self.revision(text)
+        except InputError:
+            return place  # which `require_round` refuses
+        return self.all_rounds(text)[-1]
+
+    def all_rounds(self, rev: str) -> list[Place]:
+        """The rounds of a revision that have masks; `InputError` if there is none."""
+        found = [Place(rev, name) for name in self.rounds(rev)]
+        if not found:
+            raise InputError(f"{rev}: no round has masks yet; run `dvc repro`, or choose another revision")
+        return found
+
     def require_round(self, place: Place) -> None:
-        """Refuse a round that its revision does not have: perhaps it is the name of a revision."""
+        """Refuse a round that its revision does not have."""
         known = list(self.revision(place.rev).params.rounds)
         if place.round not in known:
-            hint = f". If {place.round} is a revision, add a round: {place.round}:{known[-1]}"
-            raise InputError(
-                f"{place.rev}: no round {place.round!r} in params.yaml; known: {', '.join(known)}"
-                f"{hint if place.rev == WORKSPACE else ''}"
-            )
+            hint = "; nor is there a revision of this name" if place.rev == WORKSPACE else ""
+            raise InputError(f"{place.rev}: no round {place.round!r} in params.yaml; known: {', '.join(known)}{hint}")
 
     def rounds(self, rev: str) -> list[str]:
         """The rounds of a revision that have masks."""
@@ -108,12 +124,20 @@ class Archive:
         for stage, option in (("evaluate", "identities"), ("coparse", "table")):
             old = stage == "evaluate" and written_anew(revision, stage, place.round)
             if revision.has(stage, option, place.round) and not old:
-                return read_table(revision.path(stage, option, place.round), ("pid",))
+                return self._whole_table(place.rev, revision.path(stage, option, place.round))
         raise InputError(f"{place}: no masks of this round yet; run `dvc repro`, or choose another round or revision")
 
-    def outdated(self, places: Iterable[Place]) -> list[Place]:
-        """Places of which what was evaluated has been written anew since: their figures are of an earlier run."""
-        return [place for place in places if written_anew(self.revision(place.rev), "evaluate", place.round)]
+    def _whole_table(self, rev: str, path: Path) -> pd.DataFrame:
+        """A table with a row an identity; `InputError` if it has been cut short."""
+        table, samples = read_table(path, ("pid",)), self.samples(rev)
+        pids = samples["pid"][samples["split"] == "train"].unique()
+        missing = sorted(set(pids.tolist()) - set(table["pid"]))
+        if missing:
+            raise InputError(
+                f"{path}: lacks {len(missing)} of the {len(pids)} training identities, the first {missing[0]}: it is "
+                f"cut short, or samples.csv has other images now; {REMEDY}"
+            )
+        return table
 
     def rankings(self, place: Place) -> pd.DataFrame:
         """The first gallery images of each query."""

@@ -9,9 +9,9 @@ import pandas as pd
 
 from hcga.errors import InputError
 from hcga.lock import changed_params
-from hcga.pictures import legend
 from hcga.revisions import Place
 from hcga.samples import image_names
+from hcga.view.legends import parts_of
 from hcga.view.matching import match_features, rank_of_first_match
 from hcga.view.places import Archive
 
@@ -94,7 +94,8 @@ def _ranked(archive: Archive, place: Place, row: int) -> dict[str, Any]:
             for number, entry, seen, terms in zip(rows, found, matched.seen[1:], matched.gallery, strict=True)
         ],
         "late": late,
-        "parts": legend(revision.params.part_classes) if parsing else [],
+        "empty": any(one.empty for of in matched.seen for one in of),
+        "parts": parts_of(archive, place, "head") if parsing else [],
         "matching": params,
         "changed": [name for name in changed_params(revision) if name.startswith("evaluate.")],
     }

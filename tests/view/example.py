@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from starlette.testclient import TestClient
 
 from hcga.checkpoints import save_model
-from hcga.masks import UNLABELLED
+from hcga.masks import UNLABELLED, mask_attributes
 from hcga.occluders import write_occlusion
 from hcga.prnet import PRNet, new_card
 from hcga.revisions import WORKSPACE
@@ -122,7 +122,7 @@ def _write_masks(
     labels = np.where(masks == UNLABELLED, masks, masks + 20)
     if source == "none":
         masks[:] = labels[:] = UNLABELLED
-    write_store(data / f"masks/{name}.zarr", {"masks": masks, "labels": labels}, source=source, epoch=number)
+    write_store(data / f"masks/{name}.zarr", {"masks": masks, "labels": labels}, source=source, **mask_attributes(4))
     table = pd.DataFrame(
         {"pid": [8, 11, 3], "images": [1, 2, 2], "foreground_share": [10.0 * number, np.nan, 90.0], "warnings": ""}
     )
@@ -136,12 +136,14 @@ def _write_embeddings(path: Path, samples: pd.DataFrame, source: str, rng: np.ra
     count = len(samples)
     likely = np.tile(np.array([0.5, 0, 0.1], np.float32), (count, 1))
     likely[samples["path"] == "gallery/f.jpg"] = 0.2, 0.3, 0.0
+    guided = np.full((count, 3), 0.1, np.float32)
+    guided[samples["path"].isin(["query/d.jpg", "gallery/g.jpg"]), 0] = 0  # both show a head, and neither has a cell
     embeddings = {
         "image": rng.normal(size=(count, 8)).astype(np.float32),
         "foreground": rng.normal(size=(count, 8)).astype(np.float32),
         "parts": rng.normal(size=(count, 3, 8)).astype(np.float32),
         "likely": likely,
-        "guided": np.zeros((count, 3), np.float32),
+        "guided": guided,
         "peak": rng.uniform(0.2, 1, (count, 3)).astype(np.float32),
         "parsed": rng.integers(0, 4, (count, *CELLS), np.uint8),
     }

@@ -145,6 +145,38 @@ def test_opacity_is_kept_in_the_address(page: Any) -> None:
     assert page.locator(".over").first.evaluate("(image) => getComputedStyle(image).opacity") == "0.25"
 
 
+def test_keys_are_the_pages_again_once_a_slider_was_drawn(page: Any) -> None:
+    page.goto("/identities/3?at=r1")
+    page.locator("[name=opacity]").click(position={"x": 30, "y": 8})
+    assert 10 < int(page.locator("[name=opacity]").input_value()) < 30
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**/identities/11?**opacity=*")
+
+
+def test_another_identity_opens_at_the_same_row_and_height(page: Any) -> None:
+    page.set_viewport_size({"width": 800, "height": 400})
+    shown = "document.activeElement.querySelector('strong')?.textContent"
+    page.goto("/identities/3")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.evaluate("scrollBy(0, 50)")
+    height = page.evaluate("scrollY")
+    assert height > 50
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**/identities/11#2")
+    assert page.evaluate(shown) == "workspace:r2"
+    assert page.evaluate("scrollY") == height
+    page.evaluate("document.activeElement.blur()")
+    page.evaluate("scrollTo(0, 77)")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**/identities/3#2")
+    assert page.evaluate("scrollY") == 77
+    page.goto("/identities/8#3")  # as somebody else has sent it
+    page.reload()
+    assert page.evaluate(shown) == "workspace:r3"
+    page.goto("/identities/8#zzz")
+
+
 def test_size_is_kept_in_the_address_and_the_form(page: Any) -> None:
     page.goto("/identities/11?at=r1")
     picture = page.locator(".over").first
@@ -182,10 +214,12 @@ def test_other_rounds_and_layers_by_the_form(page: Any) -> None:
 
 def test_other_revisions_are_offered_and_their_odd_names_can_be_shown(page: Any) -> None:
     page.goto("/identities/3?at=r1")
-    page.locator("#places option").nth(4).wait_for(state="attached")
-    offered = page.locator("#places option").evaluate_all("(options) => options.map((option) => option.value)")
-    assert offered == ["workspace:r1", "workspace:r2", "workspace:r3", "HEAD:r1", f"{BRANCH}:r1"]
-    page.locator("[name=at]").nth(1).fill(offered[-1])
+    choice = page.locator("select:visible").nth(1)
+    choice.locator("option").nth(5).wait_for(state="attached")
+    offered = choice.locator("option").evaluate_all("(options) => options.map((option) => option.value)")
+    assert offered == ["", "workspace:r1", "workspace:r2", "workspace:r3", "HEAD:r1", f"{BRANCH}:r1"]
+    choice.select_option(offered[-1])
+    assert page.locator("[name=at]").nth(1).input_value() == offered[-1]
     page.get_by_role("button", name="show").click()
     page.wait_for_url("**at=it*")
     page.wait_for_load_state("networkidle")

@@ -60,6 +60,15 @@ def empty(*files: str) -> Callable[[Path], None]:
     return lambda data: [(data / file).write_bytes(b"") for file in files] and None
 
 
+def shorten(file: str) -> Callable[[Path], None]:
+    """Keep the first two lines."""
+
+    def cut_lines(data: Path) -> None:
+        (data / file).write_text("".join((data / file).read_text().splitlines(keepends=True)[:2]))
+
+    return cut_lines
+
+
 STRIP = "/strips/workspace:r1/3/masks"
 DAMAGES = [
     (cut, STRIP, "r1.zarr/masks: damaged ("),
@@ -74,6 +83,12 @@ DAMAGES = [
     (of_others, "/changes?from=r1&to=r2", "so its rows belong to other people"),
     (empty("history/r1.csv"), "/figures", "history/r1.csv: no readable table"),
     (empty("identities/r3.csv"), "/identities", "identities/r3.csv: no readable table"),
+    (
+        shorten("identities/r3.csv"),
+        "/identities",
+        "r3.csv: lacks 2 of the 3 training identities, the first 3: it is cut",
+    ),
+    (shorten("identities/r3.csv"), "/identities/8?at=r3", "r3.csv: lacks 2 of the 3 training identities"),
     (empty("rankings/r3.csv"), "/queries", "rankings/r3.csv: no readable table"),
     (empty("rankings/r3.csv"), "/queries/5", "rankings/r3.csv: no readable table"),
     (empty("samples.csv"), "/identities", "samples.csv: no readable table"),

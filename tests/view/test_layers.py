@@ -30,7 +30,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(root / "data/embeddings/r2.zarr")
     (root / "data/models/r2.safetensors").unlink()
     size = array(open_store(root / "data/masks/r3.zarr"), "masks").shape
-    write_store(root / "data/masks/r3.zarr", {"masks": np.ones((size[0], 8, 4), np.uint8)}, source="hcnet")
+    write_store(
+        root / "data/masks/r3.zarr", {"masks": np.ones((size[0], 8, 4), np.uint8)}, source="hcnet", part_classes=4
+    )
     return root
 
 
@@ -118,12 +120,12 @@ def test_cells_that_another_revision_has_otherwise(client: TestClient, checkout:
 @pytest.mark.parametrize(
     ("at", "layer", "words"),
     [
-        ("r1", "zzz", "zzz: no layer 'zzz'; known: masks, alone, changed, labels, head, truth, confidence-1"),
-        ("r1", "confidence-4", "no layer 'confidence-4'"),
+        ("r1", "zzz", "zzz: no layer 'zzz'; known: masks, alone, changed, labels, head, truth, confidence-1 and so"),
+        ("r1", "confidence-4", "no layer 'confidence-4': the network of workspace:r1 has 4 part classes; known: conf"),
         ("r2", "head", "parsing head: .*r2.zarr: no readable store"),
         ("r2", "confidence-1", "confidence, head: workspace:r2: no model of this round yet; run `dvc repro`"),
         ("r3", "labels", "labels: .*r3.zarr: no array 'labels'; it has: masks"),
-        ("r3", "changed", "masks of different size cannot be compared: workspace:r1 has 16 x 8, .* 8 x 4 cells"),
+        ("r3", "changed", "changed from the row above: masks of 16 x 8 and of 8 x 4 cells; compare"),
     ],
 )
 def test_a_layer_that_cannot_be_shown_is_said_in_its_row(client: TestClient, at: str, layer: str, words: str) -> None:
@@ -160,8 +162,27 @@ def test_confidence_is_that_of_a_model_trained_again(checkout: Path, tmp_path: P
 
 
 def test_confidence_has_a_scale(client: TestClient) -> None:
-    assert 'class="scale"' in page(client, "/identities/3?at=r1&layer=confidence-2")
+    text = page(client, "/identities/3?at=r1&layer=confidence-2")
+    assert 'class="scale"' in text
+    assert "background</span>" not in text
+    assert "background</span>" in page(client, "/identities/3?at=r1&layer=confidence-2&layer=labels")
     assert 'class="scale"' not in page(client, "/identities/3?at=r1&layer=masks")
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["/identities?at={}", "/identities/3?at={}", "/changes?from=r1&to={}", "/queries?at={}", "/queries/3?at={}"],
+)
+def test_a_revision_alone_is_its_last_round_with_masks(client: TestClient, where: str) -> None:
+    text = html.unescape(page(client, where.replace("{}", quote(BRANCH, safe=""))))
+    assert re.search(rf'name="(at|to)" value="{re.escape(BRANCH)}:r3"', text)
+
+
+def test_a_revision_alone_as_list_figures_and_workspace(client: TestClient) -> None:
+    name = quote(BRANCH, safe="")
+    assert f'value="{BRANCH}" checked' in html.unescape(page(client, f"/figures?at={name}"))
+    assert "workspace:r3</strong>" in page(client, "/identities/3?at=workspace")
+    assert f"list of {BRANCH}:r3" in html.unescape(page(client, f"/identities/3?at=r1&list={name}"))
 
 
 def test_a_round_that_a_revision_does_not_have(client: TestClient) -> None:

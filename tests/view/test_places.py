@@ -6,20 +6,30 @@ from types import SimpleNamespace
 import pytest
 
 from hcga.view import places
-from hcga.view.places import REOPEN_SECONDS, Archive
+from hcga.view.places import Archive
+from hcga.workspace import Workspace
 
 
 def test_a_revision_is_opened_again_after_a_while(workspace_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A branch may have moved on."""
+    """A branch may have moved on; or somebody has cleared what was opened."""
     now, opened = SimpleNamespace(seconds=100.0), []
-    monkeypatch.setattr(places, "open_revision", lambda root, name: opened.append((root, name)) or object())
+
+    def open_revision(root: Path, name: str) -> Workspace:
+        opened.append((root, name))
+        (root / "params.yaml").touch()
+        return Workspace(root)
+
+    monkeypatch.setattr(places, "open_revision", open_revision)
     monkeypatch.setattr(places.time, "monotonic", lambda: now.seconds)
     archive = Archive(workspace_folder)
     first = archive.revision("main")
-    now.seconds += REOPEN_SECONDS - 1
+    now.seconds += 5
     assert archive.revision("main") is first
-    now.seconds += 2
-    assert archive.revision("main") is not first
+    now.seconds += 60
+    second = archive.revision("main")
+    assert second is not first
     assert opened == [(workspace_folder.resolve(), "main")] * 2
     archive.revision("other")
     assert opened[-1] == (workspace_folder.resolve(), "other")
+    (workspace_folder / "params.yaml").unlink()
+    assert archive.revision("main") is not second

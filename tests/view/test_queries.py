@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from example import QUERIES, new_checkout, page, picture, write_checkout, write_without_masks
 from ruamel.yaml import YAML
@@ -12,10 +13,12 @@ from starlette.testclient import TestClient
 from hcga.params import Params
 from hcga.retrieval.similarity import FEATURES, VARIANTS, similarity
 from hcga.retrieval.stored import StoredEmbeddings
+from hcga.revisions import Place
 from hcga.samples import read_samples
 from hcga.stores import array, open_store, read_all
 from hcga.view import queries
 from hcga.view.matching import match_features, rank_of_first_match
+from hcga.view.places import Archive
 from hcga.view.server import create_app
 
 QUERY, GALLERY = 5, np.array([9, 10, 11])
@@ -33,6 +36,14 @@ def test_queries_without_a_hit_come_first_the_surest_mistake_before_others(check
     text = text_of(checkout, "/queries")
     assert re.findall(r'href="(/queries/\d)', text) == QUERIES
     assert re.findall(r"<td>(none|\d+)</td>", text)[1::2] == ["none", "none", "2", "1"]
+
+
+def test_of_several_hits_the_first_counts(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = pd.DataFrame({"rank": [1, 2, 3], "similarity": [0.9, 0.8, 0.7], "hit": [False, True, True]})
+    found = found.assign(query="main/query/d.jpg", gallery="main/gallery/f.jpg")
+    monkeypatch.setattr(Archive, "rankings", lambda archive, place: found)
+    (listed,) = queries.list_queries(Archive(checkout), Place("workspace", "r1"))
+    assert (listed["first hit"], listed["similarity of the first"]) == (2, 0.9)
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -60,8 +71,15 @@ def test_a_query_and_its_gallery(checkout: Path) -> None:
     text = text_of(checkout, "/queries/5?at=r1")
     assert re.findall(r'class="card (\w+)"', text) == ["asked", "hit", "miss"]
     assert re.findall(r"(.) \d: (0\.\d+)<br>identity (\d), camera", text) == [("✓", "0.900", "4"), ("✗", "0.500", "0")]
-    assert re.findall(r"<br>shows ([^<\n]*)", text) == ["head, lower body", "head, upper body", "head, lower body"]
-    assert re.findall(r"<dt>([^<]*)</dt>", text) == ["foreground", "head", "upper body", "lower body"] * 2
+    assert re.findall(r"<br>shows ([^<\n]*)", text) == [
+        "head (empty), lower body",
+        "head, upper body",
+        "head (empty), lower body",
+    ]
+    found = ["foreground", "head<br>(one empty)", "upper body", "lower body"]
+    assert re.findall(r"<dt>(.*?)</dt>", text) == [*found, found[0], "head<br>(both empty)", *found[2:]]
+    assert "the same for every image. Two of them have cosine 1.00 whatever the images show" in text
+    assert "the same for every image" not in text_of(checkout, "/queries/8?at=r1")
     cards = [re.findall(r"<dd>([^<]*)</dd><dd class=\"weight\">([^<]*)</dd>", card) for card in text.split("<dl>")[1:]]
     shown = [[weight for cosine, weight in card if cosine != "–"] for card in cards]
     assert shown == [["&times; 1", "&times; 0.5"], ["&times; 1", "&times; 0.5", "&times; 0.5"]]
@@ -91,8 +109,8 @@ def test_terms_add_up_to_the_similarity_of_the_run(
         assert found == pytest.approx(float(value), abs=1e-6)
     shown = np.concatenate([query.visible, gallery.visible]).tolist()
     for seen, visible in zip(matched.seen, shown, strict=True):
-        parts = dict(zip(["head", "upper body", "lower body"], visible, strict=True))
-        assert dict(seen) == ({part: far for part, far in parts.items() if far} if "P" in features else {})
+        parts = {part: far for part, far in zip(["head", "upper body", "lower body"], visible, strict=True) if far}
+        assert {one.part: one.far for one in seen} == (parts if "P" in features else {})
 
 
 @pytest.mark.parametrize("features", FEATURES)
