@@ -126,6 +126,8 @@ def test_a_round_of_one_epoch_runs_on_an_example_of_the_set(
         make_example(entry["layout"], tmp_path / name, seed)  # a seed each: other people
     YAML(typ="safe").dump(values, tmp_path / "params.yaml")
     (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = True\n", encoding="utf-8")
     for folder in ("data/external", "data/repairs"):
         (tmp_path / folder).mkdir(parents=True)
     threads = torch.get_num_threads()
