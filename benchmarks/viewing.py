@@ -23,6 +23,7 @@ import torch
 from runs import REPOSITORY, environment
 
 from hcga.checkpoints import save_model
+from hcga.occluders import BOX, KEY
 from hcga.prnet import PRNet, new_card
 from hcga.retrieval.visibility import PartStatistics
 from hcga.samples import COLUMNS, write_samples
@@ -104,6 +105,7 @@ def make_checkout(root: Path) -> None:
             writer.append(coarse.repeat(8, axis=1).repeat(8, axis=2))
         writer.finish()
     write_store(data / "truth.zarr", {})
+    pd.DataFrame(columns=[*KEY, *BOX]).to_csv(data / "occlusion.csv", index=False)
     torch.manual_seed(0)
     card = new_card("tf_efficientnet_lite0", 256, True, 4, IDENTITIES, SIZE)
     network = PRNet(card)
@@ -114,7 +116,8 @@ def make_checkout(root: Path) -> None:
         table.to_csv(data / f"identities/{name}.csv", index=False)
         vectors = rng.normal(size=(total, 4, 256)).astype(np.float32)
         visible = np.ones((total, 3), np.float32)
-        embeddings = {"foreground": vectors[:, 0], "parts": vectors[:, 1:]}
+        parsed = rng.integers(0, 4, (total, 64, 32), np.uint8)
+        embeddings = {"foreground": vectors[:, 0], "parts": vectors[:, 1:], "parsed": parsed}
         embeddings |= dict.fromkeys(PartStatistics._fields, visible)
         write_store(data / f"embeddings/{name}.zarr", embeddings, parsing=True, part_classes=4)
         save_model(network, card, data / f"models/{name}.safetensors")
