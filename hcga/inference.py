@@ -96,14 +96,14 @@ def _stream(
     rows = _shard_rows(shapes)
     with resumable(path, key) if key else fresh(path) as draft, ThreadPoolExecutor(1) as disk:
         note = draft / REACHED
-        done = _reached(note, rows)
+        done = _reached(note, rows, count)
         store = draft_store(draft, anew=not done, **attributes, **image_set(images))
         writers = [
             add_array(store, name, (count, *shape), dtype, done, rows) for name, (shape, dtype) in shapes.items()
         ]
 
-        def read(rows: slice) -> torch.Tensor:
-            return torch.from_numpy(read_rows(pixels, np.arange(rows.start, rows.stop))).to(device)
+        def read(batch: slice) -> torch.Tensor:
+            return torch.from_numpy(read_rows(pixels, np.arange(batch.start, batch.stop))).to(device)
 
         def write(results: Sequence[torch.Tensor]) -> None:
             before = writers[0].written
@@ -135,11 +135,11 @@ def _shard_rows(shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> int:
     return BATCH * int(np.clip(SHARD_BYTES // (BATCH * largest), 1, BATCHES))
 
 
-def _reached(note: Path, rows: int) -> int:
-    """How many rows a run that died has written, whole shards; 0 if that is not known."""
+def _reached(note: Path, rows: int, count: int) -> int:
+    """How many of the rows a run that died has written, whole shards; 0 if that is not known."""
     text = note.read_text("utf-8", errors="replace") if note.is_file() else ""
     done = int(text) if text.isdecimal() else 0
-    if done % rows:
+    if done % rows or done > count:
         return 0
     if done:
         log.info("going on after %d images", done)

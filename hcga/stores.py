@@ -25,6 +25,7 @@ from zarr.storage import LocalStore
 from hcga.errors import OTHER_VERSION, REMEDY, InputError
 from hcga.files import fresh
 
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)  # some of JSON of other content
 SHARD_BYTES = 64 * 2**20
 CONFIG: Any = {"write_empty_chunks": True}  # else a missing chunk may be one of zeros
 CHUNK_BYTES = 128 * 2**10  # each costs a third of a millisecond, however small it is
@@ -54,7 +55,12 @@ def draft_store(path: Path, anew: bool, **attributes: Any) -> zarr.Group:
     if anew:
         shutil.rmtree(path, ignore_errors=True)
         return zarr.create_group(store=str(path), zarr_format=3, attributes=dict(sorted(attributes.items())))
-    return zarr.open_group(store=str(path), mode="r+", zarr_format=3)
+    try:
+        return zarr.open_group(store=str(path), mode="r+", zarr_format=3)
+    except UNREADABLE as error:
+        raise InputError(
+            f"{path}: what an earlier run has left is damaged ({error}); run again, from the start"
+        ) from None
 
 
 def add_array(
@@ -177,7 +183,7 @@ def open_store(path: Path) -> zarr.Group:
     """
     try:
         return zarr.open_group(store=str(path), mode="r", zarr_format=3)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # JSON of other content
+    except UNREADABLE as error:
         raise InputError(f"{path}: no readable store of zarr's format 3 ({error}); {REMEDY}") from None
 
 

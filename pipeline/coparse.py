@@ -41,10 +41,10 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
         device=choose_device(params.device),
     )
     previous = read_all(array(open_store(paths["previous"]), "masks"))
-    inputs = [paths[name] for name in ("samples", "features", "images", "translated")]
+    read = ["samples", "features", "translated", *(["images"] if params.coparse.input == "rgb" else [])]
     decisive = params.coparse.model_copy(update={"workers": None})
     settings = (decisive, params.part_classes, material.seed, material.device.type, torch.__version__)
-    with scratch(paths["masks"], run_key(inputs, *settings)) as folder:
+    with scratch(paths["masks"], run_key([paths[name] for name in read], *settings)) as folder:
         found = coparse(material, previous, repairs, Kept(folder))
         about = mask_attributes(params.part_classes) | image_set(open_store(paths["images"]))
         arrays = {"masks": found.masks, "labels": found.labels}

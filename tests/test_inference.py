@@ -8,6 +8,7 @@ import torch
 import zarr
 
 from hcga import inference
+from hcga.errors import InputError
 from hcga.inference import embed, extract
 from hcga.prnet import PRNet, new_card
 from hcga.stores import RowWriter, array, open_store, write_store
@@ -120,7 +121,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-@pytest.mark.parametrize("text", ["3", "-4", "x", ""])
+@pytest.mark.parametrize("text", ["3", "-4", "400", "x", ""])
 def test_a_note_that_makes_no_sense_is_not_gone_by(
     tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
@@ -131,6 +132,21 @@ def test_a_note_that_makes_no_sense_is_not_gone_by(
     (draft / inference.REACHED).write_text(text)
     extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
     assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr")
+
+
+def test_a_draft_that_is_damaged_is_given_up(
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In words, and the next run begins anew."""
+    monkeypatch.setattr(inference, "BATCHES", 1)
+    draft = tmp_path / ".cut.zarr.key.part"
+    draft.mkdir()
+    (draft / inference.REACHED).write_text("4")
+    (draft / "zarr.json").write_text("[]")
+    with pytest.raises(InputError, match="what an earlier run has left is damaged"):
+        extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
+    extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
+    assert array(open_store(tmp_path / "cut.zarr"), "features").shape[0] == COUNT
 
 
 def test_one_batch_waits_to_be_written_no_more(
