@@ -11,9 +11,20 @@ WARMUP_START = 0.01  # share of the learning rate in the first epoch (authors' c
 
 
 def build_optimiser(network: PRNet, params: Train) -> torch.optim.Adam:
-    """Adam over all parameters that learn (IV-A), in the network's order."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return torch.optim.Adam(learning, lr=params.learning_rate, weight_decay=params.weight_decay)
+    """Adam over what learns (IV-A): the parsing head, then all others, in the network's order."""
+    head = list(network.parsing_head.parameters())
+    apart = set(map(id, head))
+    others = [each for each in network.parameters() if each.requires_grad and id(each) not in apart]
+    groups = [{"params": head, "factor": params.parsing_rate}, {"params": others, "factor": 1.0}]
+    optimiser = torch.optim.Adam(groups, weight_decay=params.weight_decay)
+    set_learning_rate(optimiser, params.learning_rate)
+    return optimiser
+
+
+def set_learning_rate(optimiser: torch.optim.Adam, rate: float) -> None:
+    """Give each group of parameters its multiple of a learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["factor"]
 
 
 def learning_rate(epoch: int, params: Train) -> float:

@@ -185,6 +185,7 @@ class Train(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     margin: Weight
     parsing_weight: Weight
+    parsing_rate: Positive
     flip: Share
     padding: Annotated[int, Field(ge=0)]
     erasing: Share

@@ -12,7 +12,7 @@ import torch
 from hcga.ahead import load_ahead
 from hcga.devices import precision
 from hcga.losses import Losses, prnet_losses
-from hcga.optimisation import learning_rate
+from hcga.optimisation import learning_rate, set_learning_rate
 from hcga.params import Train
 from hcga.prnet import PRNet
 from hcga.progress import counted, track
@@ -78,8 +78,7 @@ def train(
     done = len(history)
     for epoch in track(epochs[done:], "training", len(epochs), "epoch", done, shown=False):
         rate = learning_rate(epoch, params)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rate(optimiser, rate)
         batches = list(pk_batches(rows_of, params.identities, params.images, np.random.default_rng((seed, epoch))))
         load = partial(_load_numbered, data, params, network.mean, (seed, epoch))
         loaded = load_ahead(list(enumerate(batches, 1))[len(steps) :], load)

@@ -5,7 +5,7 @@ import bisect
 import pytest
 import torch
 
-from hcga.optimisation import build_optimiser, learning_rate
+from hcga.optimisation import build_optimiser, learning_rate, set_learning_rate
 from hcga.prnet import PRNet, new_card
 
 
@@ -62,9 +62,19 @@ def test_adam_has_all_parameters_that_learn_in_the_networks_order(paper):
     network = PRNet(new_card("mobilenetv3_small_050", 8, True, 4, 3, (64, 32)))
     optimiser = build_optimiser(network, paper)
     assert type(optimiser) is torch.optim.Adam
-    (group,) = optimiser.param_groups
-    assert (group["lr"], group["weight_decay"]) == (3.5e-4, 5e-4)
-    learning = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
-    assert [id(parameter) for parameter in group["params"]] == [id(parameter) for parameter in learning.values()]
+    head, others = optimiser.param_groups
+    assert (head["lr"], head["weight_decay"]) == (others["lr"], others["weight_decay"]) == (3.5e-4, 5e-4)
+    learning = {name: id(parameter) for name, parameter in network.named_parameters() if parameter.requires_grad}
+    names = ["parsing_head.weight", "parsing_head.bias"]
+    assert [id(parameter) for parameter in head["params"]] == [learning[name] for name in names]
+    assert [id(each) for each in others["params"]] == [learning[key] for key in learning if key not in names]
     assert not {"image_neck.bias", "foreground_neck.bias", "part_neck.bias"} & set(learning)
     assert any(name.startswith("backbone.network") for name in learning)
+
+
+def test_the_parsing_head_has_its_multiple_of_the_learning_rate(paper):
+    network = PRNet(new_card("mobilenetv3_small_050", 8, True, 4, 3, (64, 32)))
+    optimiser = build_optimiser(network, paper.model_copy(update={"parsing_rate": 10.0}))
+    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([3.5e-3, 3.5e-4])
+    set_learning_rate(optimiser, 0.02)
+    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([0.2, 0.02])

@@ -38,6 +38,7 @@ def params(default_params):
         "label_smoothing": 0.1,
         "margin": 0.3,
         "parsing_weight": 0.5,
+        "parsing_rate": 1.0,
         "flip": 0.5,
         "padding": 10,
         "erasing": 0.5,
