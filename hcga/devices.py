@@ -11,17 +11,21 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from hcga.errors import InputError
+from hcga.progress import counted
 
 log = logging.getLogger(__name__)
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(wanted: str, threads: int | None = None) -> torch.device:
     """Pick the device of a stage and make its arithmetic reproducible.
 
     Parameters
     ----------
     wanted : {'auto', 'cpu', 'cuda', 'mps'}
         auto: cuda, else mps, else cpu.
+    threads : int or None
+        Of arithmetic on the CPU, which rounds otherwise with another number of them; None for PyTorch's choice, one a
+        core.
 
     Raises
     ------
@@ -33,20 +37,25 @@ def choose_device(wanted: str) -> torch.device:
     if not there[chosen]:
         raise InputError(f"device: {chosen} is not available here; set it to auto or cpu")
     keep_memory()
+    if threads:
+        torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    precision = "bfloat16" if _uses_bfloat16(chosen) else "float32"
-    log.info("device %s (%s), %s, %d threads", chosen, wanted, precision, torch.get_num_threads())
-    return torch.device(chosen)
+    device = torch.device(chosen)
+    log.info("device %s (%s), %s, %s", chosen, wanted, float_type(device), counted(torch.get_num_threads(), "thread"))
+    return device
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:
     """Mixed precision where it is faster: bfloat16 on GPUs that have it, nothing elsewhere."""
-    return torch.autocast(device.type, torch.bfloat16) if _uses_bfloat16(device.type) else nullcontext()
+    mixed = float_type(device) == "bfloat16"
+    return torch.autocast(device.type, torch.bfloat16) if mixed else nullcontext()
 
 
-def _uses_bfloat16(kind: str) -> bool:
-    return kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+def float_type(device: torch.device) -> str:
+    """Type of number in which networks compute: bfloat16 (mixed precision) or float32."""
+    mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if mixed else "float32"
 
 
 def keep_memory() -> None:

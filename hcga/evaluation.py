@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import platform
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ import pandas as pd
 import zarr
 
 from hcga.csv_files import read_table
+from hcga.files import code_digest
 from hcga.occluders import Occlusion
 from hcga.params import Evaluate
 from hcga.quality import evaluate_masks, rate_identities
@@ -78,8 +81,8 @@ def evaluate_round(
     Returns
     -------
     Evaluated
-        Its figures: epoch, skipped_images, `retrieval` and, for a network with parsing, `masks`, `parsing_head` and
-        what `visibility_figures` gives.
+        Its figures: epoch, `run` (see `describe_run`), skipped_images, `retrieval` and, for a network with
+        parsing, `masks`, `parsing_head` and what `visibility_figures` gives.
 
     Raises
     ------
@@ -90,6 +93,7 @@ def evaluate_round(
     skipped = len(read_table(skipped_file))
     figures: dict[str, Any] = {
         "epoch": attribute(embeddings, "epoch", int),
+        "run": describe_run(attribute(embeddings, "run", dict)),
         "skipped_images": skipped,
         "retrieval": found.figures,
     }
@@ -105,6 +109,29 @@ def evaluate_round(
     figures = tidy(figures)
     log.info("%s", summarise(figures))
     return Evaluated(figures, found.cmc, found.rankings, table)
+
+
+def describe_run(recorded: dict[str, Any]) -> dict[str, Any]:
+    """Say what, besides params and data, the figures of a round hang on.
+
+    Parameters
+    ----------
+    recorded : dict
+        What `hcga.inference.embed` writes down: seed, train and embed.
+
+    Returns
+    -------
+    dict
+        hcga, its version; code, the digest of its modules; seed; the environment of the training; and of embed and
+        evaluate what was another there, if anything.
+    """
+    trained, here = recorded["train"], {"python": platform.python_version(), "numpy": np.__version__}
+    others = {
+        stage: {name: value for name, value in environment.items() if trained.get(name) != value}
+        for stage, environment in (("embed", recorded["embed"]), ("evaluate", here))
+    }
+    about = {"hcga": metadata.version("hcga"), "code": code_digest()[:12], "seed": recorded["seed"]}
+    return about | trained | {stage: differing for stage, differing in others.items() if differing}
 
 
 def summarise(figures: dict[str, Any]) -> str:

@@ -66,10 +66,12 @@ def collect_figures(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a round, one column a figure, named `section_figure` (a dot would be a path to plotting tools);
+        One row a round, one column a figure, named `section_figure` (a dot would be a path to plotting tools); not
+        `run`, which says how they came about;
         figures of no round are absent, save for those of `SHOWN`, which programs plot: they are empty.
     """
-    table = pd.DataFrame([{"round": name, **_flatten(values)} for name, values in metrics.items()])
+    figures = {name: {key: value for key, value in values.items() if key != "run"} for name, values in metrics.items()}
+    table = pd.DataFrame([{"round": name, **_flatten(values)} for name, values in figures.items()])
     return table.reindex(columns=[*table, *(key for key in SHOWN.values() if key not in table)])
 
 

@@ -15,6 +15,7 @@ import zarr
 
 from hcga.ahead import load_ahead
 from hcga.devices import precision
+from hcga.environment import environment
 from hcga.files import fresh, resumable
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
@@ -61,7 +62,8 @@ def embed(network: PRNet, card: Card, images: zarr.Group, t: float | None, path:
         Of GAM.
     path : Path
         Store to write: `image` and `foreground` (N, q) float32, `parts` (N, C - 1, q) float32, `likely`,
-        `guided` and `peak` (N, C - 1) float32, `parsed` (N, h, w) uint8; see `hcga.prnet.Embedding`.
+        `guided` and `peak` (N, C - 1) float32, `parsed` (N, h, w) uint8; see `hcga.prnet.Embedding`. Its attribute
+        `run` says with which seed the network was trained and in which environment it was trained and used.
     key : str, optional
         As in `extract`.
     """
@@ -76,9 +78,19 @@ def embed(network: PRNet, card: Card, images: zarr.Group, t: float | None, path:
         "peak": ((parts,), "float32"),
         "parsed": (size, "uint8"),
     }
-    attributes = {"epoch": card.epoch, "parsing": card.parsing, **mask_attributes(card.part_classes)}
+    attributes = {
+        "epoch": card.epoch,
+        "parsing": card.parsing,
+        "run": _describe_run(card, network.mean.device),
+        **mask_attributes(card.part_classes),
+    }
     count = array(images, "images").shape[0]
     _stream(images, count, path, key, shapes, lambda batch: network.embed(batch, t), network, **attributes)
+
+
+def _describe_run(card: Card, device: torch.device) -> dict[str, Any]:
+    trained = card.environment.model_dump() if card.environment else {}
+    return {"seed": card.seed, "train": trained, "embed": environment(device).model_dump()}
 
 
 def _stream(

@@ -216,6 +216,7 @@ class Params(Section):
 
     seed: Annotated[int, Field(ge=0)]
     device: Literal["auto", "cpu", "cuda", "mps"]
+    threads: Count | None
     part_classes: Annotated[int, Field(ge=2, le=32)]
     synthetic: Synthetic | None
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from hcga.backbone import Backbone, pixel_statistics
+from hcga.environment import Environment
 
 
 class Card(BaseModel):
@@ -27,6 +28,8 @@ class Card(BaseModel):
     std: list[float]
     epoch: int  # trained so far
     parsing: bool  # whether its rounds had masks; without, the image feature alone is trained
+    seed: int | None = None  # of its training
+    environment: Environment | None = None  # in which it was trained last
 
 
 class Training(NamedTuple):

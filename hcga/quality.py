@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from hcga.degeneracy import count_lacking
 from hcga.masks import UNLABELLED, agreement, confusion, foreground_share, intersection_over_union
 from hcga.occluders import Occlusion, share_inside
 from hcga.samples import identities
@@ -45,7 +46,8 @@ def evaluate_masks(
     -------
     dict of dict
         `masks`: share of foreground, agreement with the round before, share of foreground inside known occluders,
-        numbers of images without a mask and of those repaired by hand, and where there is truth IoU against it, also of
+        numbers of images without a mask, of those repaired by hand and of those whose mask lacks something (see
+        `hcga.degeneracy.count_lacking`), and where there is truth IoU against it, also of
         the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`.
         `parsing_head`: agreement with the pseudo-masks on the training images, IoU on the test images.
     """
@@ -58,6 +60,7 @@ def evaluate_masks(
             "inside_occluders": share_inside(masks, occlusion.boxes),
             "images_without": int((masks == UNLABELLED).all(axis=(1, 2)).sum()),
             "images_repaired": int(table["repaired"].sum()),
+            **{f"images_lacking_{name}": count for name, count in count_lacking(masks, part_classes).items()},
         },
         "parsing_head": {"agreement": agreement(masks, read_rows(parsed, np.arange(len(masks))))},
     }

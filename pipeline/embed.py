@@ -4,25 +4,25 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
-import torch
 
 from hcga.checkpoints import load_model
 from hcga.devices import choose_device
+from hcga.environment import environment
 from hcga.files import run_key
 from hcga.inference import embed
 from hcga.stage import PATH, stage
 from hcga.stores import open_store
 
 
-@stage("device", "gam")
+@stage("device", "gam", "threads")
 @click.option("--images", type=PATH, required=True)
 @click.option("--model", type=PATH, required=True)
 @click.option("--embeddings", type=PATH, required=True, help="Store to write.")
 def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -> None:
     """Write image, foreground and part features, part visibility and parsed labels."""
-    device = choose_device(params.device)
+    device = choose_device(params.device, params.threads)
     network, card = load_model(model)
-    key = run_key([model, images], params.gam, device.type, torch.__version__)
+    key = run_key([model, images], params.gam, environment(device))
     embed(network.to(device), card, open_store(images), params.gam.t, embeddings, key)
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
-import torch
 
 from hcga.checkpoints import load_model
 from hcga.devices import choose_device
+from hcga.environment import environment
 from hcga.files import run_key
 from hcga.inference import extract
 from hcga.samples import read_samples
@@ -15,17 +15,17 @@ from hcga.stage import PATH, stage
 from hcga.stores import open_store
 
 
-@stage("device")
+@stage("device", "threads")
 @click.option("--samples", type=PATH, required=True)
 @click.option("--images", type=PATH, required=True)
 @click.option("--model", type=PATH, required=True, help="Weights of the round before.")
 @click.option("--features", type=PATH, required=True, help="Store to write.")
 def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, features: Path) -> None:
     """Write the shared feature maps of the training images."""
-    device = choose_device(params.device)
+    device = choose_device(params.device, params.threads)
     network, card = load_model(model)
     count = int((read_samples(samples)["split"] == "train").sum())
-    key = run_key([model, images], count, device.type, torch.__version__)
+    key = run_key([model, images], count, environment(device))
     extract(network.to(device), card, open_store(images), count, features, key)
 
 

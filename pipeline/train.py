@@ -5,10 +5,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
-import torch
 
 from hcga.checkpoints import load_model, load_optimiser, save_model, save_optimiser
 from hcga.devices import choose_device
+from hcga.environment import environment
 from hcga.files import fresh, run_key, scratch
 from hcga.optimisation import build_optimiser
 from hcga.resuming import Keeper, State
@@ -18,7 +18,7 @@ from hcga.training import train
 from hcga.training_set import read_training_set
 
 
-@stage("device", "gam", "seed", "train")
+@stage("device", "gam", "seed", "threads", "train")
 @click.option("--samples", type=PATH, required=True)
 @click.option("--images", type=PATH, required=True)
 @click.option("--masks", type=PATH, required=True)
@@ -30,9 +30,10 @@ from hcga.training_set import read_training_set
 @click.option("--history", type=PATH, required=True, help="CSV to write, one row an epoch.")
 def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
     """Train PRNet on, from the state of the round before."""
-    device = choose_device(params.device)
+    device = choose_device(params.device, params.threads)
     inputs = [paths[name] for name in ("samples", "images", "masks", "from_model", "from_optimiser")]
-    settings = (params.train, params.gam, params.seed, until_epoch, device.type, torch.__version__)
+    here = environment(device)
+    settings = (params.train, params.gam, params.seed, until_epoch, here)
     with scratch(paths["model"], run_key(inputs, *settings)) as folder, stop_requests() as stop:
         keeper = Keeper(folder, stop)
         state = keeper.latest() or State(paths["from_model"], paths["from_optimiser"])
@@ -46,7 +47,8 @@ def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
         with fresh(paths["history"]) as draft:
             history.to_csv(draft, index=False, lineterminator="\n")
         save_optimiser(optimiser, paths["optimiser"])
-        save_model(network, card.model_copy(update={"epoch": until_epoch, "parsing": data.parsing}), paths["model"])
+        reached = {"epoch": until_epoch, "parsing": data.parsing, "seed": params.seed, "environment": here}
+        save_model(network, card.model_copy(update=reached), paths["model"])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from hcga.stores import open_store, write_store
 
 PLAIN = Evaluate(features="I", similarity="paper", visibility="any", least_share=0.5, rerank=False)
 
+RUN = {"seed": 1, "train": {"device": "cpu: A", "threads": 2}, "embed": {"device": "cpu: A", "threads": 2}}
 # Angles of the image features in degrees: both queries stand at 0 and look for the smallest angle.
 ROWS = [
     ("train", 9, 1, 0),
@@ -49,5 +50,6 @@ def embeddings(
         "peak": np.ones((len(rows), 2), np.float32),
         "parsed": np.zeros((len(rows), 4, 2), np.uint8),
     }
-    write_store(path / "embeddings.zarr", arrays | changes, epoch=6, parsing=parsing, part_classes=3)
+    attributes = {"epoch": 6, "parsing": parsing, "part_classes": 3, "run": RUN}
+    write_store(path / "embeddings.zarr", arrays | changes, **attributes)
     return open_store(path / "embeddings.zarr")

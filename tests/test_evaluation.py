@@ -2,6 +2,7 @@
 
 import json
 import logging
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 import zarr
 from angles import PLAIN, ROWS, embeddings, samples
 
-from hcga.evaluation import evaluate_round, summarise, tidy
+from hcga import __version__
+from hcga.evaluation import describe_run, evaluate_round, summarise, tidy
+from hcga.files import code_digest
 from hcga.masks import UNLABELLED
 from hcga.occluders import BOX, Occlusion
 from hcga.stores import open_store, write_store
@@ -19,11 +22,26 @@ from hcga.stores import open_store, write_store
 NOBODY = np.zeros(10, bool)
 UNKNOWN = Occlusion(NOBODY, NOBODY, pd.DataFrame(columns=["row", *BOX]))
 
+LACKING = {"images_lacking_foreground": 0, "images_lacking_part1": 0, "images_lacking_part2": 2}
+
 
 def masks_store(path: Path, masks: np.ndarray, truth: np.ndarray | None) -> tuple[zarr.Group, zarr.Group]:
     write_store(path / "masks.zarr", {"masks": masks, "labels": masks})
     write_store(path / "truth.zarr", {} if truth is None else {"truth": truth}, part_classes=3)
     return open_store(path / "masks.zarr"), open_store(path / "truth.zarr")
+
+
+def test_a_round_says_how_it_came_about() -> None:
+    trained = {"device": "cpu: A", "threads": 2, "python": platform.python_version(), "numpy": np.__version__}
+    run = describe_run({"seed": 5, "train": trained, "embed": trained})
+    assert run == {"hcga": __version__, "code": code_digest()[:12], "seed": 5} | trained
+    elsewhere = {"seed": 5, "train": trained | {"numpy": "1"}, "embed": trained | {"numpy": "1", "device": "cuda: B"}}
+    run = describe_run(elsewhere)
+    assert (run["device"], run["embed"], run["evaluate"]) == (
+        "cpu: A",
+        {"device": "cuda: B"},
+        {"numpy": np.__version__},
+    )
 
 
 def test_tidy_rounds_and_drops_what_is_not_defined() -> None:
@@ -63,6 +81,7 @@ def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
     figures = round_figures(tmp_path, True, truth, images=[2], agreement_previous=[80.0], repaired=[0])
     assert list(figures) == [
         "epoch",
+        "run",
         "skipped_images",
         "retrieval",
         "masks",
@@ -76,6 +95,7 @@ def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
         "agreement_previous": 80,
         "images_without": 0,
         "images_repaired": 0,
+        **LACKING,
         "iou_foreground": 100,
         "iou_guess": 100,
         "iou_part1": 100,
@@ -87,7 +107,7 @@ def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
 
 def test_the_first_round_has_nothing_to_agree_with(tmp_path: Path) -> None:
     figures = round_figures(tmp_path, True, None, images=[2], agreement_previous=[np.nan], repaired=[0])
-    assert figures["masks"] == {"foreground_share": 100, "images_without": 0, "images_repaired": 0}
+    assert figures["masks"] == {"foreground_share": 100, "images_without": 0, "images_repaired": 0} | LACKING
 
 
 def test_a_log_has_a_line_a_round(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -108,5 +128,5 @@ def test_a_log_has_a_line_a_round(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 def test_a_round_without_parsing_has_retrieval_figures_only(tmp_path: Path) -> None:
     figures = round_figures(tmp_path, False, None)
-    assert list(figures) == ["epoch", "skipped_images", "retrieval"]
+    assert list(figures) == ["epoch", "run", "skipped_images", "retrieval"]
     assert figures["skipped_images"] == 1

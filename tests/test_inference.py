@@ -8,6 +8,7 @@ import torch
 import zarr
 
 from hcga import inference
+from hcga.environment import environment
 from hcga.errors import InputError
 from hcga.inference import embed, extract
 from hcga.prnet import PRNet, new_card
@@ -60,6 +61,16 @@ def test_embeddings_are_the_networks_own(tmp_path: Path, network: PRNet, images:
     assert store.attrs["image_set"] == "these"
     assert store.attrs["parsing"] is False
     assert store.attrs["part_classes"] == 4
+    here = environment(torch.device("cpu")).model_dump()
+    assert store.attrs["run"] == {"seed": None, "train": {}, "embed": here}
+
+
+def test_embeddings_say_how_their_network_was_trained(tmp_path: Path, network: PRNet, images: zarr.Group) -> None:
+    elsewhere = environment(torch.device("cpu")).model_copy(update={"device": "cuda: other", "threads": 99})
+    card = CARD.model_copy(update={"seed": 7, "environment": elsewhere})
+    embed(network, card, images, 4.0, tmp_path / "embeddings.zarr")
+    run = open_store(tmp_path / "embeddings.zarr").attrs["run"]
+    assert (run["seed"], run["train"]) == (7, elsewhere.model_dump())
 
 
 @pytest.mark.parametrize("batch", [0, 1, 2])

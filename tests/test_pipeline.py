@@ -210,9 +210,15 @@ def test_figures_are_sane(checkout: Checkout) -> None:
     for number, key in enumerate(ROUNDS):
         figures = json.loads((checkout.folder / "data" / "metrics" / f"{key}.json").read_text(encoding="utf-8"))
         assert (figures.pop("epoch"), figures.pop("skipped_images")) == (number + 1, 0)
+        run = figures.pop("run")
+        assert (run["seed"], run["device"][:5]) == (1, "cpu: ")
+        assert run["threads"] >= 1
+        assert not {"embed", "evaluate"} & set(run), "all in one environment"
         retrieval = figures["retrieval"]
         assert (retrieval.pop("queries"), retrieval.pop("invalid_queries")) == (8, 0)
         assert retrieval["rank1"] <= retrieval["rank5"] <= retrieval["rank10"] == 100  # of 10 gallery images
+        counts = {name: figures["masks"].pop(name) for name in list(figures["masks"]) if name.startswith("images_")}
+        assert all(0 <= value <= 16 for value in counts.values())
         assert all(0 <= value <= 100 for section in figures.values() for value in section.values())
         assert figures["masks"]["iou_foreground"] > 5
         assert ("agreement_previous" in figures["masks"]) == (number > 0)

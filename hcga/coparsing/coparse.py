@@ -12,6 +12,7 @@ import pandas as pd
 
 from hcga.coparsing.kept import Kept
 from hcga.coparsing.sources import SOURCES, Material, Parsed
+from hcga.degeneracy import describe_degeneracy
 from hcga.masks import UNLABELLED, agreement, foreground, foreground_share, part_names
 from hcga.progress import counted
 
@@ -62,6 +63,8 @@ def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray, kept:
             entries[pid] = head | parsed.account | figures | {"repaired": repaired, "warnings": warnings}
     table = pd.DataFrame([entries[pid] for pid in material.rows_of])
     log.info("%s", summarise(table, masks))
+    for problem in describe_degeneracy(masks, material.part_classes):
+        log.warning("DEGENERATE MASKS: %s", problem)
     return CoparsedSet(masks, labels, table)
 
 

@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from hcga.degeneracy import describe_degeneracy
 from hcga.figures import SHOWN, telling_figures
 from hcga.masks import part_names
 from hcga.pictures import legend, overlay
@@ -22,7 +23,7 @@ from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.runlog import Finished
 from hcga.samples import identities, image_names
 from hcga.sheet import spread
-from hcga.stores import array, attribute, read_rows
+from hcga.stores import array, attribute, read_all, read_rows
 
 IDENTITIES, IMAGES = 6, 8  # in the sample, and as many of the worst; of each of them
 SHEET = "worst/{}.jpg"  # of a round: a contact sheet of its worst identities, as a kind of file that DVC plots
@@ -52,6 +53,7 @@ def build_page(run: Run) -> str:
         last=last,
         terms=terms,
         figures=telling_figures(run.figures),
+        degenerate=list_degenerate(run),
         charts=draw_charts(run),
         parts=legend(attribute(run.rounds[last].masks, "part_classes", int)) if parsing else [],
         strips=draw_strips(run, last) if parsing else {},
@@ -63,6 +65,15 @@ def build_page(run: Run) -> str:
         code=run.code,
         versions={"Python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
     )
+
+
+def list_degenerate(run: Run) -> dict[str, list[str]]:
+    """Rounds whose masks many images lack parts of, with that in words."""
+    found = {
+        name: describe_degeneracy(read_all(array(this.masks, "masks")), attribute(this.masks, "part_classes", int))
+        for name, this in run.rounds.items()
+    }
+    return {name: problems for name, problems in found.items() if problems}
 
 
 def describe_set(samples: pd.DataFrame) -> list[str]:

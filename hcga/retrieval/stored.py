@@ -10,12 +10,13 @@ import zarr
 
 from hcga.errors import InputError
 from hcga.params import Evaluate
+from hcga.progress import counted
 from hcga.retrieval.ranking import Ranking, rank
 from hcga.retrieval.reranking import Distances, rerank
 from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import read_statistics, visible_parts
-from hcga.samples import image_names
+from hcga.samples import DISTRACTOR, image_names
 from hcga.stores import array, attribute, read_rows
 
 RANKS = (1, 5, 10)
@@ -51,13 +52,14 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     Raises
     ------
     InputError
-        No query has a valid match in the gallery, or the embeddings come from a network without parsing but parts
-        or foreground are asked for.
+        No query has a valid match in the gallery, an identity both trained and is tested, or the embeddings
+        come from a network without parsing but parts or foreground are asked for.
     """
     if params.features != "I" and not attribute(embeddings, "parsing", bool):
         raise InputError(
             f"evaluate.features is {params.features!r}, but this network was trained without parsing; set it to I"
         )
+    _refuse_known(samples)
     query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
     queries, others = (StoredEmbeddings(embeddings, rows, params) for rows in (query, gallery))
     pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
@@ -111,6 +113,16 @@ class StoredEmbeddings:
         if name == self._unread:  # nothing looks at it
             return np.broadcast_to(np.float32(0), (len(rows), *stored.shape[1:]))
         return read_rows(stored, rows)
+
+
+def _refuse_known(samples: pd.DataFrame) -> None:
+    train = samples["split"] == "train"
+    known = samples[~train & samples["pid"].isin(samples["pid"][train]) & (samples["pid"] > DISTRACTOR)]
+    if len(known):
+        raise InputError(
+            f"{counted(known['pid'].nunique(), 'identity')} trained and would be tested, such as "
+            f"{known['pid'].iloc[0]} on {image_names(known).iloc[0]}: `dvc repro -f prepare` makes the table anew"
+        )
 
 
 def _reranked_distances(everyone: Embeddings, queries: int, params: Evaluate) -> np.ndarray:

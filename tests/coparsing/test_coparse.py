@@ -175,7 +175,15 @@ def test_table_has_a_row_an_identity(calls, samples, previous, params):
 def test_a_log_has_a_line_a_round(calls, samples, previous, params, caplog, changes, line):
     with caplog.at_level(logging.INFO, "hcga"):
         coparse(samples, previous, params.model_copy(update=changes))
-    assert caplog.messages[-1] == line
+    (found,) = [record.message for record in caplog.records if record.levelno == logging.INFO]
+    assert found == line
+
+
+def test_degenerate_masks_are_warned_of(calls, samples, previous, params, caplog):
+    coparse(samples, previous, params)
+    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
+        "DEGENERATE MASKS: 3 of 5 masks (60 %) have no foreground"
+    ]
 
 
 @pytest.mark.parametrize(("cell", "warnings"), [(0, []), (UNLABELLED, ["no background"])])

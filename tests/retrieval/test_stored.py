@@ -158,6 +158,14 @@ def test_without_any_match_there_is_one_clear_error(tmp_path: Path) -> None:
         evaluate_retrieval(embeddings(tmp_path, rows), samples(rows), PLAIN)
 
 
+def test_who_has_trained_is_not_tested(tmp_path: Path) -> None:
+    rows = [*ROWS, ("gallery", 9, 3, 40)]
+    with pytest.raises(InputError, match=r"1 identity trained and would be tested, such as 9 on main/10\.jpg: "):
+        evaluate_retrieval(embeddings(tmp_path, rows), samples(rows), PLAIN)
+    unnamed = [("train", 0, 2, 0), ("train", -1, 2, 0), *ROWS]  # distractors and junk are nobody
+    evaluate_retrieval(embeddings(tmp_path, unnamed), samples(unnamed), PLAIN)
+
+
 @pytest.mark.parametrize("features", ["F", "P", "F+P", "I+F", "I+F+P"])
 def test_a_network_without_parsing_has_an_image_feature_only(tmp_path: Path, features: str) -> None:
     store = embeddings(tmp_path, parsing=False)

@@ -1,0 +1,49 @@
+"""What besides code, data, params and seed decides the bytes of a result: the machine and the libraries."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from hcga.devices import float_type
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+class Environment(BaseModel):
+    """Where something was computed. Equal environments give equal bytes; others round otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: str  # cpu, cuda or mps, and the name of the processor
+    threads: int  # of the CPU's arithmetic
+    floats: str  # float32 or bfloat16
+    python: str
+    numpy: str
+    torch: str
+    timm: str
+
+
+def environment(device: torch.device) -> Environment:
+    """Describe this process as it computes on a device."""
+    return Environment(
+        device=f"{device.type}: {_processor(device)}",
+        threads=torch.get_num_threads(),
+        floats=float_type(device),
+        python=platform.python_version(),
+        numpy=metadata.version("numpy"),
+        torch=torch.__version__,  # with its build, which pip does not know
+        timm=metadata.version("timm"),
+    )
+
+
+def _processor(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    lines = CPUINFO.read_text("utf-8", errors="replace").splitlines() if CPUINFO.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
