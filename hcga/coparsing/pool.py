@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
@@ -20,11 +20,16 @@ from threadpoolctl import threadpool_limits
 from hcga.coparsing.inputs import Input
 from hcga.cores import available_cores
 from hcga.errors import InputError
-from hcga.progress import track
+from hcga.progress import counted, track
 from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+NOBODY = np.iinfo(np.int64).min
+SCARCE = (
+    "most likely for want of memory. What is done is kept: free some memory, or set coparse.workers lower, and run "
+    "`dvc repro` again"
+)
 Work = Callable[[int, np.ndarray, np.ndarray], T]  # of pid, its rows (n,) int64 and their values (n, ...)
 
 
@@ -54,24 +59,65 @@ def map_identities(
     Raises
     ------
     InputError
-        The store is missing or lacks the array, or a worker was killed.
+        The store is missing or lacks the array, or a worker was killed and again where its identity was tried alone.
     Exception
         What `work` raises; what has not begun is given up.
     """
     array(open_store(source.store), source.name)  # refused here, not in a worker
     workers = min(workers or available_cores(), len(identities))
     log.info("%d identities, %d workers of one thread each", len(identities), workers)
-    largest_first = sorted(identities, key=lambda pid: (-len(identities[pid]), pid))
-    with ProcessPoolExecutor(workers, _context(), _start_worker, (work, source)) as pool:
-        tasks = {pool.submit(_do, pid, identities[pid]): pid for pid in largest_first}
+    largest_first = {pid: identities[pid] for pid in sorted(identities, key=lambda pid: (-len(identities[pid]), pid))}
+    yield from track(_map(work, source, largest_first, workers), "co-parsing", len(identities), "identity")
+
+
+class _WorkerDied(Exception):
+    """A worker was killed; no exception of its work could tell."""
+
+    def __init__(self, pids: Collection[int]) -> None:
+        super().__init__()
+        self.pids = pids  # that were being worked on, by it or by others
+
+
+def _map(work: Work[T], source: Input, identities: Mapping[int, np.ndarray], workers: int) -> Iterator[tuple[int, T]]:
+    """As `map_identities`; whose worker has died is tried again, alone."""
+    left = dict(identities)
+    while left:
         try:
-            for task in track(as_completed(tasks), "co-parsing", len(tasks), "identity"):
+            for pid, result in _map_in_pool(work, source, left, workers):
+                del left[pid]
+                yield pid, result
+        except _WorkerDied as death:
+            suspects = [pid for pid in death.pids if pid in left]
+            if not suspects:
+                raise InputError(f"a co-parsing worker was killed before it began; {SCARCE}") from None
+            for pid in suspects:
+                log.warning("a worker was killed, perhaps that of identity %d: it is tried again, alone", pid)
+                yield pid, _try_alone(work, source, pid, left.pop(pid))
+
+
+def _try_alone(work: Work[T], source: Input, pid: int, rows: np.ndarray) -> T:
+    try:
+        ((_, result),) = _map_in_pool(work, source, {pid: rows}, 1)
+    except _WorkerDied:
+        raise InputError(
+            f"identity {pid} ({counted(len(rows), 'image')}): its co-parsing worker was killed, and again when it was "
+            f"the only one; {SCARCE}"
+        ) from None
+    return result
+
+
+def _map_in_pool(
+    work: Work[T], source: Input, identities: Mapping[int, np.ndarray], workers: int
+) -> Iterator[tuple[int, T]]:
+    context = _context()
+    at_work, started = context.RawArray("q", [NOBODY] * workers), context.Value("q", 0)
+    with ProcessPoolExecutor(workers, context, _start_worker, (work, source, at_work, started)) as pool:
+        tasks = {pool.submit(_do, pid, rows): pid for pid, rows in identities.items()}
+        try:
+            for task in as_completed(tasks):
                 yield tasks[task], task.result()
         except BrokenProcessPool:
-            raise InputError(
-                "a co-parsing worker was killed, most likely for want of memory; with fewer coparse.workers "
-                f"(now {workers}) each has more of it: then run `dvc repro` again"
-            ) from None
+            raise _WorkerDied(sorted(set(at_work) - {NOBODY})) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -88,14 +134,19 @@ def _context() -> BaseContext:
 
 _work: Work[Any]  # of a worker
 _values: zarr.Array[Any]
+_at_work: Any  # whom each worker is working on, as shared memory
+_slot: int  # of this worker there
 
 
-def _start_worker(work: Work[Any], source: Input) -> None:
+def _start_worker(work: Work[Any], source: Input, at_work: Any, started: Any) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     threadpool_limits(1)
-    global _work, _values
-    _work, _values = work, array(open_store(source.store), source.name)
+    global _work, _values, _at_work, _slot
+    _work, _values, _at_work = work, array(open_store(source.store), source.name), at_work
+    with started.get_lock():
+        _slot = started.value
+        started.value += 1
 
 
 def _end_with_parent() -> None:
@@ -106,4 +157,7 @@ def _end_with_parent() -> None:
 
 
 def _do(pid: int, rows: np.ndarray) -> Any:
-    return _work(pid, rows, read_rows(_values, rows))
+    _at_work[_slot] = pid
+    result = _work(pid, rows, read_rows(_values, rows))
+    _at_work[_slot] = NOBODY
+    return result

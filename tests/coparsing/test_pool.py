@@ -88,9 +88,46 @@ def test_error_of_a_worker_surfaces(features, params):
         list(label_identities(features[0], beyond, camids, settings, SEED))
 
 
-def test_a_killed_worker_is_explained(features):
-    with pytest.raises(InputError, match=r"worker was killed, .* fewer coparse\.workers \(now 2\) each has more"):
-        list(map_identities(kill_itself, Input(features[0], "features"), IDENTITIES, 2))
+def test_an_identity_whose_worker_is_killed_again_is_named(features):
+    found = map_identities(partial(die_at, 9), Input(features[0], "features"), IDENTITIES, 2)
+    told = r"identity 9 \(4 images\): its co-parsing worker was killed, and again when it was the only one; most likely"
+    with pytest.raises(InputError, match=told):
+        list(found)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_identity_whose_worker_was_killed_is_tried_again(features, workers, tmp_path, caplog):
+    work = partial(die_once, tmp_path)
+    found = list(map_identities(work, Input(features[0], "features"), IDENTITIES, workers))
+    assert sorted(found) == [(pid, len(rows)) for pid, rows in IDENTITIES.items()]
+    assert {file.name for file in tmp_path.iterdir()} == {"9", "12"}, "both have died"
+    tried = " ".join(caplog.messages)
+    assert "perhaps that of identity 9: it is tried again, alone" in tried
+    assert "perhaps that of identity 12: it is tried again, alone" in tried
+
+
+def test_a_worker_that_is_killed_before_it_begins_is_an_error(features, monkeypatch):
+    monkeypatch.setattr(pool, "_do", end)
+    with pytest.raises(InputError, match="a co-parsing worker was killed before it began; most likely for"):
+        list(map_identities(count_threads, Input(features[0], "features"), IDENTITIES, 2))
+
+
+def end(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at(whom, pid, rows, values):
+    if pid == whom:
+        end()
+    return len(rows)
+
+
+def die_once(folder, pid, rows, values):
+    """Identities 9 and 12 die when they are tried for the first time."""
+    if pid in (9, 12) and not (folder / str(pid)).exists():
+        (folder / str(pid)).touch()
+        end()
+    return len(rows)
 
 
 def wait(*_):
@@ -152,10 +189,6 @@ def test_a_batch_fills_the_memory_and_holds_one_identity_at_least():
     of_one = identities_at_once(22, (256, 64, 32), 10**10)
     assert identities_at_once(44, (256, 64, 32), 2 * 10**10) == of_one > 20
     assert identities_at_once(22, (256, 64, 32), 0) == 1
-
-
-def kill_itself(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_one_worker_a_core_at_least():
