@@ -31,6 +31,7 @@ from hcga.backbone import load_weights
 from hcga.coparsing.decoder import build_decoder
 from hcga.coparsing.identity import Labelling, label_identity, train_decoders
 from hcga.coparsing.inputs import Input
+from hcga.coparsing.memory import hcnet_bytes
 from hcga.coparsing.pool import map_identities
 from hcga.coparsing.winograd import to_tiles
 from hcga.datasets.layouts.market1501 import read_market1501
@@ -51,6 +52,7 @@ from pathlib import Path
 import numpy as np
 from hcga.coparsing.identity import label_identity
 from hcga.coparsing.inputs import Input
+from hcga.coparsing.memory import hcnet_bytes
 from hcga.coparsing.pool import map_identities
 from hcga.params import load_params
 from hcga.stores import array, open_store
@@ -76,7 +78,7 @@ count = array(open_store(store), "features").shape[0]
 work = partial(label_identity, camids=np.zeros(count, int), params=load_params("params.yaml").coparse, seed=(0,))
 peak = [0, 0]
 threading.Thread(target=watch, daemon=True).start()
-list(map_identities(work, Input(store, "features"), {1: np.arange(count - images, count)}, 1))
+list(map_identities(work, Input(store, "features"), {1: np.arange(count - images, count)}, 1, hcnet_bytes))
 print(*(size // 1024 for size in peak))
 """  # a program of its own, since a worker loads again what its parent's script loads
 
@@ -193,9 +195,9 @@ def with_workers(store: Path, camids: np.ndarray, params: Coparse, repeats: int)
         taken = []
         for _ in range(repeats):
             began = time.perf_counter()
-            list(map_identities(once, source, few, workers))
+            list(map_identities(once, source, few, workers, hcnet_bytes))
             started = time.perf_counter()
-            list(map_identities(work, source, many, workers))
+            list(map_identities(work, source, many, workers, hcnet_bytes))
             taken.append(time.perf_counter() - 2 * started + began)
         times[workers] = float(np.median(taken)) / len(many)
     click.echo(f"an identity, by 1 worker {times[1]:.2f} s, by 2 {times[2]:.2f} s: {times[1] / times[2]:.2f} times")

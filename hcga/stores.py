@@ -24,6 +24,7 @@ from zarr.storage import LocalStore
 
 from hcga.errors import OTHER_VERSION, REMEDY, InputError
 from hcga.files import fresh
+from hcga.resources import need_disk
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)  # some of JSON of other content
 SHARD_BYTES = 64 * 2**20
@@ -87,12 +88,19 @@ def add_array(
         Rows that an earlier run has written, whole shards; with any the array is there already.
     shard_rows : int, optional
         Rows of a shard; as many as `SHARD_BYTES` hold if not given.
+
+    Raises
+    ------
+    InputError
+        The disk cannot hold it.
     """
     row_bytes = max(1, int(np.prod(shape[1:])) * np.dtype(dtype).itemsize)
     chunk = int(np.clip(min(CHUNK_BYTES, SHARD_BYTES) // row_bytes, 1, max(1, shape[0])))
     if shard_rows:
         chunk = next(rows for rows in range(min(chunk, shard_rows), 0, -1) if shard_rows % rows == 0)
     rows = shard_rows or chunk * max(1, min(SHARD_BYTES // row_bytes, shape[0]) // chunk)
+    assert isinstance(store.store, LocalStore)
+    need_disk(store.store.root / name, (shape[0] - written) * row_bytes)
     if written:
         _drop_shards(store, name, written // rows)
         with zarr.config.set({f"array.{key}": value for key, value in CONFIG.items()}):  # no file keeps it

@@ -14,6 +14,7 @@ NEUTRAL = {
     "hcga/params.py",
     "hcga/processes.py",
     "hcga/progress.py",
+    "hcga/resources.py",
     "hcga/runlog.py",
     "hcga/stage.py",
     "hcga/stopping.py",

@@ -11,13 +11,12 @@ import torch
 
 from hcga.coparsing.identity import Labelling, label_together
 from hcga.coparsing.inputs import Input, as_input
+from hcga.coparsing.memory import hcnet_bytes
 from hcga.params import Coparse
 from hcga.progress import Progress
 from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)
-# float32 values a feature cell of an identity: 36/16 of the features in `to_tiles`, and what the layers keep.
-TILED, LAYERS = 2.25, 1000
 
 
 def label_in_batches(
@@ -78,10 +77,9 @@ def label_in_batches(
 
 def identities_at_once(images: int, shape: tuple[int, ...], memory: int) -> int:
     """How many identities of `images` images with feature maps of `shape` (q, h, w) fit into `memory` bytes."""
-    channels, height, width = shape
-    return max(1, int(memory // (4 * (TILED * channels + LAYERS) * images * height * width)))
+    return max(1, int(memory // (images * hcnet_bytes(shape))))
 
 
-def free_memory(device: torch.device) -> int:
+def free_cuda_memory(device: torch.device) -> int:
     """Half of the free bytes of a cuda device: the rest is for what the allocator cannot use."""
     return torch.cuda.mem_get_info(device)[0] // 2

@@ -17,10 +17,11 @@ import torch
 import zarr
 from threadpoolctl import threadpool_limits
 
-from hcga.coparsing.inputs import Input
-from hcga.cores import available_cores
+from hcga.coparsing.inputs import Input, as_input
+from hcga.coparsing.memory import choose_workers
 from hcga.errors import InputError
 from hcga.progress import counted, track
+from hcga.resources import free_memory
 from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,11 @@ Work = Callable[[int, np.ndarray, np.ndarray], T]  # of pid, its rows (n,) int64
 
 
 def map_identities(
-    work: Work[T], source: Input, identities: Mapping[int, np.ndarray], workers: int | None
+    work: Work[T],
+    source: Input,
+    identities: Mapping[int, np.ndarray],
+    workers: int | None,
+    of_image: Callable[[tuple[int, ...]], float],
 ) -> Iterator[tuple[int, T]]:
     """Do some work on the features of each identity.
 
@@ -49,7 +54,9 @@ def map_identities(
     identities : mapping of int to (n,) int64
         pid to rows; the largest are started first.
     workers : int or None
-        Number of processes; None for one a core.
+        Number of processes; None for one a core, or as many as there is memory for.
+    of_image : callable
+        Bytes of memory that the work takes for an image, by the shape of its input, (q, h, w).
 
     Yields
     ------
@@ -59,14 +66,15 @@ def map_identities(
     Raises
     ------
     InputError
-        The store is missing or lacks the array, or a worker was killed and again where its identity was tried alone.
+        The store is missing or lacks the array, there is not enough memory, or a worker was killed and again where its
+        identity was tried alone.
     Exception
         What `work` raises; what has not begun is given up.
     """
-    array(open_store(source.store), source.name)  # refused here, not in a worker
-    workers = min(workers or available_cores(), len(identities))
-    log.info("%d identities, %d workers of one thread each", len(identities), workers)
     largest_first = {pid: identities[pid] for pid in sorted(identities, key=lambda pid: (-len(identities[pid]), pid))}
+    shape = as_input(np.asarray(array(open_store(source.store), source.name)[:1])).shape[1:]
+    workers = choose_workers([*map(len, largest_first.values())], of_image(shape), workers, free_memory())
+    log.info("%d identities, %d workers of one thread each", len(identities), workers)
     yield from track(_map(work, source, largest_first, workers), "co-parsing", len(identities), "identity")
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hcga.coparsing.batches import free_memory, label_in_batches
+from hcga.coparsing.batches import free_cuda_memory, label_in_batches
 from hcga.coparsing.identity import Labelling, label_identity
 from hcga.coparsing.inputs import Input, settings_of
 from hcga.coparsing.isp import cluster_identity
 from hcga.coparsing.labels import reassign_labels
 from hcga.coparsing.losses import adjacent_pairs
+from hcga.coparsing.memory import hcnet_bytes, isp_bytes
 from hcga.coparsing.pool import map_identities
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED, downsample
@@ -68,11 +69,11 @@ def hcnet(material: Material) -> Iterator[tuple[int, Parsed]]:
     rgb = params.input == "rgb"
     source = Input(material.images, "images") if rgb else Input(material.features, "features")
     if device.type == "cuda":
-        memory = free_memory(device)
+        memory = free_cuda_memory(device)
         found = label_in_batches(source, material.rows_of, material.camids, params, material.seed, device, memory)
     else:
         work = partial(label_identity, camids=material.camids, params=params, seed=material.seed)
-        found = map_identities(work, source, material.rows_of, params.workers)
+        found = map_identities(work, source, material.rows_of, params.workers, hcnet_bytes)
     for pid, labelling in found:
         labels = downsample(labelling.labels) if rgb else labelling.labels
         masks = reassign_labels(labels, material.part_classes, params.background, params.split, params.borders)
@@ -89,7 +90,7 @@ def isp(material: Material) -> Iterator[tuple[int, Parsed]]:
     """Cascaded k-means, on processor cores."""
     work = partial(_cluster, part_classes=material.part_classes, seed=material.seed)
     source = Input(material.features, "features")
-    for pid, masks in map_identities(work, source, material.rows_of, material.params.workers):
+    for pid, masks in map_identities(work, source, material.rows_of, material.params.workers, isp_bytes):
         yield pid, Parsed(masks, masks, {}, ())
 
 

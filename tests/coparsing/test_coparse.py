@@ -12,6 +12,7 @@ from hcga.coparsing import coparse as module
 from hcga.coparsing import sources
 from hcga.coparsing.identity import Labelling, label_identity
 from hcga.coparsing.inputs import Input
+from hcga.coparsing.memory import hcnet_bytes, isp_bytes
 from hcga.coparsing.kept import Kept
 from hcga.coparsing.sources import Material
 from hcga.errors import InputError
@@ -118,8 +119,8 @@ def test_masks_and_labels_stand_in_the_rows_of_the_table(calls, samples, previou
 
 def test_hcnet_gets_the_rows_of_every_training_identity(calls, samples, previous, params):
     coparse(samples, previous, params)
-    ((work, source, rows_of, workers),) = calls
-    assert (source, workers) == (Input(FEATURES, "features"), params.workers)
+    ((work, source, rows_of, workers, of_image),) = calls
+    assert (source, workers, of_image) == (Input(FEATURES, "features"), params.workers, hcnet_bytes)
     assert (work.func, work.keywords["params"], work.keywords["seed"]) == (label_identity, params, SEED)
     assert {pid: rows.tolist() for pid, rows in rows_of.items()} == {3: [0], 7: [1, 2], 12: [3, 4]}
     assert work.keywords["camids"][:5].tolist() == [1, 1, 1, 1, 2]
@@ -133,7 +134,7 @@ def test_a_gpu_gets_all_identities_at_once(calls, samples, previous, params, mon
         yield from FOUND.items()
 
     monkeypatch.setattr(sources, "label_in_batches", label_in_batches)
-    monkeypatch.setattr(sources, "free_memory", lambda device: 77)
+    monkeypatch.setattr(sources, "free_cuda_memory", lambda device: 77)
     found = coparse(samples, previous, params, device=gpu)
     np.testing.assert_array_equal(found.masks, EXPECTED)
     assert not calls
@@ -229,7 +230,7 @@ def test_a_run_that_died_goes_on_with_the_identities_that_are_left(
 ):
     parsed = []
 
-    def map_identities(_, __, rows_of, ___):
+    def map_identities(_, __, rows_of, *___):
         assert rows_of, "a pool of no workers is an error"
         for pid in [pid for pid in (12, 3, 7) if pid in rows_of]:
             if len(parsed) == before_death and not again:
@@ -331,8 +332,8 @@ def test_isp_gets_the_features_and_a_seed_of_its_own_for_each_identity(samples, 
     seen = []
     monkeypatch.setattr(sources, "cluster_identity", lambda *arguments: seen.append(arguments) or EXPECTED[:2])
 
-    def map_identities(work, source, rows_of, workers):
-        assert (source, workers) == (Input(FEATURES, "features"), 5)
+    def map_identities(work, source, rows_of, workers, of_image):
+        assert (source, workers, of_image) == (Input(FEATURES, "features"), 5, isp_bytes)
         yield from ((pid, work(pid, rows, np.ones(1))[: len(rows)]) for pid, rows in rows_of.items())
 
     monkeypatch.setattr(sources, "map_identities", map_identities)

@@ -19,6 +19,7 @@ from hcga.coparsing import pool
 from hcga.coparsing.batches import identities_at_once, label_in_batches
 from hcga.coparsing.identity import label_identity, label_together
 from hcga.coparsing.inputs import Input
+from hcga.coparsing.memory import hcnet_bytes
 from hcga.coparsing.pool import map_identities
 from hcga.cores import available_cores
 from hcga.errors import InputError
@@ -47,7 +48,7 @@ def params(default_params):
 def label_identities(path, identities, camids, params, seed, name="features"):
     """HCNet in the pool."""
     work = partial(label_identity, camids=camids, params=params, seed=seed)
-    return map_identities(work, Input(path, name), identities, params.workers)
+    return map_identities(work, Input(path, name), identities, params.workers, hcnet_bytes)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -76,7 +77,7 @@ def count_threads(*_):
 
 
 def test_a_worker_computes_on_one_thread(features):
-    for _, found in map_identities(count_threads, Input(features[0], "features"), IDENTITIES, 1):
+    for _, found in map_identities(count_threads, Input(features[0], "features"), IDENTITIES, 1, hcnet_bytes):
         assert set(found) == {1}
 
 
@@ -89,7 +90,7 @@ def test_error_of_a_worker_surfaces(features, params):
 
 
 def test_an_identity_whose_worker_is_killed_again_is_named(features):
-    found = map_identities(partial(die_at, 9), Input(features[0], "features"), IDENTITIES, 2)
+    found = map_identities(partial(die_at, 9), Input(features[0], "features"), IDENTITIES, 2, hcnet_bytes)
     told = r"identity 9 \(4 images\): its co-parsing worker was killed, and again when it was the only one; most likely"
     with pytest.raises(InputError, match=told):
         list(found)
@@ -98,7 +99,7 @@ def test_an_identity_whose_worker_is_killed_again_is_named(features):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_identity_whose_worker_was_killed_is_tried_again(features, workers, tmp_path, caplog):
     work = partial(die_once, tmp_path)
-    found = list(map_identities(work, Input(features[0], "features"), IDENTITIES, workers))
+    found = list(map_identities(work, Input(features[0], "features"), IDENTITIES, workers, hcnet_bytes))
     assert sorted(found) == [(pid, len(rows)) for pid, rows in IDENTITIES.items()]
     assert {file.name for file in tmp_path.iterdir()} == {"9", "12"}, "both have died"
     tried = " ".join(caplog.messages)
@@ -109,7 +110,7 @@ def test_an_identity_whose_worker_was_killed_is_tried_again(features, workers, t
 def test_a_worker_that_is_killed_before_it_begins_is_an_error(features, monkeypatch):
     monkeypatch.setattr(pool, "_do", end)
     with pytest.raises(InputError, match="a co-parsing worker was killed before it began; most likely for"):
-        list(map_identities(count_threads, Input(features[0], "features"), IDENTITIES, 2))
+        list(map_identities(count_threads, Input(features[0], "features"), IDENTITIES, 2, hcnet_bytes))
 
 
 def end(*_):
@@ -141,7 +142,8 @@ def test_workers_end_with_a_parent_that_was_killed(features):
         "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import numpy as np; import test_pool\n"
         "from hcga.coparsing.inputs import Input; from hcga.coparsing.pool import map_identities\n"
         "print(flush=True)\n"
-        "list(map_identities(test_pool.wait, Input(Path(sys.argv[1]), 'features'), {3: np.array([1, 4])}, 1))"
+        "source, few = Input(Path(sys.argv[1]), 'features'), {3: np.array([1, 4])}\n"
+        "list(map_identities(test_pool.wait, source, few, 1, test_pool.hcnet_bytes))"
     )
     folders = [str(features[0]), str(Path(__file__).parent)]
     parent = subprocess.Popen([sys.executable, "-c", code, *folders], start_new_session=True, stdout=subprocess.PIPE)

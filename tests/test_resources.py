@@ -1,0 +1,72 @@
+"""Disk and memory: what is free, and what is refused."""
+
+import shutil
+from collections import namedtuple
+
+import numpy as np
+import psutil
+import pytest
+import zarr
+
+from hcga import resources, stores
+from hcga.errors import InputError
+from hcga.resources import free_memory, need_disk
+from hcga.stores import add_array, write_store
+
+MACHINE = psutil.virtual_memory()._replace(available=10_000)
+Disk = namedtuple("Disk", "total used free")
+
+
+@pytest.fixture
+def groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: MACHINE)
+    monkeypatch.setattr(resources, "CGROUPS", tmp_path)
+    (tmp_path / "memory").mkdir()
+    return tmp_path
+
+
+def test_without_a_limit_the_machines_memory_counts(groups):
+    assert free_memory() == 10_000
+    (groups / "memory.max").write_text("max\n")
+    assert free_memory() == 10_000
+
+
+@pytest.mark.parametrize(
+    ("names", "statistics", "free"),
+    [
+        (("memory.max", "memory.current", "memory.stat"), "anon 5\ninactive_file 300\n", 7000 - 2000 + 300),
+        (
+            ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+            "inactive_file 1\ntotal_inactive_file 400\n",
+            7000 - 2000 + 400,
+        ),
+    ],
+)
+def test_a_container_has_what_its_limit_leaves(groups, names, statistics, free):
+    for name, text in zip(names, ("7000\n", "2000\n", statistics), strict=True):
+        (groups / name).write_text(text)
+    assert free_memory() == free
+    (groups / names[0]).write_text("1000\n")
+    assert free_memory() == 0
+    (groups / names[0]).write_text("9223372036854771712\n")
+    assert free_memory() == 10_000, "of cgroups v1 with no limit"
+
+
+def test_what_the_disk_cannot_hold_is_refused_before_it_is_begun(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: asked.append(folder) or Disk(0, 0, 3e9))
+    need_disk(tmp_path / "new" / "store.zarr", 6e9)
+    with pytest.raises(
+        InputError, match=r"store\.zarr: needs 6\.2 GB, about 3\.1 of them after .* and 3\.0 are free; "
+    ):
+        need_disk(tmp_path / "new" / "store.zarr", 6.2e9)
+    assert set(asked) == {tmp_path}
+
+
+def test_a_store_asks_for_what_is_still_to_be_written(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(stores, "need_disk", lambda folder, size: asked.append((folder.name, size)))
+    write_store(tmp_path / "a.zarr", {"values": np.zeros((6, 4), np.float32)})
+    store = zarr.open_group(str(tmp_path / "a.zarr"), mode="r+")
+    add_array(store, "values", (6, 4), "float32", written=2)
+    assert asked == [("values", 6 * 4 * 4), ("values", 4 * 4 * 4)]
