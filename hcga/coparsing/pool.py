@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+TRIES = 2  # of an identity alone; whoever was at work beside it may have been meant before
 NOBODY = np.iinfo(np.int64).min
 SCARCE = (
     "most likely for want of memory. What is done is kept: free some memory, or set coparse.workers lower, and run "
@@ -66,7 +68,7 @@ def map_identities(
     Raises
     ------
     InputError
-        The store is missing or lacks the array, there is not enough memory, or a worker was killed and again where its
+        The store is missing or lacks the array, there is not enough memory, or a worker was killed and again when its
         identity was tried alone.
     Exception
         What `work` raises; what has not begun is given up.
@@ -104,14 +106,14 @@ def _map(work: Work[T], source: Input, identities: Mapping[int, np.ndarray], wor
 
 
 def _try_alone(work: Work[T], source: Input, pid: int, rows: np.ndarray) -> T:
-    try:
-        ((_, result),) = _map_in_pool(work, source, {pid: rows}, 1)
-    except _WorkerDied:
-        raise InputError(
-            f"identity {pid} ({counted(len(rows), 'image')}): its co-parsing worker was killed, and again when it was "
-            f"the only one; {SCARCE}"
-        ) from None
-    return result
+    for _ in range(TRIES):
+        with suppress(_WorkerDied):
+            ((_, result),) = _map_in_pool(work, source, {pid: rows}, 1)
+            return result
+    raise InputError(
+        f"identity {pid} ({counted(len(rows), 'image')}): its co-parsing worker was killed {TRIES} times, though it "
+        f"was the only one; {SCARCE}"
+    )
 
 
 def _map_in_pool(

@@ -12,8 +12,8 @@ from hcga.coparsing import coparse as module
 from hcga.coparsing import sources
 from hcga.coparsing.identity import Labelling, label_identity
 from hcga.coparsing.inputs import Input
-from hcga.coparsing.memory import hcnet_bytes, isp_bytes
 from hcga.coparsing.kept import Kept
+from hcga.coparsing.memory import hcnet_bytes, isp_bytes
 from hcga.coparsing.sources import Material
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED

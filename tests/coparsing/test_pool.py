@@ -91,7 +91,7 @@ def test_error_of_a_worker_surfaces(features, params):
 
 def test_an_identity_whose_worker_is_killed_again_is_named(features):
     found = map_identities(partial(die_at, 9), Input(features[0], "features"), IDENTITIES, 2, hcnet_bytes)
-    told = r"identity 9 \(4 images\): its co-parsing worker was killed, and again when it was the only one; most likely"
+    told = r"identity 9 \(4 images\): its co-parsing worker was killed 2 times, though it was the only one; most likely"
     with pytest.raises(InputError, match=told):
         list(found)
 
