@@ -133,6 +133,16 @@ def code_digest() -> str:
     return digest(*(path.read_bytes() for path in modules))
 
 
+def file_digest(path: Path) -> str:
+    """Digest of a file, as `digest` has it of the file's bytes, read piece by piece."""
+    hashed = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as opened:
+        hashed.update(os.fstat(opened.fileno()).st_size.to_bytes(8, "big"))
+        while block := opened.read(BLOCK):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
 def digest(*parts: bytes) -> str:
     """Digest of byte strings and of where one ends, 32 hexadecimal digits."""
     hashed = hashlib.blake2b(digest_size=16)

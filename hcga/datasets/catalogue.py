@@ -12,7 +12,7 @@ from hcga.datasets.check import NO_FILE
 from hcga.datasets.readers import read_data_set
 from hcga.datasets.truth import refuse_strays, truth_file
 from hcga.errors import InputError
-from hcga.files import digest
+from hcga.files import file_digest
 from hcga.occluders import list_occluders
 from hcga.progress import track
 
@@ -70,7 +70,7 @@ def _digests(files: list[Path], what: str) -> list[str]:
 
 def _digest(file: Path) -> str:
     try:
-        return digest(file.read_bytes())
+        return file_digest(file)
     except FileNotFoundError:
         return NO_FILE
 
