@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hcga.errors import InputError
 
@@ -149,6 +149,21 @@ def digest(*parts: bytes) -> str:
     for part in parts:
         hashed.update(len(part).to_bytes(8, "big") + part)
     return hashed.hexdigest()
+
+
+def leads_below(path: object) -> bool:
+    """Tell whether a path of a table or list leads to something below the folder it is relative to."""
+    if not isinstance(path, str) or not path.strip("./"):
+        return False
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether there is a file; a path that is too long for one leads to none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _remove(path: Path) -> None:

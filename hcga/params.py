@@ -208,7 +208,8 @@ class Round(Section):
     until_epoch: Annotated[int, Field(ge=0)]
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"  # becomes part of paths and of commands
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class Params(Section):
