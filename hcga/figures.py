@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from hcga.csv_files import read_table
-from hcga.errors import OTHER_VERSION, InputError
+from hcga.errors import OTHER_VERSION, InputError, brief
 
 # Title in the printed table -> column of `collect_figures`.
 SHOWN = {
@@ -37,16 +37,19 @@ def read_metrics(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        It is missing, or no mapping in JSON.
+        It is missing, or no mapping of numbers in JSON.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no figures of this round yet; run `dvc repro`") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: no valid JSON ({error}); `dvc repro` writes it anew") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds {type(values).__name__}, not figures by name; perhaps {OTHER_VERSION}")
+    for name, value in _flatten(values).items():
+        if not isinstance(value, int | float | None):
+            raise InputError(f"{path}: {brief(name)} is {brief(value)}, no figure; perhaps {OTHER_VERSION}")
     return values
 
 
@@ -69,7 +72,8 @@ def collect_figures(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
         One row a round, one column a figure, named `section_figure` (a dot would be a path to plotting tools);
         figures of no round are absent, save for those of `SHOWN`, which programs plot: they are empty.
     """
-    table = pd.DataFrame([{"round": name, **_flatten(values)} for name, values in metrics.items()])
+    table = pd.DataFrame([{**_flatten(values), "round": name} for name, values in metrics.items()])
+    table = table[["round", *(column for column in table if column != "round")]]
     return table.reindex(columns=[*table, *(key for key in SHOWN.values() if key not in table)])
 
 
@@ -93,6 +97,7 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def collect_curves(files: dict[str, Path]) -> pd.DataFrame:
     """Put one CSV a round below each other, with the round's name in the first column."""
-    tables = [read_table(file, ("epoch", "loss")).assign(round=name) for name, file in files.items()]
+    numbers = {"epoch": "float", "loss": "float"}
+    tables = [read_table(file, numbers, dtype=numbers).assign(round=name) for name, file in files.items()]
     joined = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     return joined[["round", *(column for column in joined if column != "round")]]
