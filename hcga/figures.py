@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from hcga.csv_files import read_table
-from hcga.errors import OTHER_VERSION, InputError, brief
+from hcga.errors import OTHER_VERSION, REMEDY, InputError, brief
 
 # Title in the printed table -> column of `collect_figures`.
 SHOWN = {
@@ -41,13 +41,14 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        flat = _flatten(values) if isinstance(values, dict) else {}
     except FileNotFoundError:
         raise InputError(f"{path}: no figures of this round yet; run `dvc repro`") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: no valid JSON ({error}); `dvc repro` writes it anew") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds {type(values).__name__}, not figures by name; perhaps {OTHER_VERSION}")
-    for name, value in _flatten(values).items():
+    for name, value in flat.items():
         if not isinstance(value, int | float | None):
             raise InputError(f"{path}: {brief(name)} is {brief(value)}, no figure; perhaps {OTHER_VERSION}")
     return values
@@ -97,7 +98,14 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def collect_curves(files: dict[str, Path]) -> pd.DataFrame:
     """Put one CSV a round below each other, with the round's name in the first column."""
-    numbers = {"epoch": "float", "loss": "float"}
-    tables = [read_table(file, numbers, dtype=numbers).assign(round=name) for name, file in files.items()]
+    tables = [_read_curves(file).assign(round=name) for name, file in files.items()]
     joined = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     return joined[["round", *(column for column in joined if column != "round")]]
+
+
+def _read_curves(file: Path) -> pd.DataFrame:
+    table = read_table(file, ("epoch", "loss"))
+    for name in ("epoch", "loss"):
+        if len(table) and table[name].dtype.kind not in "iuf":
+            raise InputError(f"{file}: {name} holds what is no number; {REMEDY}")
+    return table
