@@ -14,6 +14,7 @@ from hcga.prnet import Card, PRNet
 
 CARD = "hcga"  # the one key of the metadata: several would be written in random order
 ADAM = "adam"
+NAMED = 5  # of the tensors that do not fit
 
 
 def save_model(network: PRNet, card: Card, path: Path) -> None:
@@ -45,10 +46,12 @@ def _refuse_other_shapes(tensors: dict[str, torch.Tensor], card: Card) -> None:
     with torch.device("meta"):  # without memory
         wanted = {name: value.shape for name, value in PRNet(card).state_dict().items()}
     given = {name: value.shape for name, value in tensors.items()}
-    for name in sorted(wanted.keys() | given.keys()):
-        if wanted.get(name) != given.get(name):
-            there, called_for = (_in_words(shapes.get(name)) for shapes in (given, wanted))
-            raise InputError(f"{brief(name)} is {there} here, and {called_for} by its card")
+    wrong = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+    if wrong:
+        told = [
+            f"{brief(name)} {_in_words(given.get(name))}, by its card {_in_words(wanted.get(name))}" for name in wrong
+        ]
+        raise InputError(f"{len(wrong)} tensors are others: " + "; ".join(told[:NAMED]))
 
 
 def _in_words(shape: torch.Size | None) -> str:

@@ -221,13 +221,13 @@ def image_set(store: zarr.Group) -> dict[str, Any]:
 def attribute(store: zarr.Group, name: str, kind: type[A]) -> A:
     """What a store says of itself; `InputError` if it has no attribute of this name and kind."""
     value = store.attrs.get(name)
-    if name == PART_CLASSES and value not in range(2, 256):
-        raise InputError(f"{_folder(store)}: {name} is {brief(value)}, it can be 2 to 255. Perhaps {OTHER_VERSION}")
     if not isinstance(value, kind):
         known = ", ".join(sorted(store.attrs)) or "none"
         raise InputError(
             f"{_folder(store)}: no attribute {name!r} ({kind.__name__}); it has: {known}. Perhaps {OTHER_VERSION}"
         )
+    if name == PART_CLASSES and value not in range(2, 256):
+        raise InputError(f"{_folder(store)}: {name} is {brief(value)}, it can be 2 to 255. Perhaps {OTHER_VERSION}")
     return value
 
 
