@@ -23,7 +23,7 @@ ROOM = 2 * 2**30  # bytes more than there are now
 
 @pytest.fixture(autouse=True)
 def little_memory() -> Iterator[None]:
-    """Let the process have little more address space than it has: a large allocation fails instead of succeeding late."""
+    """Let the process have little more address space than it has, so that it cannot ask for gigabytes."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, limits[1]))
@@ -103,7 +103,7 @@ def test_descriptions_of_arrays(store: Path, name: str, whole: bool) -> None:
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b"", b"[]", b'{"zarr_format": 2}'])
 def test_what_is_no_description_at_all(store: Path, file: str, content: bytes) -> None:
     (store / file).write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.zarr.*(no readable store|damaged)"):
+    with pytest.raises(InputError, match=r"a\.zarr.*(no readable store|damaged|no array)"):
         array(open_store(store), "images")
 
 
@@ -134,9 +134,9 @@ def with_header(model: Path, target: Path, change: Callable[[dict[str, Any]], No
 
 CARDS: dict[str, tuple[dict[str, Any], str]] = {
     "channels": ({"channels": HUGE}, "channels"),
-    "some channels": ({"channels": 500_000}, r"is \(.*\) here, and \(.*500000.*\) by its card"),
+    "some channels": ({"channels": 500_000}, r"\(.*\), by its card \(.*500000.*\)"),
     "identities": ({"identities": HUGE}, "identities"),
-    "some identities": ({"identities": 900_000}, r"\(900000, 8\) by its card"),
+    "some identities": ({"identities": 900_000}, r"by its card \(900000, 8\)"),
     "part classes": ({"part_classes": HUGE}, "part_classes"),
     "none": ({"part_classes": 0}, "part_classes"),
     "no number": ({"channels": 10**30}, "channels"),
@@ -199,11 +199,9 @@ def test_a_parsing_head_without_values_claims_no_classes(tmp_path: Path, shape: 
         part_classes_of(tmp_path / "a.safetensors")
 
 
-@pytest.mark.parametrize(
-    "names", [["a.b.c"], ["x"], ["-1.exp_avg"], ["0.exp_avg"], ["0.step", "0.exp_avg", "0.exp_avg_sq"]]
-)
-def test_states_of_another_optimisation(tmp_path: Path, names: list[str]) -> None:
-    values = dict.fromkeys(names, np.zeros((3, 3), np.float32))
+@pytest.mark.parametrize("names", ["a.b.c", "x", "-1.exp_avg", "0.exp_avg", "0.step 0.exp_avg 0.exp_avg_sq"])
+def test_states_of_another_optimisation(tmp_path: Path, names: str) -> None:
+    values = dict.fromkeys(names.split(), np.zeros((3, 3), np.float32))
     save_file(values, tmp_path / "a.safetensors", {"hcga": "adam"})
     optimiser = torch.optim.Adam([torch.nn.Parameter(torch.zeros(2))])
     with pytest.raises(InputError, match=r"a\.safetensors: the state of another network"):

@@ -13,14 +13,13 @@ import numpy as np
 from PIL import Image
 
 from hcga.datasets.layouts.market1501 import FOLDERS
-from hcga.datasets.matlab import refuse_what_grows
+from hcga.datasets.matlab import read_arrays
 from hcga.errors import InputError, brief
 from hcga.files import fresh
 from hcga.images import LARGEST
 from hcga.progress import track
 
 NAME = re.compile(r"[1-9]\d{0,3}_0{0,3}[1-9]\d{0,4}_[12]_0{0,3}[1-9]\d{0,3}\.png")  # pair, person, view, column, from 1
-VARIABLES = ("filelist", "labels", "train_idx", "query_idx", "gallery_idx")
 PAIRS = 1000  # of cameras at most; there are five
 UNREADABLE = (OSError, LookupError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError)
 
@@ -90,15 +89,11 @@ def _own(file: Any, found: Any, most: int = LARGEST) -> Any:
 
 def _read_protocol(path: Path) -> tuple[list[str], list[int], dict[str, list[int]]]:
     """File names, identities, and places in both, from 1, of each split."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
     try:
-        refuse_what_grows(path.read_bytes())
-        content: dict[str, Any] = loadmat(str(path), appendmat=False, variable_names=VARIABLES)
-        names = [str(np.asarray(cell).item()) for cell in content["filelist"].ravel()]
-        labels = [int(label) for label in content["labels"].ravel()]
-        places = {split: [int(place) for place in content[f"{split}_idx"].ravel()] for split in FOLDERS}
+        content = read_arrays(path.read_bytes())
+        names = [str(name) for name in content["filelist"]]
+        labels = [int(label) for label in content["labels"]]
+        places = {split: [int(place) for place in content[f"{split}_idx"]] for split in FOLDERS}
         odd = [name for name in names if not NAME.fullmatch(name)]
         if odd:
             raise ValueError(f"{brief(odd[0])} is no name such as 1_002_2_08.png")
@@ -109,7 +104,7 @@ def _read_protocol(path: Path) -> tuple[list[str], list[int], dict[str, list[int
             raise ValueError(f"places {min(listed)} to {max(listed)} of {len(names)} names, {len(labels)} labels")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it comes with the code of Zhong et al., CUHK03-NP") from None
-    except (*UNREADABLE, NotImplementedError, MatReadError, zlib.error) as error:
+    except (*UNREADABLE, zlib.error) as error:
         raise InputError(
             f"{path}: no protocol of CUHK03-NP ({error}); a file saved from a web page may hold the page instead"
         ) from None

@@ -1,60 +1,89 @@
-"""What a file in MATLAB's older format holds, looked at before scipy reads it, which unpacks and nests without end."""
+"""Arrays of numbers and cells of texts in a file of MATLAB's older format (level 5), and no more of it.
+
+scipy's reader crashes the process on some damaged files, and unpacks and nests without end.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any
+
+import numpy as np
 
 UNPACKED = 64 * 2**20  # bytes at most, of all parts
 HEADER = 128  # bytes
-MATRIX, PACKED = 14, 15  # kinds of parts
-CELL, NUMBERS = 1, range(4, 16)  # classes of matrices: of matrices, of signs or numbers
-Order = Literal["big", "little"]
+MATRIX, PACKED = 14, 15  # kinds of parts that hold parts
+CELL, TEXT = 1, 4  # classes of matrices
+NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}  # kind: dtype
+ENCODINGS = {1: "utf-8", 2: "utf-8", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}  # kind: of text
 
 
-def refuse_what_grows(content: bytes) -> None:
-    """Refuse a file whose parts unpack to more than `UNPACKED` bytes, or hold more than cells of plain arrays.
+def read_arrays(content: bytes) -> dict[str, list[Any]]:
+    """Read the arrays of a file.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+
+    Returns
+    -------
+    dict of str to list
+        By name the numbers or texts, column by column.
 
     Raises
     ------
-    ValueError
-        It is such a file.
+    ValueError, LookupError, zlib.error
+        It is no such file, is cut short, unpacks to more than `UNPACKED` bytes, or holds something else.
     """
-    order: Order = "big" if content[HEADER - 2 : HEADER] == b"MI" else "little"
-    left = UNPACKED
+    order = ">" if content[HEADER - 2 : HEADER] == b"MI" else "<"
+    found, left = {}, UNPACKED
     for kind, part in _parts(content[HEADER:], order):
-        if kind == PACKED:
-            unpacker = zlib.decompressobj()
-            unpacked = unpacker.decompress(part, left)
-            left -= len(unpacked)
-            if unpacker.unconsumed_tail or left <= 0:
-                raise ValueError(f"it unpacks to more than {UNPACKED // 2**20} MB")
-            for inner, matrix in _parts(unpacked, order):
-                _refuse_nested(inner, matrix, order)
-        else:
-            _refuse_nested(kind, part, order)
+        unpacked = _unpack(part, left) if kind == PACKED else b""
+        left -= len(unpacked)
+        for inner, matrix in _parts(unpacked, order) if kind == PACKED else [(kind, part)]:
+            if inner == MATRIX:
+                name = list(_parts(matrix, order))[2][1].decode("ascii")
+                found[name] = _values(matrix, order)
+    return found
 
 
-def _refuse_nested(kind: int, part: bytes, order: Order, within: int | None = None) -> None:
-    if kind != MATRIX or not part:
-        return
-    klass = int.from_bytes(part[8:12], order) & 255
-    if klass not in NUMBERS and (klass != CELL or within == CELL):
-        raise ValueError("it holds more than plain arrays and cells of them")
-    if klass == CELL:
-        for inner, matrix in list(_parts(part, order))[3:]:  # after flags, size and name
-            _refuse_nested(inner, matrix, order, CELL)
+def _unpack(part: bytes, most: int) -> bytes:
+    unpacker = zlib.decompressobj()
+    unpacked = unpacker.decompress(part, most)
+    if not unpacker.eof:
+        raise ValueError(f"it is cut short, or unpacks to more than {UNPACKED // 2**20} MB")
+    return unpacked
 
 
-def _parts(content: bytes, order: Order) -> Iterator[tuple[int, bytes]]:
+def _values(matrix: bytes, order: str, in_cell: bool = False) -> list[Any]:
+    (_, flags), _, _, *values = _parts(matrix, order)
+    kind_of_matrix = _number(flags[:4], order) & 255
+    if kind_of_matrix == CELL and not in_cell:
+        return [value for _, inner in values for value in _values(inner, order, in_cell=True)]
+    kind, content = values[0]
+    if kind_of_matrix == TEXT:
+        encoding = ENCODINGS[kind]
+        return [content.decode(encoding if encoding == "utf-8" else f"{encoding}-{'be' if order == '>' else 'le'}")]
+    return np.frombuffer(content, order + NUMBERS[kind]).tolist()
+
+
+def _parts(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
     """Kind and content of each part: kind and length in four bytes each, or, of up to four bytes, in two each."""
     place = 0
-    while place + 8 <= len(content):
-        kind, length = (int.from_bytes(content[at : at + 4], order) for at in (place, place + 4))
+    while place < len(content):
+        kind, length, start = _number(content[place : place + 4], order), 0, place + 8
         if kind >> 16:
-            yield kind & 0xFFFF, content[place + 4 : place + 4 + (kind >> 16)]
+            kind, length, start = kind & 0xFFFF, kind >> 16, place + 4
             place += 8
         else:
-            yield kind, content[place + 8 : place + 8 + length]
-            place += 8 + length + (-length % 8 if kind != PACKED else 0)
+            length = _number(content[place + 4 : place + 8], order)
+            place += 8 + length + (0 if kind == PACKED else -length % 8)
+        if start + length > len(content):
+            raise ValueError("it is cut short")
+        yield kind, content[start : start + length]
+
+
+def _number(content: bytes, order: str) -> int:
+    return int.from_bytes(content, "big" if order == ">" else "little")

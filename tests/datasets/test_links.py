@@ -28,9 +28,7 @@ def elsewhere(tiny_set: Path, tmp_path: Path) -> Path:
 
 def test_an_image_that_links_out_of_the_set_is_refused(root: Path, elsewhere: Path) -> None:
     (root / "query" / NAME).symlink_to(elsewhere)
-    with pytest.raises(
-        InputError, match=rf"query/{NAME}: a link out of the data set, to .*elsewhere/.*; put the files"
-    ):
+    with pytest.raises(InputError, match=rf"query/{NAME}: a link out of the data set, to .*elsewhere/.*; put"):
         read_data_set("market1501", root)
 
 
@@ -129,7 +127,7 @@ def test_a_copy_with_occluders_is_not_made_of_what_is_elsewhere_or_has_no_end(
         (root / "loop").symlink_to(".")
     else:
         os.mkfifo(root / "pipe")
-    with pytest.raises(InputError, match="extra.jpg: a link out|loop: neither a file nor|pipe: neither a file nor"):
+    with pytest.raises(InputError, match=r"extra\.jpg: a link out|loop: neither a file nor|pipe: neither a file nor"):
         occlude_data_set(
             *("market1501", root, tmp_path / "new"),
             **{"splits": ["query"], "share": 1.0, "cover": (0.3, 0.5), "side": "any", "occluders": "drawn", "seed": 0},
