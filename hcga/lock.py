@@ -14,7 +14,7 @@ def changed_params(workspace: Workspace) -> list[str]:
     changed = set()
     for name, entry in workspace.locked().items():
         verb, _, key = name.partition("@")
-        if key in {"", *workspace.params.rounds} and not workspace.is_constant(verb):
+        if (not key or key in (current.get("rounds") or ())) and not workspace.is_constant(verb):
             changed |= _changed(workspace, entry, current)
     return sorted(changed)
 
