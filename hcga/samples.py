@@ -150,9 +150,9 @@ def _is_fine(values: pd.Series[Any]) -> pd.Series[bool]:
     if values.name == "split":
         return values.isin(SPLITS)
     if values.name == "path":
-        return values.map(leads_below) & values.map(str.isprintable)
+        return values.map(lambda path: leads_below(path) and path.isprintable()).astype(bool)
     if values.name == "dataset":
-        return values.map(lambda name: re.fullmatch(NAME, name) is not None)
+        return values.map(lambda name: re.fullmatch(NAME, name) is not None).astype(bool)
     return pd.to_numeric(values, errors="coerce").between(JUNK, LARGEST_PID) & (values.dtype.kind == "i")
 
 

@@ -40,7 +40,7 @@ PLACES = [(name,) for name in DEFAULTS] + [
 ]
 
 
-@few(150)
+@few(75)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
 def test_params(changes: list[tuple[tuple[str, ...], Any]]) -> None:
     values = copy.deepcopy(DEFAULTS)
@@ -52,13 +52,13 @@ def test_params(changes: list[tuple[tuple[str, ...], Any]]) -> None:
     is_read_or_refused(check_params, values, "params.yaml")
 
 
-@few(150)
+@few(75)
 @given(YAML_TEXTS)
 def test_yaml(text: str) -> None:
     is_read_or_refused(read_yaml, text, "a.yaml")
 
 
-@few(60)
+@few(30)
 @given(YAML_TEXTS, st.integers(0, 5000))
 def test_files_of_params_and_of_tables(tmp_path: Path, text: str, place: int) -> None:
     written = DEFAULT.read_text(encoding="utf-8")
@@ -69,14 +69,14 @@ def test_files_of_params_and_of_tables(tmp_path: Path, text: str, place: int) ->
         is_read_or_refused(read, tmp_path / name)
 
 
-@few(60)
+@few(30)
 @given(st.dictionaries(st.sampled_from(["title", "rows", "seeds", "base", "note", "x"]), VALUES))
 def test_tables_of_ablations(tmp_path: Path, values: dict[str, Any]) -> None:
     (tmp_path / "table.yaml").write_text(json.dumps({"title": "a", "rows": {"b": {}}, **values}), encoding="utf-8")
     is_read_or_refused(load_table, tmp_path / "table.yaml")
 
 
-@few(80)
+@few(40)
 @given(tables(["path", "split", "pid", "camid", "frame"]))
 def test_sample_tables(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.jpg").touch()
@@ -84,17 +84,18 @@ def test_sample_tables(tmp_path: Path, content: bytes) -> None:
     is_read_or_refused(read_data_set, "table", tmp_path)
 
 
-@few(60)
+@few(30)
 @given(st.sampled_from(list(LAYOUTS)), st.lists(NAMES, min_size=1, max_size=3), NAMES)
 def test_names_in_every_layout(tmp_path: Path, layout: str, names: list[str], folder: str) -> None:
     root = tmp_path / "set"
     kinds = [f"{kind}_body_images" for kind in ("occluded", "whole", "partial")]
     parts = [*FOLDERS.values(), *kinds, "train", "query", "gallery", "Probe", "Gallery"]
-    for part in [*parts, *(f"{part}/{folder}" for part in ("train", kinds[0], kinds[1]))]:
-        (root / part).mkdir(parents=True, exist_ok=True)
-        for name in names:
-            if not (root / part / name).is_dir():
-                (root / part / name).touch()
+    folders = [root / part for part in [*parts, *(f"{part}/{folder}" for part in ("train", *kinds))]]
+    for path in folders:
+        path.mkdir(parents=True, exist_ok=True)
+    for path in (path / name for path in folders for name in names):
+        if not path.is_dir():
+            path.touch()
     is_read_or_refused(read_data_set, layout, root)
     shutil.rmtree(root)
 
@@ -102,7 +103,7 @@ def test_names_in_every_layout(tmp_path: Path, layout: str, names: list[str], fo
 LINES = st.lists(st.tuples(NAMES | CELLS, st.sampled_from(["", " 0", " 1", " ²", " -1", f" {'9' * 5000}", " x", "\r"])))
 
 
-@few(60)
+@few(30)
 @given(LINES, st.booleans())
 def test_list_files(tmp_path: Path, lines: list[tuple[str, str]], known: bool) -> None:
     name, listed = "0005_c2_f1.jpg", "0000/0000_013_04_0303morning_0020_2.jpg"
@@ -128,7 +129,7 @@ def protocol(path: Path, packed: bool) -> bytes:
     return path.read_bytes()
 
 
-@few(80)
+@few(40)
 @given(st.data())
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -141,7 +142,7 @@ def test_protocols_of_matlab(tmp_path: Path, packed: bool, data: st.DataObject) 
 FIELDS = ["shape", "data_type", "chunk_grid", "codecs", "fill_value", "attributes", "node_type", "zarr_format"]
 
 
-@few(60)
+@few(30)
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=2), st.dictionaries(st.text(max_size=3), VALUES))
 def test_descriptions_of_stores(tmp_path: Path, changes: dict[str, Any], attributes: dict[str, Any]) -> None:
     store = tmp_path / "a.zarr"
@@ -158,7 +159,7 @@ def test_descriptions_of_stores(tmp_path: Path, changes: dict[str, Any], attribu
     is_read_or_refused(read)
 
 
-@few(40)
+@few(20)
 @given(VALUES, VALUES)
 def test_stores_of_label_images(tmp_path: Path, paths: Any, classes: Any) -> None:
     store, samples = tmp_path / "a.zarr", pd.DataFrame({"dataset": ["main"], "path": ["a/b.jpg"]})
@@ -170,14 +171,14 @@ def test_stores_of_label_images(tmp_path: Path, paths: Any, classes: Any) -> Non
         is_read_or_refused(lambda: attribute(open_store(store), "part_classes", int))
 
 
-@few(60)
+@few(30)
 @given(tables(["image", "left", "top", "right", "bottom"]))
 def test_occluders(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "occluders.csv").write_bytes(content)
     is_read_or_refused(list_occluders, tmp_path, pd.Series(["a.jpg", "x"]))
 
 
-@few(40)
+@few(20)
 @given(tables(list(COLUMNS)), tables(["dataset", "path", "left", "top", "right", "bottom"]), tables(["epoch", "loss"]))
 def test_tables_that_stages_write(tmp_path: Path, samples: bytes, occlusion: bytes, history: bytes) -> None:
     known = pd.DataFrame({"dataset": ["main"], "path": ["a.jpg"]})
@@ -192,7 +193,7 @@ def test_tables_that_stages_write(tmp_path: Path, samples: bytes, occlusion: byt
         is_read_or_refused(read)
 
 
-@few(80)
+@few(40)
 @given(VALUES)
 def test_figures_and_notes(tmp_path: Path, values: Any) -> None:
     for content in (
@@ -207,7 +208,7 @@ def test_figures_and_notes(tmp_path: Path, values: Any) -> None:
         is_read_or_refused(read_note, tmp_path)
 
 
-@few(60)
+@few(30)
 @given(VALUES)
 def test_locks(workspace_folder: Path, values: Any) -> None:
 
@@ -226,7 +227,7 @@ def test_locks(workspace_folder: Path, values: Any) -> None:
         is_read_or_refused(is_stale, workspace, "coparse", "r1")
 
 
-@few(80)
+@few(40)
 @given(st.text(), CELLS)
 def test_addresses(text: str, number: str) -> None:
     is_read_or_refused(parse_place, text)

@@ -179,15 +179,17 @@ def read_lines(path: Path, what: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def listed_files(names: Iterable[str], folders: Sequence[Path], listed_in: Path) -> list[Path]:
+def listed_files(names: Sequence[str], folders: Sequence[Path], listed_in: Path) -> list[Path]:
     """Find the files that a list names, each in the first of some folders that has it.
 
     Raises
     ------
     InputError
-        A name leads elsewhere, or to no file.
+        There is no name, or one leads elsewhere, or to no file.
     """
     found = []
+    if not names:
+        raise InputError(f"{listed_in}: names no file; take the list from the data set's archive")
     for name in names:
         if not leads_below(name):
             raise InputError(f"{listed_in}: {brief(name)} does not lead to a file below {folders[0]}; mend the list")
