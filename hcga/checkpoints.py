@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from hcga.errors import InputError
+from hcga.errors import REMEDY, InputError, brief
 from hcga.files import fresh
 from hcga.prnet import Card, PRNet
 
 CARD = "hcga"  # the one key of the metadata: several would be written in random order
 ADAM = "adam"
+NAMED = 5  # of the tensors that do not fit
 
 
 def save_model(network: PRNet, card: Card, path: Path) -> None:
@@ -33,14 +33,29 @@ def load_model(path: Path) -> tuple[PRNet, Card]:
     tensors, metadata = _load(path)
     try:
         card = Card.model_validate_json(metadata[CARD])
-    except (KeyError, ValidationError) as error:
-        raise InputError(f"{path}: holds no model of this version of hcga ({error})") from None
+        _refuse_other_shapes(tensors, card)
+    except (KeyError, ValueError) as error:  # of pydantic, and InputError
+        raise InputError(f"{path}: holds no model of this version of hcga ({error}); {REMEDY}") from None
     network = PRNet(card)
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise InputError(f"{path}: {error}") from None
+    network.load_state_dict(tensors)
     return network.to(memory_format=torch.channels_last).eval(), card
+
+
+def _refuse_other_shapes(tensors: dict[str, torch.Tensor], card: Card) -> None:
+    """Refuse tensors that are not those of a card's network, before that is built: a card may name any size."""
+    with torch.device("meta"):  # without memory
+        wanted = {name: value.shape for name, value in PRNet(card).state_dict().items()}
+    given = {name: value.shape for name, value in tensors.items()}
+    wrong = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+    if wrong:
+        told = [
+            f"{brief(name)} {_in_words(given.get(name))}, by its card {_in_words(wanted.get(name))}" for name in wrong
+        ]
+        raise InputError(f"{len(wrong)} tensors are others: " + "; ".join(told[:NAMED]))
+
+
+def _in_words(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else brief(tuple(shape))
 
 
 def save_optimiser(optimiser: torch.optim.Adam, path: Path) -> None:
@@ -64,14 +79,17 @@ def load_optimiser(optimiser: torch.optim.Adam, path: Path) -> None:
     tensors, metadata = _load(path)
     if metadata.get(CARD) != ADAM:
         raise InputError(f"{path}: holds no state of an optimisation; run `dvc repro` from stage initialise")
-    entries: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".")
-        entries.setdefault(int(index), {})[name] = value
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    for number, entry in entries.items():
-        if number >= len(parameters) or entry["exp_avg"].shape != parameters[number].shape:
+    entries: dict[int, dict[str, torch.Tensor]] = {}
+    for number, parameter in enumerate(parameters):
+        shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+        entry = {name: tensors.pop(f"{number}.{name}") for name in shapes if f"{number}.{name}" in tensors}
+        if entry and {name: value.shape for name, value in entry.items()} != shapes:
             raise InputError(f"{path}: the state of another network; run `dvc repro` from stage initialise")
+        if entry:
+            entries[number] = entry
+    if tensors:
+        raise InputError(f"{path}: the state of another network; run `dvc repro` from stage initialise")
     optimiser.load_state_dict({**optimiser.state_dict(), "state": entries})
 
 

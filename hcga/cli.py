@@ -157,16 +157,13 @@ def trace(round_name: str, pid: int, rgb: bool, settings: tuple[str, ...], rev: 
 
 def _read_setting(setting: str) -> tuple[str, object]:
     """Field and value of FIELD=VALUE, the value as YAML has it."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from hcga.validation import read_yaml
 
     field, equals, value = setting.partition("=")
     if not equals:
         raise InputError(f"--set {setting}: write FIELD=VALUE, such as local_weight=1")
-    try:
-        return field.removeprefix("coparse."), YAML(typ="safe").load(value)
-    except YAMLError:
-        raise InputError(f"--set {setting}: {value!r} is no value in YAML; write one as in params.yaml") from None
+    said = f"--set {setting}: {value!r} is no value in YAML; write one as in params.yaml"
+    return field.removeprefix("coparse."), read_yaml(value, said)
 
 
 @main.command()

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from hcga.ablation.experiments import Found, match
 from hcga.ablation.inputs import refuse_uncommitted
@@ -19,6 +17,7 @@ from hcga.errors import InputError
 from hcga.git import head
 from hcga.params import check_params, read_params
 from hcga.stage import PATH, clear_errors
+from hcga.validation import read_yaml
 from hcga.workspace import Workspace
 
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
@@ -75,10 +74,7 @@ def _choice(
         key, equals, value = setting.partition("=")
         if not equals:
             raise InputError(f"--set {setting}: write KEY=VALUE, such as train.images=8")
-        try:
-            values[key] = YAML(typ="safe").load(value)
-        except YAMLError:
-            raise InputError(f"--set {setting}: {value!r} is no value of YAML") from None
+        values[key] = read_yaml(value, f"--set {setting}: {value!r} is no value of YAML")
     names = [name.strip() for name in rows.split(",")] if rows else []
     return Choice(numbers, names, values, validation, label)
 

@@ -31,7 +31,7 @@ def read_table(path: Path, columns: Iterable[str] = (), **options: Any) -> pd.Da
         table = pd.read_csv(path, **options)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {REMEDY}") from None
-    except (ValueError, OSError) as error:  # pandas' own kinds are ValueErrors
+    except (ValueError, OverflowError, OSError) as error:  # pandas' own kinds are ValueErrors
         raise InputError(f"{path}: no readable table ({str(error).strip()}); {REMEDY}") from None
     if lacking := [name for name in columns if name not in table]:
         known = ", ".join(map(str, table))

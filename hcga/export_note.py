@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from hcga.errors import InputError
 from hcga.external import to_cells
 from hcga.files import digest, fresh
+from hcga.masks import STRIDE
+from hcga.params import LARGEST_SIDE
 
 FILE = "exported.json"
+Pixels = Annotated[int, Field(ge=1, le=2**31)]
+Cells = Annotated[int, Field(ge=STRIDE, le=LARGEST_SIDE, multiple_of=STRIDE)]
 
 
 class Entry(BaseModel):
     """A picture as it was exported, or imported last."""
 
-    height: int  # pixels
-    width: int
+    height: Pixels
+    width: Pixels
     pixels: str  # digest of its mask
     cells: str  # digest of its mask in cells
     repair: bool  # whether that was its image's repair
@@ -28,8 +33,8 @@ class ExportNote(BaseModel):
     """What the pictures of a folder were when they were exported, or imported last."""
 
     part_classes: int
-    height: int  # of the network's input, pixels: decides what a cell is
-    width: int
+    height: Cells  # of the network's input, pixels: decides what a cell is
+    width: Cells
     masks: dict[str, Entry] = {}  # by name of the file below the folder
 
     def cells_of(self, mask: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from hcga.csv_files import read_table
-from hcga.errors import OTHER_VERSION, InputError
+from hcga.errors import OTHER_VERSION, REMEDY, InputError, brief
 
 # Title in the printed table -> column of `collect_figures`.
 SHOWN = {
@@ -37,16 +37,20 @@ def read_metrics(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        It is missing, or no mapping in JSON.
+        It is missing, or no mapping of numbers in JSON.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        flat = _flatten(_without_run(values)) if isinstance(values, dict) else {}
     except FileNotFoundError:
         raise InputError(f"{path}: no figures of this round yet; run `dvc repro`") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: no valid JSON ({error}); `dvc repro` writes it anew") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds {type(values).__name__}, not figures by name; perhaps {OTHER_VERSION}")
+    for name, value in flat.items():
+        if not isinstance(value, int | float | None):
+            raise InputError(f"{path}: {brief(name)} is {brief(value)}, no figure; perhaps {OTHER_VERSION}")
     return values
 
 
@@ -70,8 +74,8 @@ def collect_figures(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
         `run`, which says how they came about;
         figures of no round are absent, save for those of `SHOWN`, which programs plot: they are empty.
     """
-    figures = {name: {key: value for key, value in values.items() if key != "run"} for name, values in metrics.items()}
-    table = pd.DataFrame([{"round": name, **_flatten(values)} for name, values in figures.items()])
+    table = pd.DataFrame([{**_flatten(_without_run(values)), "round": name} for name, values in metrics.items()])
+    table = table[["round", *(column for column in table if column != "round")]]
     return table.reindex(columns=[*table, *(key for key in SHOWN.values() if key not in table)])
 
 
@@ -86,6 +90,11 @@ def format_figures(figures: pd.DataFrame) -> str:
     return telling_figures(figures).to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep="-")
 
 
+def _without_run(values: dict[str, Any]) -> dict[str, Any]:
+    """Figures alone, without what says how they came about."""
+    return {key: value for key, value in values.items() if key != "run"}
+
+
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
@@ -95,6 +104,14 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def collect_curves(files: dict[str, Path]) -> pd.DataFrame:
     """Put one CSV a round below each other, with the round's name in the first column."""
-    tables = [read_table(file, ("epoch", "loss")).assign(round=name) for name, file in files.items()]
+    tables = [_read_curves(file).assign(round=name) for name, file in files.items()]
     joined = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     return joined[["round", *(column for column in joined if column != "round")]]
+
+
+def _read_curves(file: Path) -> pd.DataFrame:
+    table = read_table(file, ("epoch", "loss"))
+    for name in ("epoch", "loss"):
+        if len(table) and table[name].dtype.kind not in "iuf":
+            raise InputError(f"{file}: {name} holds what is no number; {REMEDY}")
+    return table

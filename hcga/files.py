@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hcga.errors import InputError
 
@@ -133,12 +133,37 @@ def code_digest() -> str:
     return digest(*(path.read_bytes() for path in modules))
 
 
+def file_digest(path: Path) -> str:
+    """Digest of a file, as `digest` has it of the file's bytes, read piece by piece."""
+    hashed = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as opened:
+        hashed.update(os.fstat(opened.fileno()).st_size.to_bytes(8, "big"))
+        while block := opened.read(BLOCK):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
 def digest(*parts: bytes) -> str:
     """Digest of byte strings and of where one ends, 32 hexadecimal digits."""
     hashed = hashlib.blake2b(digest_size=16)
     for part in parts:
         hashed.update(len(part).to_bytes(8, "big") + part)
     return hashed.hexdigest()
+
+
+def leads_below(path: object) -> bool:
+    """Tell whether a path of a table or list leads to something below the folder it is relative to."""
+    if not isinstance(path, str) or not path.strip("./"):
+        return False
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether there is a file; a path that is too long for one leads to none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _remove(path: Path) -> None:

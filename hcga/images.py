@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hcga.errors import InputError
 
-SMALLEST, LARGEST = 8, 100_000_000  # pixels: along a side; in all
+SMALLEST, LARGEST = 8, 25_000_000  # pixels: along a side; in all
+LARGE = 1_000_000  # pixels; of images beyond, one at a time is decoded: each takes up to 16 bytes a pixel
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow knows others, and hands some to other programs
+UNREADABLE = (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error)  # what Pillow says of bad files
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N")  # one channel of 16 bits
 TURNED = range(2, 9)  # EXIF orientations other than upright
 Image.MAX_IMAGE_PIXELS = None  # Pillow would warn or refuse at other sizes; `_opened` does before a pixel is decoded
 GREY = (128, 128, 128)  # what shines through transparent pixels
+_one_large = threading.RLock()
 
 
 def load_image(path: Path, height: int, width: int) -> np.ndarray:
@@ -24,8 +30,8 @@ def load_image(path: Path, height: int, width: int) -> np.ndarray:
     Parameters
     ----------
     path : Path
-        Any format that Pillow reads. An EXIF rotation is carried out, 16 bits become 8, grey, palette and CMYK become
-        RGB, transparent pixels grey.
+        BMP, GIF, JPEG, PNG, TIFF or WebP, whatever its name ends in. An EXIF rotation is carried out, 16 bits become 8,
+        grey, palette and CMYK become RGB, transparent pixels grey.
     height, width : int
         Pixels of the result; the aspect ratio is not kept (IV-A resizes all images alike).
 
@@ -37,7 +43,7 @@ def load_image(path: Path, height: int, width: int) -> np.ndarray:
     Raises
     ------
     InputError
-        The file is missing, no image or truncated, has a side of less than 8 pixels, more than 100 megapixels, or
+        The file is missing, no image or truncated, has a side of less than 8 pixels, more than 25 megapixels, or
         floating-point or 32-bit pixels.
     """
     with opened(path) as image:
@@ -113,20 +119,23 @@ def size_shown(path: Path) -> tuple[int, int]:
 def opened(path: Path) -> Iterator[Image.Image]:
     """Open an image of bearable size; whatever goes wrong until the end of the block names the file."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if min(image.size) < SMALLEST or image.width * image.height > LARGEST:
                 raise InputError(
                     f"{path}: {image.width} x {image.height} pixels; at least {SMALLEST} along a side and at most "
                     f"{LARGEST // 10**6} megapixels are wanted: delete or replace it"
                 )
-            yield image
+            with _one_large if image.width * image.height > LARGE else nullcontext():
+                yield image
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; replace it") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: not an image; delete or replace it") from None
+        raise InputError(
+            f"{path}: not an image in a format that is read ({', '.join(FORMATS)}); delete or replace it"
+        ) from None
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be decoded ({error}); it may be truncated: replace it") from None
 
 

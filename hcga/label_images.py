@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from hcga.datasets.layouts.listing import BYSTANDERS, HIDDEN
+from hcga.datasets.layouts.listing import BYSTANDERS, HIDDEN, require_plain_name
 from hcga.errors import InputError
+from hcga.files import leads_below
 from hcga.images import load_label_image
 from hcga.masks import UNLABELLED
-from hcga.stores import array, open_store
+from hcga.stores import array, open_store, read_rows
 
 
 class LabelImage(NamedTuple):
@@ -72,7 +73,9 @@ def names_of(dataset: str, path: str) -> list[str]:
 
 def other_files(root: Path) -> list[Path]:
     """List the files of a folder that are no PNG, but for what systems and editors leave there."""
-    files = (file for file in sorted(root.rglob("*")) if file.is_file() and file.suffix.lower() != ".png")
+    files = [file for file in sorted(root.rglob("*")) if file.is_file() and file.suffix.lower() != ".png"]
+    for file in files:
+        require_plain_name(file, file.relative_to(root).as_posix())
     return [
         file
         for file in files
@@ -96,6 +99,7 @@ def _in_folder(root: Path) -> dict[str, LabelImage]:
         place = file.relative_to(root)
         if file.suffix.lower() != ".png" or _hidden(place):
             continue
+        require_plain_name(file, place.as_posix())
         name = place.with_suffix(".png").as_posix()
         if name in found:
             raise InputError(f"{file}: beside {found[name].file}, of the same name; delete one of them")
@@ -111,11 +115,15 @@ def _hidden(place: Path) -> bool:
 def _in_store(root: Path) -> dict[str, LabelImage]:
     store = open_store(root)
     labels, paths = array(store, "labels", whole=False), store.attrs.get("paths")
-    if not isinstance(paths, list) or labels.ndim != 3 or labels.dtype != np.uint8 or len(paths) != labels.shape[0]:
-        raise InputError(f"{root}: wanted are labels (N, H, W) uint8 and an attribute paths with N entries")
-    names = [PurePosixPath(str(path)).with_suffix(".png") for path in paths]
+    if not (isinstance(paths, list) and len(paths) == labels.shape[0] and all(map(_is_name, paths))):
+        raise InputError(f"{root}: wanted are labels (N, H, W) uint8 and an attribute paths with N paths of images")
+    names = [PurePosixPath(path).with_suffix(".png") for path in paths]
     return {str(name): LabelImage(root / name, partial(_read_row, labels, row)) for row, name in enumerate(names)}
 
 
 def _read_row(labels: zarr.Array[Any], row: int) -> np.ndarray:
-    return np.asarray(labels[row])
+    return np.asarray(read_rows(labels, np.array([row]))[0])
+
+
+def _is_name(path: object) -> bool:
+    return leads_below(path) and str(path).isprintable()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from hcga.params import read_params
 from hcga.workspace import Workspace
 
 
 def changed_params(workspace: Workspace) -> list[str]:
     """Dotted names of the params that have changed since the stages ran; none without dvc.lock."""
-    current = YAML(typ="safe").load(workspace.params_file)
+    current = read_params(workspace.params_file)
     changed = set()
     for name, entry in workspace.locked().items():
         verb, _, key = name.partition("@")
-        if key in {"", *current["rounds"]} and not workspace.is_constant(verb):
+        if (not key or key in (current.get("rounds") or ())) and not workspace.is_constant(verb):
             changed |= _changed(workspace, entry, current)
     return sorted(changed)
 
@@ -32,7 +31,7 @@ def is_stale(workspace: Workspace, stage: str, round_name: str = "") -> bool:
 
     A run of a part of the pipeline leaves such: an experiment up to round r1 still has the r2 of the commit before.
     """
-    current = YAML(typ="safe").load(workspace.params_file)
+    current = read_params(workspace.params_file)
     maker = {out["path"]: name for name, out in _outs(workspace)}
     waiting, seen = [_name(stage, round_name)], set()
     while waiting:

@@ -54,7 +54,7 @@ def list_occluders(root: Path, paths: pd.Series) -> list[str]:
         return [UNKNOWN] * len(paths)
     try:
         table = pd.read_csv(file, dtype={"image": str} | dict.fromkeys(BOX, float))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, OverflowError) as error:  # pandas' own kinds are ValueErrors
         raise InputError(f"{file}: no table of boxes ({error}); mend or remove it") from None
     if lacking := [name for name in ["image", *BOX] if name not in table]:
         raise InputError(f"{file}: column {lacking[0]} is missing; wanted are image, {', '.join(BOX)}")
@@ -90,7 +90,7 @@ def write_occlusion(samples: pd.DataFrame, path: Path) -> None:
 
 def read_occlusion(path: Path, samples: pd.DataFrame) -> Occlusion:
     """Read what `write_occlusion` wrote, for the images of a sample table; `InputError` if that is no such file."""
-    table = read_table(path, [*KEY, *BOX], dtype=dict.fromkeys(KEY, str))
+    table = read_table(path, [*KEY, *BOX], dtype=dict.fromkeys(KEY, str) | dict.fromkeys(BOX, float))
     row_of = {key: row for row, key in enumerate(samples[KEY].itertuples(index=False, name=None))}
     rows = np.array([row_of.get(key, -1) for key in table[KEY].itertuples(index=False, name=None)], dtype=np.int64)
     table = table.assign(row=rows)[rows >= 0]

@@ -64,9 +64,9 @@ def _refuse_other_kinds(file: Path, image: Image.Image) -> None:
     if depth != 8 and kind != INDEXED:
         raise InputError(f"{file}: {depth} bit(s) a channel; save it with 8, as RGB or with a palette")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        clear = np.argwhere(np.asarray(image.convert("RGBA"))[..., 3] < 255)
-        if len(clear):
-            row, column = clear[0]
+        clear = np.asarray(image.convert("RGBA").getchannel("A")) < 255
+        if clear.any():
+            row, column = np.unravel_index(clear.argmax(), clear.shape)
             raise InputError(
                 f"{file}: transparent at row {row}, column {column}; paint what is not known white, and the rest with "
                 "an opaque brush"
@@ -81,7 +81,7 @@ def _by_colour(file: Path, pixels: np.ndarray, part_classes: int) -> np.ndarray:
         mask[here] = part
         unknown &= ~here
     if unknown.any():
-        row, column = np.argwhere(unknown)[0]
+        row, column = np.unravel_index(unknown.argmax(), unknown.shape)
         raise InputError(
             f"{file}: the colour #{bytes(pixels[row, column].tolist()).hex()} at row {row}, column {column} is no "
             f"part's; paint with a hard brush in {name_colours(part_classes)}"

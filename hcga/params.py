@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from hcga.errors import InputError
+from hcga.errors import InputError, brief
 from hcga.validation import explain, read_mapping, validate
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -21,6 +21,8 @@ LARGEST = 10**9  # products of a few of them still fit into 32 bits
 Weight = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+LARGEST_SIDE = 4096  # pixels
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # as torch takes it
 COARSEST_STRIDE = 32  # of the backbone's last map
 
 
@@ -36,13 +38,13 @@ S = TypeVar("S", bound=Section)
 class Synthetic(Section):
     """The synthetic people of stage synthesise."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     train_identities: Annotated[int, Field(ge=2, le=4999)]
     test_identities: Annotated[int, Field(ge=1, le=4999)]
-    images_per_identity: Annotated[int, Field(ge=4)]
+    images_per_identity: Annotated[int, Field(ge=4, le=9999)]
     cameras: Annotated[int, Field(ge=2, le=99)]
-    height: Annotated[int, Field(ge=32)]
-    width: Annotated[int, Field(ge=16)]
+    height: Annotated[int, Field(ge=32, le=LARGEST_SIDE)]
+    width: Annotated[int, Field(ge=16, le=LARGEST_SIDE)]
     distractors: Annotated[int, Field(ge=0, le=9999)]
     query_occlusion: Share
     other_occlusion: Share
@@ -104,8 +106,8 @@ class Prepare(Section):
 class Image(Section):
     """Size of the network's input in pixels."""
 
-    height: Annotated[int, Field(ge=COARSEST_STRIDE, multiple_of=COARSEST_STRIDE)]
-    width: Annotated[int, Field(ge=COARSEST_STRIDE, multiple_of=COARSEST_STRIDE)]
+    height: Annotated[int, Field(ge=COARSEST_STRIDE, le=LARGEST_SIDE, multiple_of=COARSEST_STRIDE)]
+    width: Annotated[int, Field(ge=COARSEST_STRIDE, le=LARGEST_SIDE, multiple_of=COARSEST_STRIDE)]
 
 
 class Backbone(Section):
@@ -113,7 +115,7 @@ class Backbone(Section):
 
     name: str
     weights: str
-    channels: Count
+    channels: Annotated[int, Field(ge=1, le=2**16)]
     attention: bool
 
 
@@ -208,13 +210,14 @@ class Round(Section):
     until_epoch: Annotated[int, Field(ge=0)]
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"  # becomes part of paths and of commands
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class Params(Section):
     """The whole of params.yaml."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: Count | None
     part_classes: Annotated[int, Field(ge=2, le=32)]
@@ -330,7 +333,7 @@ def _remark(error: ErrorDetails) -> str | None:
         return None
     if error["loc"][0] == "datasets" and len(error["loc"]) < 3:
         fields = ", ".join(f"{name}: ..." for name in Dataset.model_fields)
-        return f"{error['input']!r}: datasets map names to {{{fields}}}"
+        return f"{brief(error['input'])}: datasets map names to {{{fields}}}"
     if error["loc"][0] == "rounds" and len(error["loc"]) != 3:
-        return f"{error['input']!r}: rounds map names such as r1 to {{prev: init, until_epoch: 4}}"
+        return f"{brief(error['input'])}: rounds map names such as r1 to {{prev: init, until_epoch: 4}}"
     return None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from hcga.backbone import Backbone, pixel_statistics
 from hcga.environment import Environment
+from hcga.params import Positive
+
+LARGEST = 10**6  # of the sizes that a card names
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Card(BaseModel):
@@ -17,16 +21,16 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backbone: str
-    channels: int  # q
+    backbone: Annotated[str, Field(max_length=200)]
+    channels: Annotated[int, Field(ge=1, le=LARGEST)]  # q
     attention: bool
-    part_classes: int  # C
-    identities: int  # outputs of the classifiers
-    height: int  # of the input, pixels
-    width: int
-    mean: list[float]  # of RGB in [0, 1]
-    std: list[float]
-    epoch: int  # trained so far
+    part_classes: Annotated[int, Field(ge=2, le=255)]  # C
+    identities: Annotated[int, Field(ge=1, le=LARGEST)]  # outputs of the classifiers
+    height: Annotated[int, Field(ge=1, le=LARGEST)]  # of the input, pixels
+    width: Annotated[int, Field(ge=1, le=LARGEST)]
+    mean: Annotated[list[Number], Field(min_length=3, max_length=3)]  # of RGB in [0, 1]
+    std: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    epoch: Annotated[int, Field(ge=0)]  # trained so far
     parsing: bool  # whether its rounds had masks; without, the image feature alone is trained
     seed: int | None = None  # of its training
     environment: Environment | None = None  # in which it was trained last

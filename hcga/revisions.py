@@ -9,19 +9,21 @@ Threads and processes that ask at the same time wait for each other.
 from __future__ import annotations
 
 import fcntl
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hcga.errors import InputError
-from hcga.files import fresh
+from hcga.files import fresh, leads_below
 from hcga.params import Params
 from hcga.runlog import FOLDER
 from hcga.workspace import Workspace
 
 WORKSPACE = "workspace"  # names what lies in the checkout now
 FILES = ("dvc.yaml", "params.yaml")  # every revision of a pipeline has them
+OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")  # how DVC calls a file in its cache
 LOCK = "dvc.lock"  # those have it in which a stage has run
 
 
@@ -163,7 +165,10 @@ class Revision(Workspace):
             raise self._gone(name)
         with fresh(target) as draft:
             for file, about in found.items():
-                place = draft / Path(file).relative_to(name) if file != name else draft
+                below = file.removeprefix(f"{name}/")
+                if file != name and not leads_below(below):
+                    raise InputError(f"{file}: of revision {self.commit[:7]}, leads out of {name}; choose another one")
+                place = draft / below if file != name else draft
                 place.parent.mkdir(parents=True, exist_ok=True)
                 self._place_file(file, about, place)
 
@@ -185,7 +190,7 @@ class Revision(Workspace):
         )
 
     def _cached(self, about: dict[str, Any]) -> Path | None:
-        if not about.get("md5"):
+        if not OBJECT.fullmatch(str(about.get("md5"))):
             return None
         path = Path(self._files.repo.cache.local.oid_to_path(about["md5"]))
         return path if path.is_file() else None

@@ -5,17 +5,22 @@ Row i of samples.csv is image i of images.zarr; the training rows come first, so
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hcga.csv_files import read_table
-from hcga.errors import InputError
+from hcga.errors import REMEDY, InputError, brief
+from hcga.files import leads_below
+from hcga.params import NAME
 
 SPLITS = ("train", "query", "gallery")
 COLUMNS = ("split", "pid", "camid", "sequence", "frame", "path", "dataset")
 JUNK, DISTRACTOR = -1, 0
+LARGEST_PID = 10**18  # identities of several data sets are numbered on
 
 
 def arrange(samples: pd.DataFrame) -> pd.DataFrame:
@@ -106,9 +111,49 @@ def read_samples(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is missing, cannot be read or lacks a column.
+        The file is missing, cannot be read, or see `require_samples`.
     """
-    return read_table(path, COLUMNS, dtype={"path": str, "dataset": str}, keep_default_na=False)
+    table = read_table(path, COLUMNS, dtype={"path": str, "dataset": str}, keep_default_na=False)
+    require_samples(path, table, REMEDY)
+    return table
+
+
+def require_samples(file: Path, table: pd.DataFrame, remedy: str) -> None:
+    """Refuse a table that no stage has written so: it comes from elsewhere, or has been edited.
+
+    Parameters
+    ----------
+    file : Path
+        For the message.
+    table : DataFrame
+        Columns `COLUMNS`.
+    remedy : str
+        For the message.
+
+    Raises
+    ------
+    InputError
+        A column is missing, a number is none, a split is unknown, a path leads out of its data set or is no plain text,
+        or a data set's name is none.
+    """
+    for column in COLUMNS:
+        if column not in table:
+            raise InputError(f"{file}: no column {column!r}; {remedy}")
+        fine = _is_fine(table[column])
+        if not fine.all():
+            row = int(fine.to_numpy().argmin())
+            raise InputError(f"{file}: row {row + 1}: {column} is {brief(table[column].iloc[row])}; {remedy}")
+
+
+def _is_fine(values: pd.Series[Any]) -> pd.Series[bool]:
+    """Which values of a column of `COLUMNS` may be there."""
+    if values.name == "split":
+        return values.isin(SPLITS)
+    if values.name == "path":
+        return values.map(lambda path: leads_below(path) and path.isprintable()).astype(bool)
+    if values.name == "dataset":
+        return values.map(lambda name: re.fullmatch(NAME, name) is not None).astype(bool)
+    return pd.to_numeric(values, errors="coerce").between(JUNK, LARGEST_PID) & (values.dtype.kind == "i")
 
 
 def identities(samples: pd.DataFrame) -> dict[int, np.ndarray]:

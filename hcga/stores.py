@@ -22,17 +22,19 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
-from hcga.errors import OTHER_VERSION, REMEDY, InputError
+from hcga.errors import OTHER_VERSION, REMEDY, InputError, brief
 from hcga.files import fresh
 from hcga.resources import need_disk
+from hcga.store_limits import WHOLE_BYTES, what_is_wrong
 
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)  # some of JSON of other content
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ZeroDivisionError)
 SHARD_BYTES = 64 * 2**20
 CONFIG: Any = {"write_empty_chunks": True}  # else a missing chunk may be one of zeros
 CHUNK_BYTES = 128 * 2**10  # each costs a third of a millisecond, however small it is
 # Of those compared in benchmarks/storing.py the smallest files for the time.
 COMPRESSOR = ZstdCodec(level=1, checksum=True)
 A = TypeVar("A")
+PART_CLASSES = "part_classes"  # attribute: C, of masks of 8 bits
 IMAGE_SET = "image_set"  # attribute: digest of the sample table and the images' size
 
 
@@ -232,6 +234,8 @@ def attribute(store: zarr.Group, name: str, kind: type[A]) -> A:
         raise InputError(
             f"{_folder(store)}: no attribute {name!r} ({kind.__name__}); it has: {known}. Perhaps {OTHER_VERSION}"
         )
+    if name == PART_CLASSES and value not in range(2, 256):
+        raise InputError(f"{_folder(store)}: {name} is {brief(value)}, it can be 2 to 255. Perhaps {OTHER_VERSION}")
     return value
 
 
@@ -248,15 +252,17 @@ def array(store: zarr.Group, name: str, whole: bool = True) -> zarr.Array[Any]:
     Raises
     ------
     InputError
-        The store has no such array, or lacks a file of it.
+        The store has no such array or lacks a file of it, or it is none of ours (`hcga.store_limits`).
     """
     try:
         found = store.get(name)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{_folder(store)}/{name}: damaged ({error}); {REMEDY}") from None
     if not isinstance(found, zarr.Array):
         known = ", ".join(sorted(store.array_keys())) or "none"
         raise InputError(f"{_folder(store)}: no array {name!r}; it has: {known}. {REMEDY}")
+    if wrong := what_is_wrong(found, name):
+        raise InputError(f"{_folder(found)}: {wrong}; {REMEDY if whole else 'write it anew'}")
     missing = _missing_files(found) if whole else 0
     if missing:
         raise InputError(f"{_folder(found)}: damaged, {missing} of its files are missing or empty; {REMEDY}")
@@ -302,12 +308,14 @@ def read_rows(source: zarr.Array[Any] | np.ndarray, rows: np.ndarray) -> np.ndar
         )
     try:
         return _read_rows(source, rows)
-    except (OSError, ValueError, RuntimeError) as error:  # checksums, decompression
+    except (*UNREADABLE, RuntimeError, MemoryError) as error:  # checksums, decompression
         raise InputError(f"{_folder(source)}: damaged ({error}); {REMEDY}") from None
 
 
 def read_all(source: zarr.Array[Any]) -> np.ndarray:
-    """Read an array as a whole; `InputError` if it is damaged."""
+    """Read an array as a whole; `InputError` if it is damaged, or too large for that."""
+    if source.nbytes > WHOLE_BYTES:
+        raise InputError(f"{_folder(source)}: {source.nbytes:,} bytes, more than masks can take; {REMEDY}")
     return read_rows(source, np.arange(source.shape[0]))
 
 

@@ -12,8 +12,12 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from hcga.errors import InputError
+from hcga.errors import InputError, brief
 
+LARGEST = 100_000  # values of a file
+LONGEST = 100  # letters of a name for which a near one is looked for
+# What ruamel.yaml raises beside its own: of numbers, dates and tags that are none, and of nesting.
+UNREADABLE = (YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
 M = TypeVar("M", bound=BaseModel)
 Remark = Callable[[ErrorDetails], str | None]
 
@@ -35,14 +39,40 @@ def read_mapping(path: str | Path, remedy: str, kind: str) -> dict[str, Any]:
         Missing file, bad YAML, or no mapping.
     """
     try:
-        values = YAML(typ="safe").load(Path(path))
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path}: no such file; {remedy}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is not valid YAML: {error}") from None
+    values = read_yaml(text, f"{path} is not valid YAML")
     if not isinstance(values, dict):
         raise InputError(f"{path} holds {type(values).__name__}, not a mapping {kind}")
     return values
+
+
+def read_yaml(text: str, problem: str) -> Any:
+    """Read a value that is written in YAML; `InputError` if it is none, which `problem` begins.
+
+    What is nested or repeated, by aliases, without bounds is none either: to write it out would take all memory.
+    """
+    try:
+        value = YAML(typ="safe").load(text)
+        size = _size(value)
+    except UNREADABLE as error:
+        raise InputError(f"{problem}: {error or type(error).__name__}") from None
+    if size > LARGEST:
+        raise InputError(f"{problem}: more than {LARGEST:,} values, written out")
+    return value
+
+
+def _size(value: Any) -> int:
+    """How many values a value holds, itself among them, as far as `LARGEST` and somewhat beyond."""
+    inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    size = 1
+    for each in inner:
+        if size <= LARGEST:
+            size += _size(each)
+    return size
 
 
 def validate(model: type[M], values: Mapping[str, Any], source: str, remark: Remark) -> M:
@@ -73,21 +103,21 @@ def validate(model: type[M], values: Mapping[str, Any], source: str, remark: Rem
 
 def explain(model: type[BaseModel], error: ErrorDetails, remark: Remark) -> str:
     """One line for one error of pydantic: field, value, what is wrong, nearest known name."""
-    where = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    where = ".".join(str(part)[:LONGEST] for part in error["loc"] if part != "[key]")
     return ": ".join(filter(None, [where, remark(error) or _in_words(model, error)]))
 
 
 def _in_words(model: type[BaseModel], error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         known = fields_at(model, error["loc"][:-1])
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        near = difflib.get_close_matches(str(error["loc"][-1])[:LONGEST], known, n=1)
         return "unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
     if error["type"] == "missing":
         return "missing"
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ")
     value = error["input"]
-    return f"{value!r} ({type(value).__name__}): {error['msg'][:1].lower()}{error['msg'][1:]}"
+    return f"{brief(value)} ({type(value).__name__}): {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
 def fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

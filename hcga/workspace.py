@@ -11,8 +11,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from hcga.errors import InputError
-from hcga.files import fresh
+from hcga.errors import InputError, brief
+from hcga.files import fresh, leads_below
 from hcga.params import Dataset, Params, load_params
 from hcga.validation import read_mapping
 
@@ -75,6 +75,8 @@ class Workspace:
         spelled = self._spelled(stage, option)
         if spelled is None:
             raise InputError(f"stage {stage} of {self.root.name} has no {option}: its pipeline is of another version")
+        if not leads_below(spelled):
+            raise InputError(f"{self.root / 'dvc.yaml'}: {stage} has {brief(spelled)}, which leads out of the checkout")
         return self.root / spelled.replace("${key}", round_name)
 
     def has(self, stage: str, option: str, round_name: str = "") -> bool:
@@ -88,8 +90,8 @@ class Workspace:
     def _spelled(self, stage: str, option: str) -> str | None:
         """A path as dvc.yaml spells it, None if this version of the pipeline does not have it."""
         entry = self._stages.get(stage, {})
-        words = shlex.split(entry.get("do", entry).get("cmd", ""))
-        return words[words.index(f"--{option}") + 1] if f"--{option}" in words else None
+        words = shlex.split(str(entry.get("do", entry).get("cmd", "")))
+        return words[words.index(f"--{option}") + 1] if f"--{option}" in words[:-1] else None
 
     def outputs(self) -> set[str]:
         """Paths that stages write, as dvc.yaml spells them: `${key}` stands for a round or a data set."""
@@ -121,7 +123,20 @@ class Workspace:
 
 @lru_cache(8)
 def _read_lock(file: Path, stamp: int) -> dict[str, Any]:
-    return _read_stages(file, "take it back from Git, or `dvc repro`")
+    remedy = "take it back from Git, or `dvc repro`"
+    stages = _read_stages(file, remedy)
+    for name, entry in stages.items():
+        if not (_all_name_paths(entry.get("deps", [])) and _all_name_paths(entry.get("outs", []))):
+            raise InputError(f"{file}: {brief(name)} does not list files with their paths; {remedy}")
+        if not all(isinstance(each, dict) for each in (entry.get("params", {}), *entry.get("params", {}).values())):
+            raise InputError(f"{file}: the params of {brief(name)} are no mappings; {remedy}")
+    return stages
+
+
+def _all_name_paths(entries: Any) -> bool:
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get("path"), str) for entry in entries
+    )
 
 
 def _read_stages(file: Path, remedy: str) -> dict[str, Any]:

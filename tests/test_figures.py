@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +8,12 @@ from hcga.errors import InputError
 from hcga.figures import SHOWN, collect_curves, collect_figures, format_figures, read_metrics, strays
 
 METRICS = {
-    "r1": {"epoch": 4, "retrieval": {"rank1": 43.2198, "mAP": 30.0}, "masks": {"iou_foreground": 65.43}},
+    "r1": {
+        "epoch": 4,
+        "run": {"seed": 1, "device": "cpu: A"},
+        "retrieval": {"rank1": 43.2198, "mAP": 30.0},
+        "masks": {"iou_foreground": 65.43},
+    },
     "r2": {"epoch": 8, "retrieval": {"rank1": 50.0, "mAP": 100 / 3}, "masks": {"agreement_previous": 81.25}},
 }
 
@@ -46,6 +52,12 @@ def test_missing_or_broken_metrics_are_named(tmp_path: Path) -> None:
             read_metrics(path)
     path.write_text('{"epoch": 3}', encoding="utf-8")
     assert read_metrics(path) == {"epoch": 3}
+
+
+def test_how_figures_came_about_is_read_with_them(tmp_path: Path) -> None:
+    path = tmp_path / "r1.json"
+    path.write_text(json.dumps(METRICS["r1"]))
+    assert read_metrics(path) == METRICS["r1"]
 
 
 def test_curves_stand_below_each_other(tmp_path: Path) -> None:

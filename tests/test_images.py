@@ -10,6 +10,7 @@ from hcga.errors import InputError
 from hcga.images import describe_image, load_image, load_labels
 
 RNG = np.random.default_rng(0)
+KNOWN = "BMP, GIF, JPEG, PNG, TIFF, WEBP"
 PIXELS = RNG.integers(0, 256, (20, 10, 3), np.uint8)
 
 
@@ -93,7 +94,7 @@ def nothing(path: Path) -> None:
 
 DEFECTS: dict[Callable[[Path], None], str] = {
     one_pixel: "1 x 1 pixels; at least 8 along a side",
-    huge: "20000 x 6000 pixels; .*at most 100 megapixels",
+    huge: "20000 x 6000 pixels; .*at most 25 megapixels",
     bomb: "30000 x 30000 pixels",
     floating: "32-bit pixels, whose range is not known",
     wide_integers: "32-bit pixels, whose range is not known",
@@ -125,12 +126,15 @@ def test_files_are_summed_up(tmp_path: Path) -> None:
     assert spoilt == [4]
     assert summary == "4 images decoded: 3 RGB, 1 L; 20 x 10 to 60 x 10 pixels (height x width)"
     assert [finding.severity for finding in findings] == ["error", "warning", "warning"]
-    assert findings[0].text == f"{bad}: not an image; delete or replace it"
+    assert findings[0].text == f"{bad}: not an image in a format that is read ({KNOWN}); delete or replace it"
     assert findings[1].text == f"1 images of mode L become RGB: {grey}"
     assert findings[2].text == f"1 images are lower than 32 pixels: {grey}"
     assert examine_files([bad], False).summary == "no image could be decoded"
     (left_out,) = examine_files([bad], True).findings
-    assert left_out == ("warning", f"left out: {bad}: not an image; delete or replace it")
+    assert left_out == (
+        "warning",
+        f"left out: {bad}: not an image in a format that is read ({KNOWN}); delete or replace it",
+    )
 
 
 @pytest.mark.parametrize(("orientation", "turned"), [(0, False), (1, False), (2, True), (8, True), (9, False)])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -448,3 +449,17 @@ def test_experiments_go_by_name_and_by_commit_where_a_name_is_taken_twice(inside
     finally:
         for reference in references:
             call(inside, "git", "update-ref", "-d", reference)
+
+
+def test_what_a_cache_lists_leads_nowhere_else(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of a folder's files comes from the remote."""
+    revision = open_revision(inside, "first")
+    assert isinstance(revision, Revision)
+    outside, target = inside.parent / "outside", revision.root / "data/masks/r1.zarr"
+    for name in ("../../../../../../outside", str(outside)):
+        listed = {f"data/masks/r1.zarr/{name}": {"md5": "../../../etc/passwd"}}
+        monkeypatch.setattr(revision, "_files", SimpleNamespace(find=lambda _, detail, listed=listed: listed))
+        with pytest.raises(InputError, match=r"leads out of data/masks/r1\.zarr; choose another one"):
+            revision._place(target)
+    assert not outside.exists()
+    assert revision._cached({"md5": "../../../etc/passwd"}) is None

@@ -134,3 +134,12 @@ def test_a_broken_file_of_dvc_is_named(workspace_folder: Path, name: str, text: 
     (workspace_folder / name).write_text(text, "utf-8", "surrogateescape")
     with pytest.raises(InputError, match=rf"(?s){re.escape(name)}.*; take it back from Git"):
         Workspace(workspace_folder).locked()
+
+
+@pytest.mark.parametrize("path", ["../../elsewhere", "/etc/elsewhere", "data/../../elsewhere"])
+def test_a_dvc_yaml_leads_nowhere_else(workspace_folder: Path, path: str) -> None:
+    """That of another revision may be anybody's, and what it names is written to."""
+    file = workspace_folder / "dvc.yaml"
+    file.write_text(file.read_text().replace("--masks data/masks/${key}.zarr", f"--masks {path}/${{key}}.zarr"))
+    with pytest.raises(InputError, match=r"dvc\.yaml: coparse has '.*elsewhere.*', which leads out of the checkout"):
+        Workspace(workspace_folder).path("coparse", "masks", "r1")

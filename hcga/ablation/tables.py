@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 from pydantic_core import ErrorDetails
 
-from hcga.params import LayoutName, Section
+from hcga.errors import brief
+from hcga.params import LayoutName, Section, Seed
 from hcga.validation import read_mapping, validate
 
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"  # becomes part of the name of an experiment, which Git takes
 Label = Annotated[str, Field(pattern=LABEL)]
-Seed = Annotated[int, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)] | None
 
 
@@ -73,7 +73,7 @@ def _remark(error: ErrorDetails) -> str | None:
     """What to say of some errors."""
     value = error["input"]
     if error["type"] == "string_pattern_mismatch":
-        return f"{value!r} becomes part of a name: letters, digits, _, + and -, no other signs"
+        return f"{brief(value)} becomes part of a name: letters, digits, _, + and -, no other signs"
     if "[key]" in error["loc"] and not isinstance(value, str):
-        return f"{value!r} ({type(value).__name__}) is no name; write it in quotes"
+        return f"{brief(value)} ({type(value).__name__}) is no name; write it in quotes"
     return None

@@ -9,12 +9,16 @@ from pathlib import Path
 import pandas as pd
 
 from hcga.datasets.check import NO_FILE
+from hcga.datasets.layouts.links import refuse_leaving
 from hcga.datasets.readers import read_data_set
 from hcga.datasets.truth import refuse_strays, truth_file
 from hcga.errors import InputError
-from hcga.files import digest
+from hcga.files import file_digest
 from hcga.occluders import list_occluders
 from hcga.progress import track
+from hcga.samples import require_samples
+
+TEXTS = ("path", "digest", "occluder", "truth_digest")  # columns
 
 
 def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None) -> pd.DataFrame:
@@ -57,6 +61,7 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
     if truth is None:
         return table.assign(truth_digest=NO_FILE)
     labels = [truth_file(root, truth, path) for path in table["path"]]
+    refuse_leaving(root, (file.relative_to(root).as_posix() for file in labels if file.is_file()))
     table["truth_digest"] = _digests(labels, "reading true masks")
     if (table["truth_digest"] == NO_FILE).all():
         raise InputError(f"truth: {root / truth} holds no label image such as {labels[0]}; set it to null")
@@ -70,7 +75,7 @@ def _digests(files: list[Path], what: str) -> list[str]:
 
 def _digest(file: Path) -> str:
     try:
-        return digest(file.read_bytes())
+        return file_digest(file)
     except FileNotFoundError:
         return NO_FILE
 
@@ -81,14 +86,18 @@ def write_catalogue(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_catalogues(files: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
-    """Read catalogues, name of the data set to file; `InputError` if one is missing."""
+    """Read catalogues, name of the data set to file; `InputError` if one is missing or damaged."""
     tables = {}
     for name, file in files.items():
+        remedy = f"run `dvc repro catalogue@{name}`"
         try:
-            texts = dict.fromkeys(["path", "digest", "occluder", "truth_digest"], str)
+            texts = dict.fromkeys(TEXTS, str)
             tables[name] = pd.read_csv(file, dtype=texts, keep_default_na=False)
         except FileNotFoundError:
-            raise InputError(f"{file}: no such file; run `dvc repro catalogue@{name}`") from None
+            raise InputError(f"{file}: no such file; {remedy}") from None
+        except (ValueError, OSError) as error:  # pandas' own kinds are ValueErrors
+            raise InputError(f"{file}: no readable table ({error}); {remedy}") from None
+        require_samples(file, tables[name].assign(dataset=name), remedy)
     return tables
 
 

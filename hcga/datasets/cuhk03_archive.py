@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Iterator
@@ -12,11 +13,15 @@ import numpy as np
 from PIL import Image
 
 from hcga.datasets.layouts.market1501 import FOLDERS
-from hcga.errors import InputError
+from hcga.datasets.matlab import read_arrays
+from hcga.errors import InputError, brief
 from hcga.files import fresh
+from hcga.images import LARGEST
 from hcga.progress import track
 
-NAME = re.compile(r"[1-9]\d*_0*[1-9]\d*_[12]_0*[1-9]\d*\.png")  # pair, person, view, column, from 1
+NAME = re.compile(r"[1-9]\d{0,3}_0{0,3}[1-9]\d{0,4}_[12]_0{0,3}[1-9]\d{0,3}\.png")  # pair, person, view, column, from 1
+PAIRS = 1000  # of cameras at most; there are five
+UNREADABLE = (OSError, LookupError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError)
 
 
 def extract_cuhk03(archive: Path, protocol: Path, boxes: str, root: Path) -> None:
@@ -60,38 +65,46 @@ def _read_images(archive: Path, boxes: str, names: list[str]) -> Iterator[tuple[
 
     try:
         with h5py.File(archive, "r") as file:
-            pairs = [file[reference] for reference in file[boxes][0]]
+            pairs = [_own(file, file[reference]) for reference in _own(file, file[boxes], PAIRS)[0]]
             for name in names:
                 pair, person, view, column = (int(part) for part in name.removesuffix(".png").split("_"))
-                image = file[pairs[pair - 1][column - 1, person - 1]][()]
-                if image.ndim != 3 or image.dtype != np.uint8:
+                stored = _own(file, file[pairs[pair - 1][column - 1, person - 1]])
+                if stored.ndim != 3 or stored.dtype != np.uint8 or stored.shape[0] != 3 or not stored.size:
                     raise InputError(f"{archive}: no image {name} of {boxes}; is the protocol for other boxes?")
-                yield view, np.ascontiguousarray(image.T)
+                yield view, np.ascontiguousarray(stored[()].T)
     except FileNotFoundError:
         raise InputError(f"{archive}: no such file; it is cuhk-03.mat of cuhk03_release.zip") from None
-    except (OSError, KeyError, ValueError, IndexError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{archive}: cannot be read as cuhk-03.mat ({error}); take it from the archive anew") from None
+
+
+def _own(file: Any, found: Any, most: int = LARGEST) -> Any:
+    """A data set of an archive; `ValueError` if it is none, too large, or takes its values from other files."""
+    if not hasattr(found, "chunks") or found.file != file or found.external or found.is_virtual:
+        raise ValueError("what should be values is a folder, or lies in another file")
+    if max(found.size, math.prod(found.chunks or ())) > most:
+        raise ValueError(f"{brief(found.name)} has {found.size} values, at most {most} are wanted")
+    return found
 
 
 def _read_protocol(path: Path) -> tuple[list[str], list[int], dict[str, list[int]]]:
     """File names, identities, and places in both, from 1, of each split."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
     try:
-        content: dict[str, Any] = loadmat(str(path), appendmat=False)
-        names = [str(np.asarray(cell).item()) for cell in content["filelist"].ravel()]
-        labels = [int(label) for label in content["labels"].ravel()]
-        places = {split: [int(place) for place in content[f"{split}_idx"].ravel()] for split in FOLDERS}
+        content = read_arrays(path.read_bytes())
+        names = [str(name) for name in content["filelist"]]
+        labels = [int(label) for label in content["labels"]]
+        places = {split: [int(place) for place in content[f"{split}_idx"]] for split in FOLDERS}
         odd = [name for name in names if not NAME.fullmatch(name)]
         if odd:
-            raise ValueError(f"{odd[0]!r} is no name such as 1_002_2_08.png")
+            raise ValueError(f"{brief(odd[0])} is no name such as 1_002_2_08.png")
+        if min(labels) < 1 or max(labels) > LARGEST:
+            raise ValueError(f"identities {brief(min(labels))} to {brief(max(labels))}")
         listed = [place for split in places.values() for place in split]
         if min(listed) < 1 or max(listed) > min(len(names), len(labels)):
             raise ValueError(f"places {min(listed)} to {max(listed)} of {len(names)} names, {len(labels)} labels")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it comes with the code of Zhong et al., CUHK03-NP") from None
-    except (OSError, LookupError, TypeError, ValueError, NotImplementedError, MatReadError, zlib.error) as error:
+    except (*UNREADABLE, zlib.error) as error:
         raise InputError(
             f"{path}: no protocol of CUHK03-NP ({error}); a file saved from a web page may hold the page instead"
         ) from None

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from hcga.datasets.layouts.links import refuse_what_cannot_be_copied
 from hcga.datasets.layouts.listing import is_image, visible
 from hcga.datasets.layouts.market1501 import FOLDERS
 from hcga.datasets.readers import read_data_set
@@ -18,7 +19,7 @@ from hcga.datasets.synthetic.occluder import SOLID, occlude
 from hcga.datasets.truth import truth_file
 from hcga.errors import InputError
 from hcga.files import fresh
-from hcga.images import load_picture
+from hcga.images import LARGEST, load_picture, opened
 from hcga.progress import track
 from hcga.samples import DISTRACTOR
 
@@ -76,8 +77,8 @@ def occlude_data_set(
     ------
     InputError
         The target exists or lies in the root, there are no occluders or no images to occlude, an image is of a split
-        that is to stay as it is too or cannot be decoded, drawn things do not cover as much from that side, or see
-        `read_data_set`. Nothing is left at the target.
+        that is to stay as it is too or cannot be decoded, there is a link to a folder or out of the set, drawn things
+        do not cover as much from that side, or see `read_data_set`. Nothing is left at the target.
     """
     if target.exists():
         raise InputError(f"{target}: is there already; name a folder to make")
@@ -90,6 +91,7 @@ def occlude_data_set(
     places = _places(layout, table[wanted], set(table["path"][~wanted]), root)
     pictures, sides = _find(occluders, table, root), ANY_SIDE if side == "any" else (side,)
     known, rows = _known_occluders(root / "occluders.csv"), []
+    refuse_what_cannot_be_copied(root)
     with fresh(target) as draft:
         shutil.copytree(root, draft, copy_function=shutil.copyfile, ignore_dangling_symlinks=True)
         for path, place in track(sorted(places.items()), "occluding", len(places), "image"):
@@ -174,7 +176,7 @@ def _correct_truth(source: Path, target: Path, hidden: np.ndarray) -> None:
     """Copy the label image of an image, if it has one, and make background of what is hidden."""
     if not source.is_file():
         return
-    with Image.open(source) as image:
+    with opened(source) as image:
         if image.mode not in ("L", "P"):  # a picture that has the place of a label image
             return
         labels, palette = np.array(image), image.getpalette()
@@ -208,7 +210,10 @@ def _paste(
     rows, columns = max(rows, 1), max(columns, 1)
     image = load_picture(picture)
     scale = max(rows / image.height, columns / image.width) * float(rng.uniform(1, 1.5))
-    grown = image.resize((max(columns, round(image.width * scale)), max(rows, round(image.height * scale))))
+    size = (max(columns, round(image.width * scale)), max(rows, round(image.height * scale)))
+    if size[0] * size[1] > LARGEST:
+        raise InputError(f"{picture}: too long or too large to be put before an image of {height} x {width}; remove it")
+    grown = image.resize(size)
     top, left = (int(rng.integers(most + 1)) for most in (grown.height - rows, grown.width - columns))
     part = np.asarray(grown)[top : top + rows, left : left + columns]
     alpha, colours = np.zeros((height, width)), np.zeros((height, width, 3))

@@ -12,6 +12,7 @@ import pandas as pd
 from hcga.datasets.layouts.cuhk03 import read_cuhk03
 from hcga.datasets.layouts.dukemtmc import read_dukemtmc, read_occluded_dukemtmc
 from hcga.datasets.layouts.generic import read_folder, read_table
+from hcga.datasets.layouts.links import refuse_leaving
 from hcga.datasets.layouts.market1501 import read_market1501
 from hcga.datasets.layouts.msmt17 import read_msmt17
 from hcga.datasets.layouts.occluded_reid import read_occluded_reid, read_p_dukemtmc
@@ -122,9 +123,11 @@ def read_data_set(layout: str, root: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The root is no folder, or see the reader.
+        The root is no folder, a link leads out of it, or see the reader.
     """
     if not root.is_dir():
         remedy = "draw it with `dvc repro synthesise`, or " if layout == "synthetic" else ""
         raise InputError(f"{root}: no such folder; {remedy}set the root of the data set to where it is")
-    return LAYOUTS[layout].read(root)
+    table = LAYOUTS[layout].read(root)
+    refuse_leaving(root, table["path"])
+    return table

@@ -23,6 +23,7 @@ LINES = [
 ]
 STYLE: Any = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a branch may be called $x$
     "svg.hashsalt": "hcga",  # ids in the SVG are the same every time
     "font.family": "sans-serif",
     "font.size": 10,

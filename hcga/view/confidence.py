@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hcga.errors import REMEDY, InputError
+from hcga.errors import REMEDY, InputError, brief
 from hcga.stores import array, open_store, read_rows
 
 BATCH = 4  # images that a network looks at at once
@@ -41,9 +41,12 @@ def part_classes_of(path: Path) -> int:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            return int(file.get_slice("parsing_head.weight").get_shape()[0])
+            shape = file.get_slice("parsing_head.weight").get_shape()
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: damaged ({error}); {REMEDY}") from None
+    if len(shape) != 4 or shape[0] not in range(2, 256):
+        raise InputError(f"{path}: a parsing head of shape {brief(tuple(shape))}; {REMEDY}")
+    return int(shape[0])
 
 
 @lru_cache(16)

@@ -24,7 +24,8 @@ from hcga.samples import image_names, read_samples
 from hcga.stores import array
 from hcga.workspace import Workspace
 
-RANKED = ("query", "rank", "gallery", "similarity", "hit")  # columns of the first gallery images of each query
+# Columns of the first gallery images of each query.
+RANKED = {"query": str, "rank": int, "gallery": str, "similarity": float, "hit": bool}
 REOPEN_SECONDS = 20  # a branch may have moved on since
 
 
@@ -144,7 +145,7 @@ class Archive:
         revision = self.revision(place.rev)
         if not revision.has("evaluate", "rankings", place.round):
             raise InputError(f"{place}: no matching of this round yet; run `dvc repro`, or choose another round")
-        rankings = read_table(revision.path("evaluate", "rankings", place.round), RANKED)
+        rankings = read_table(revision.path("evaluate", "rankings", place.round), RANKED, dtype=RANKED)
         if not set(rankings["query"]).union(rankings["gallery"]) <= set(image_names(self.samples(place.rev))):
             raise InputError(f"{place}: its matching was of other images than samples.csv has now, or {OTHER_VERSION}")
         return rankings

@@ -13,6 +13,7 @@ import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -38,6 +39,15 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Number(IntegerConvertor):
+    """A number of an address; longer ones Python would not read."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("number", Number())
 
 
 class SecurityHeaders:
@@ -139,15 +149,15 @@ def create_app(root: Path, hosts: list[str] = LOOPBACK) -> Starlette:
     routes = [
         Route("/", page(lambda request: RedirectResponse("/identities"))),
         Route("/identities", page(pages.identities)),
-        Route("/identities/{pid:int}", page(pages.identity)),
+        Route("/identities/{pid:number}", page(pages.identity)),
         Route("/changes", page(pages.changes)),
         Route("/queries", page(pages.queries)),
-        Route("/queries/{row:int}", page(pages.query)),
+        Route("/queries/{row:number}", page(pages.query)),
         Route("/figures", page(pages.figures)),
         Route("/revisions", page(lambda request: JSONResponse(archive.known_revisions()))),
-        Route("/strips/{place:path}/{pid:int}/{layer:str}", page(pictures.strip)),
-        Route("/images/{rev:path}/{row:int}", page(pictures.image)),
-        Route("/parsed/{place:path}/{row:int}", page(pictures.parsed)),
+        Route("/strips/{place:path}/{pid:number}/{layer:str}", page(pictures.strip)),
+        Route("/images/{rev:path}/{row:number}", page(pictures.image)),
+        Route("/parsed/{place:path}/{row:number}", page(pictures.parsed)),
         Mount("/static", StaticFiles(packages=[("hcga.view", "static"), ("hcga.report", "static")])),
     ]
     guards = [Middleware(SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]

@@ -362,3 +362,11 @@ def test_in_a_browser_it_prints_whole_and_dark_on_white(opened: Any) -> None:
 def brightness(page: Any, of: str) -> int:
     """Sum of the channels of a colour of the page."""
     return sum(map(int, page.evaluate(f"getComputedStyle(document.body).{of}")[4:-1].split(",")))
+
+
+def test_a_curve_may_be_called_as_a_formula_or_as_html() -> None:
+    """Branches may, in `hcga view`."""
+    drawn = draw_curves({name: pd.Series([1.0, 2.0]) for name in ("$_$", "<b>&", "a$b")}, "epoch", "loss")
+    assert "$_$" in drawn
+    assert "&lt;b&gt;&amp;" in drawn
+    assert "<b>" not in drawn

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hcga.datasets.layouts.listing import parse, read_folders, read_lines, require_files, row
+from hcga.datasets.layouts.listing import listed_files, parse, read_folders, read_lines, row
 from hcga.datasets.layouts.market1501 import FOLDERS
 
 EXAMPLE = "0005_c2_f0046985.jpg"
@@ -40,7 +40,6 @@ def read_occluded_dukemtmc(root: Path) -> pd.DataFrame:
     for split, name in LISTS.items():
         names = read_lines(root / name, f"the name lists are {', '.join(LISTS.values())}, all or none of them")
         own, other = root / FOLDERS[split], root / FOLDERS["gallery"]
-        paths = [own / name if (own / name).is_file() else other / name for name in names]
-        require_files(paths, root / LISTS[split])
+        paths = listed_files(names, (own, other), root / LISTS[split])
         rows += [row(split, path, root, parse(path, NAME, "occluded_dukemtmc", EXAMPLE)) for path in paths]
     return pd.DataFrame(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
@@ -19,7 +19,8 @@ from hcga.datasets.layouts.listing import (
     subfolders,
     visible,
 )
-from hcga.errors import InputError
+from hcga.errors import InputError, brief
+from hcga.files import is_file, leads_below
 from hcga.samples import SPLITS
 
 REQUIRED, OPTIONAL = ("path", "split", "pid", "camid"), ("sequence", "frame")
@@ -56,9 +57,10 @@ def read_table(root: Path) -> pd.DataFrame:
         table[column] = numbers.astype("int64")
     _refuse(file, table, "split", ~table["split"].isin(SPLITS), f"is not one of {', '.join(SPLITS)}")
     _refuse(
-        file, table, "path", ~table["path"].map(_leads_below), "must lead from the table's folder to a file below it"
+        file, table, "path", ~table["path"].map(leads_below), "must lead from the table's folder to a file below it"
     )
-    there = table["path"].map(lambda path: (root / path).is_file())
+    _refuse(file, table, "path", ~table["path"].map(str.isprintable), "is no plain text; rename the file")
+    there = table["path"].map(lambda path: is_file(root / path))
     _refuse(file, table, "path", ~there, f"is no file below {root}; write / between folders")
     _refuse(
         file,
@@ -108,13 +110,7 @@ def _refuse(file: Path, table: pd.DataFrame, column: str, wrong: pd.Series[bool]
     rows = table.index[wrong]
     if len(rows):
         value = str(table.loc[rows[0], column])
-        raise InputError(f"{file}: row {rows[0] + 1}: {column} {value!r} {problem}")
-
-
-def _leads_below(path: object) -> bool:
-    if not isinstance(path, str) or not path:
-        return False
-    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+        raise InputError(f"{file}: row {rows[0] + 1}: {column} {brief(value)} {problem}")
 
 
 def read_folder(root: Path) -> pd.DataFrame:
@@ -153,4 +149,4 @@ def _has_images_of_its_own(folder: Path) -> bool:
 
 def _by_number(path: Path) -> list[tuple[int, str]]:
     """Key by which 1_9.jpg comes before 1_10.jpg."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)]
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hcga.errors import InputError
+from hcga.errors import InputError, brief
+from hcga.files import is_file, leads_below
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 BYSTANDERS = {"thumbs.db", "desktop.ini"}  # Windows leaves them in archives
@@ -40,7 +41,7 @@ def image_files(folder: Path, layout: str, example: str) -> list[Path]:
         raise InputError(f"{folder}: no such folder; the layout {layout} has it, with files such as {example}")
     files = visible(folder)
     for path in files:
-        if path.is_dir() or not is_image(path):
+        if not (path.is_file() and is_image(path)):
             raise InputError(f"{path}: no image file; {layout} has files such as {example} here: move or remove it")
     if not files:
         raise InputError(f"{folder}: empty; {layout} has files such as {example} here")
@@ -48,10 +49,26 @@ def image_files(folder: Path, layout: str, example: str) -> list[Path]:
 
 
 def visible(folder: Path) -> list[Path]:
-    """List what is in a folder, sorted by name, but for what an operating system left there."""
-    return sorted(
+    """List what is in a folder, sorted by name, but for what an operating system left there.
+
+    A name that is no plain text is an `InputError`: it would break the lines of logs and tables.
+    """
+    found = sorted(
         path for path in folder.iterdir() if path.name.lower() not in BYSTANDERS and not path.name.startswith(HIDDEN)
     )
+    for path in found:
+        require_plain_name(path, path.name)
+    return found
+
+
+def require_plain_name(path: Path, name: str) -> None:
+    """Refuse a file whose name, or path below a folder, has line ends, control signs or bytes that are no UTF-8."""
+    if not name.isprintable():
+        raise InputError(f"{_one_line(path)}: a name that is no plain text; rename it")
+
+
+def _one_line(path: Path) -> str:
+    return ascii(str(path))[1:-1]
 
 
 def is_image(path: Path) -> bool:
@@ -102,8 +119,7 @@ def parse(path: Path, pattern: re.Pattern[str], layout: str, example: str) -> di
 def row(split: str, path: Path, root: Path, fields: Mapping[str, int]) -> Row:
     """One row of a sample table; sequence and frame are 0 where the layout has none."""
     place = path.relative_to(root).as_posix()
-    if not place.isprintable():
-        raise InputError(f"{place.encode(errors='backslashreplace').decode()}: a name that is no plain text; rename it")
+    require_plain_name(path, place)
     return {
         "split": split,
         "pid": fields["pid"],
@@ -154,17 +170,31 @@ def require_one_identity_a_name(names: Iterable[tuple[str, int]], where: Path, w
 
 def read_lines(path: Path, what: str) -> list[str]:
     """Lines of a published list, without blanks at their ends; empty ones are left out."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {what}")
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; {what}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: no text in UTF-8 ({error}); {what}") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def require_files(paths: Iterable[Path], listed_in: Path) -> None:
-    """Refuse a list that names files which are not there."""
-    missing = [path for path in paths if not path.is_file()]
+def listed_files(names: Sequence[str], folders: Sequence[Path], listed_in: Path) -> list[Path]:
+    """Find the files that a list names, each in the first of some folders that has it.
+
+    Raises
+    ------
+    InputError
+        There is no name, or one leads elsewhere, or to no file.
+    """
+    found = []
+    if not names:
+        raise InputError(f"{listed_in}: names no file; take the list from the data set's archive")
+    for name in names:
+        if not leads_below(name):
+            raise InputError(f"{listed_in}: {brief(name)} does not lead to a file below {folders[0]}; mend the list")
+        found.append(next((folder / name for folder in folders if is_file(folder / name)), folders[-1] / name))
+    missing = [path for path in found if not is_file(path)]
     if missing:
         raise InputError(f"{listed_in}: {len(missing)} listed file(s) are missing, the first is {missing[0]}")
+    return found

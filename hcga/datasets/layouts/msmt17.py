@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from hcga.datasets.layouts.listing import Row, parse, read_lines, require_files, require_one_identity_a_name, row
+from hcga.datasets.layouts.listing import Row, listed_files, parse, read_lines, require_one_identity_a_name, row
 from hcga.errors import InputError
 
 EXAMPLE = "0000_013_04_0303morning_0020_2.jpg"
 NAME = re.compile(r"\d+_(?P<sequence>\d+)_(?P<camid>\d+)_.+\.(jpg|jpeg)", re.IGNORECASE)
+PID = re.compile(r"\d{1,9}")
 FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}  # version 1; 2, with faces blurred
 TEST_OFFSET = 10_000  # training and test identities are numbered alike, but they are different people
 
@@ -54,11 +55,10 @@ def _read_list(root: Path, name: str, split: str, part: str, offset: int) -> lis
         named = f"both {' and '.join(FOLDERS[part])}" if folders else f"neither {' nor '.join(FOLDERS[part])}"
         raise InputError(f"{root}: {named}; MSMT17 has its {part} images in one, by its version: leave one there")
     lines = [line.rsplit(" ", 1) for line in read_lines(file, "MSMT17 comes with it; take it from the archive")]
-    if not all(len(line) == 2 and line[1].isdigit() for line in lines):
-        bad = next(number for number, line in enumerate(lines, 1) if len(line) != 2 or not line[1].isdigit())
+    bad = next((number for number, line in enumerate(lines, 1) if len(line) != 2 or not PID.fullmatch(line[1])), None)
+    if bad:
         raise InputError(f"{file}: line {bad} is not a path, a space and an identity, such as `0000/{EXAMPLE} 0`")
-    paths = [folders[0] / path for path, _ in lines]
-    require_files(paths, file)
+    paths = listed_files([path for path, _ in lines], folders, file)
     return [
         row(split, path, root, {**parse(path, NAME, "msmt17", EXAMPLE), "pid": int(pid) + offset})
         for path, (_, pid) in zip(paths, lines, strict=True)
