@@ -93,7 +93,14 @@ def with_network(workspace: Workspace, device: torch.device) -> Iterator[Stage]:
 
     def embed_once() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            embed(network, card, store, workspace.params.gam.t, Path(folder) / "embeddings.zarr")
+            embed(
+                network,
+                card,
+                store,
+                workspace.params.gam.t,
+                Path(folder) / "embeddings.zarr",
+                binary=workspace.params.embed.binary,
+            )
 
     written = open_store(workspace.path("embed", "embeddings", "r1"))
     stored = sum(array(written, name).nbytes for name in written.array_keys())

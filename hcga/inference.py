@@ -51,7 +51,9 @@ def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Pa
     _stream(images, count, path, key, shapes, lambda batch: (network.maps(batch),), network, **attributes)
 
 
-def embed(network: PRNet, card: Card, images: zarr.Group, t: float | None, path: Path, key: str = "") -> None:
+def embed(
+    network: PRNet, card: Card, images: zarr.Group, t: float | None, path: Path, key: str = "", binary: bool = True
+) -> None:
     """Write the features of all images for matching (III-D).
 
     Parameters
@@ -66,6 +68,8 @@ def embed(network: PRNet, card: Card, images: zarr.Group, t: float | None, path:
         `run` says with which seed the network was trained and in which environment it was trained and used.
     key : str, optional
         As in `extract`.
+    binary : bool
+        See `hcga.prnet.PRNet.embed`.
     """
     parts = card.part_classes - 1
     size = (card.height // STRIDE, card.width // STRIDE)
@@ -85,7 +89,7 @@ def embed(network: PRNet, card: Card, images: zarr.Group, t: float | None, path:
         **mask_attributes(card.part_classes),
     }
     count = array(images, "images").shape[0]
-    _stream(images, count, path, key, shapes, lambda batch: network.embed(batch, t), network, **attributes)
+    _stream(images, count, path, key, shapes, lambda batch: network.embed(batch, t, binary), network, **attributes)
 
 
 def _describe_run(card: Card, device: torch.device) -> dict[str, Any]:

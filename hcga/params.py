@@ -174,6 +174,12 @@ class Gam(Section):
     t: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None
 
 
+class Embed(Section):
+    """The features for matching (III-D)."""
+
+    binary: bool
+
+
 class Train(Section):
     """The training of PRNet (III-C, IV-A)."""
 
@@ -230,6 +236,7 @@ class Params(Section):
     external: External
     gam: Gam
     train: Train
+    embed: Embed
     evaluate: Evaluate
     rounds: Annotated[dict[Name, Round], Field(min_length=1)]
 

@@ -105,13 +105,16 @@ class PRNet(nn.Module):
             parsing_logits,
         )
 
-    def embed(self, images: torch.Tensor, t: float | None) -> Embedding:
-        """Compute the features for matching, with GAM's inference rule; call in eval mode."""
+    def embed(self, images: torch.Tensor, t: float | None, binary: bool = True) -> Embedding:
+        """Compute the features for matching; call in eval mode.
+
+        Part maps are binary, GAM's inference rule, or else what they are in training.
+        """
         maps = self.maps(images)
         probability = self.parsing_head(maps).softmax(1)
         parsed = probability.argmax(1)
         confidence = probability[:, 1:]
-        guided = guide_inference(confidence, t)
+        guided = guide_inference(confidence, t) if binary else guide_training(confidence, t)
         foreground, parts = pool_aligned(maps, confidence, guided)
         likely = torch.stack([parsed == part for part in range(1, probability.shape[1])], 1)
         return Embedding(

@@ -14,7 +14,7 @@ from hcga.stage import PATH, stage
 from hcga.stores import open_store
 
 
-@stage("device", "gam", "threads")
+@stage("device", "embed", "gam", "threads")
 @click.option("--images", type=PATH, required=True)
 @click.option("--model", type=PATH, required=True)
 @click.option("--embeddings", type=PATH, required=True, help="Store to write.")
@@ -22,8 +22,8 @@ def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -
     """Write image, foreground and part features, part visibility and parsed labels."""
     device = choose_device(params.device, params.threads)
     network, card = load_model(model)
-    key = run_key([model, images], params.gam, environment(device))
-    embed(network.to(device), card, open_store(images), params.gam.t, embeddings, key)
+    key = run_key([model, images], params.embed, params.gam, environment(device))
+    embed(network.to(device), card, open_store(images), params.gam.t, embeddings, key, params.embed.binary)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,18 @@ def test_embeddings_are_the_networks_own(tmp_path: Path, network: PRNet, images:
     assert store.attrs["run"] == {"seed": None, "train": {}, "embed": here}
 
 
+@pytest.mark.parametrize("binary", [True, False])
+def test_part_maps_are_binary_or_as_in_training(
+    tmp_path: Path, network: PRNet, images: zarr.Group, binary: bool
+) -> None:
+    embed(network, CARD, images, 4.0, tmp_path / "embeddings.zarr", binary=binary)
+    with torch.inference_mode():
+        expected, other = (network.embed(pixels_of(images), 4.0, rule).parts for rule in (binary, not binary))
+    found = np.asarray(array(open_store(tmp_path / "embeddings.zarr"), "parts")[:])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(found, other, rtol=1e-4, atol=1e-5)
+
+
 def test_embeddings_say_how_their_network_was_trained(tmp_path: Path, network: PRNet, images: zarr.Group) -> None:
     elsewhere = environment(torch.device("cpu")).model_copy(update={"device": "cuda: other", "threads": 99})
     card = CARD.model_copy(update={"seed": 7, "environment": elsewhere})

@@ -181,16 +181,19 @@ def test_forward_equals_its_definition(network, t):
     assert 0.05 < np.mean(probability[:, 1:] > 0.25) < 0.95, "the test needs confidences on both sides"
 
 
+@pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("t", [4.0, 1.5, None])
-def test_embedding_equals_its_definition(network, t):
-    """Features after the necks; Eq. (8) for the parts only."""
+def test_embedding_equals_its_definition(network, t, binary):
+    """Features after the necks; Eq. (8), or Eq. (7) as in training, for the parts only."""
     images = random_images(5, 3)
     with torch.no_grad():
-        output = network.embed(images, t)
+        output = network.embed(images, t, binary)
         maps = network.maps(images).numpy()
     _, probability = parse(network, maps)
     foreground = pool_by_loops(maps, probability[:, 1:].sum(1))
-    guided = probability if t is None else (probability > 1 - 1 / t).astype(float)
+    guided = probability
+    if t is not None:
+        guided = (probability > 1 - 1 / t).astype(float) if binary else probability * (probability > 1 / t)
     parts = np.concatenate([pool_by_loops(maps, guided[:, part]) for part in (1, 2, 3)], 1)
     image = maps.astype(np.float64).mean((2, 3))
     np.testing.assert_allclose(output.image, normalise(network.image_neck, image), atol=1e-4)
@@ -200,17 +203,18 @@ def test_embedding_equals_its_definition(network, t):
     np.testing.assert_array_equal(output.parsed, probability.argmax(1))
 
 
+@pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("t", [4.0, 1.5, None])
-def test_shares_of_cells_by_part(network, t):
+def test_shares_of_cells_by_part(network, t, binary):
     images = random_images(6, 8)
     with torch.no_grad():
-        output = network.embed(images, t)
+        output = network.embed(images, t, binary)
         probability = network.parsing_head(network.maps(images)).softmax(1)
     assert output.parsed.dtype == torch.uint8
     likely = [[float((parsed == part).float().mean()) for part in (1, 2, 3)] for parsed in output.parsed]
     np.testing.assert_allclose(output.likely, likely)
     assert 0 < (output.likely > 0).sum() < output.likely.numel(), "the test needs parts that are nowhere most likely"
-    kept = torch.ones_like(probability) if t is None else probability > 1 - 1 / t
+    kept = torch.ones_like(probability) if t is None else probability > (1 - 1 / t if binary else 1 / t)
     np.testing.assert_allclose(output.guided, kept[:, 1:].float().mean((2, 3)))
 
 
