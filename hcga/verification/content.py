@@ -49,7 +49,7 @@ class Content(NamedTuple):
 
         if not path.exists():
             return ""
-        files = LocalFileSystem()
+        files: Any = LocalFileSystem()  # type: ignore[no-untyped-call]
         with tempfile.TemporaryDirectory() as nowhere:  # not written to
             built = build(HashFileDB(files, nowhere), str(path), files, "md5", dry_run=True, ignore=self.ignore)
         return str(built[2].hash_info.value)

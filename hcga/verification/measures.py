@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ def _measure_stores(before: Path, after: Path) -> Iterator[Measured]:
             yield Measured(name, "is new" if name in second else "is no longer there", NO_MEASURE)
         else:
             pair = [array(store, name) for store in (first, second)]
-            yield from _measure_arrays(name, *(f"{of.dtype} {of.shape}" for of in pair), lambda: _blocks(*pair))
+            yield from _measure_arrays(name, [f"{of.dtype} {of.shape}" for of in pair], _blocks(*pair))
 
 
 def _blocks(before: zarr.Array[Any], after: zarr.Array[Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -67,7 +67,7 @@ def _measure_tensors(before: Path, after: Path) -> Iterator[Measured]:
                 pair = [file.get_tensor(name) for file in (first, second)]
                 forms = [f"{str(of.dtype).removeprefix('torch.')} {tuple(of.shape)}" for of in pair]
                 values = [(of.double() if of.is_floating_point() else of).numpy() for of in pair]
-                yield from _measure_arrays(name, *forms, lambda values=values: [values])
+                yield from _measure_arrays(name, forms, [values])
     except SafetensorError as error:
         raise InputError(str(error)) from None
 
@@ -85,7 +85,7 @@ def _measure_tables(before: Path, after: Path) -> Iterator[Measured]:
         floats = numbers and any(pd.api.types.is_float_dtype(column) for column in columns)
         kind = np.float64 if floats else np.str_
         values = [column.to_numpy().astype(kind) for column in columns]
-        yield from _measure_arrays(f"column {name}", "", "", lambda values=values: [values])
+        yield from _measure_arrays(f"column {name}", ["", ""], [values])
 
 
 def _measure_json(before: Path, after: Path) -> Iterator[Measured]:
@@ -98,7 +98,7 @@ def _measure_pictures(before: Path, after: Path) -> Iterator[Measured]:
     for path in (before, after):
         with Image.open(path) as picture:
             pair.append(np.asarray(picture))
-    yield from _measure_arrays("pixels", *(f"{of.shape}" for of in pair), lambda: [pair])
+    yield from _measure_arrays("pixels", [f"{of.shape}" for of in pair], [pair])
 
 
 MEASURES: dict[str, Callable[[Path, Path], Iterator[Measured]]] = {
@@ -133,28 +133,26 @@ def _short(value: Any, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def _measure_arrays(part: str, before: str, after: str, blocks: Callable[[], Iterable[Any]]) -> Iterator[Measured]:
+def _measure_arrays(part: str, forms: Sequence[str], blocks: Iterable[Sequence[np.ndarray]]) -> Iterator[Measured]:
     """Compare two arrays of these forms block by block."""
-    if before != after:
-        yield Measured(part, f"{before}, now {after}", NO_MEASURE)
+    if forms[0] != forms[1]:
+        yield Measured(part, f"{forms[0]}, now {forms[1]}", NO_MEASURE)
         return
     differing = total = 0
     floats, largest, scale = False, 0.0, 0.0
-    for first, second in blocks():
+    for first, second in blocks:
         floats = np.issubdtype(first.dtype, np.floating)
-        equal = (first == second) | ((first != first) & (second != second))  # noqa: PLR0124 of NaN
-        differing, total = differing + int((~equal).sum()), total + first.size
+        unequal = (first != second) & ~((first != first) & (second != second))  # two NaN are equal here
+        differing, total = differing + int(unequal.sum()), total + first.size
         if floats:
             scale = max(scale, _largest(first[np.isfinite(first)]))
-            apart = np.abs(first[~equal].astype(np.float64) - second[~equal].astype(np.float64))
+            apart = np.abs(first[unequal].astype(np.float64) - second[unequal].astype(np.float64))
             largest = max(largest, _largest(np.nan_to_num(apart, nan=NO_MEASURE, posinf=NO_MEASURE)))
-    if not differing:
-        return
     count = f"{differing} of {total} values differ"
-    if floats:
+    if differing and floats:
         extent = largest / scale if scale else NO_MEASURE
         yield Measured(part, f"{count}, by up to {largest:.2g}, {extent:.2g} of the largest value", extent)
-    else:
+    elif differing:
         yield Measured(part, f"{count}, {differing / total:.2g} of all", differing / total)
 
 

@@ -127,7 +127,7 @@ def _judge(stage: Recorded, content: Content, folder: Path, tolerance: float, se
     notes += [f"{file} differs, as it may: it shows {stage.varies[file]}" for file in sorted(varying)]
     found = [difference for difference in found if difference.file not in varying]
     worst = max((difference.extent for difference in found), default=None)
-    state: State = "equal" if worst is None else "within" if 0 < tolerance and worst <= tolerance else "differs"
+    state: State = "equal" if worst is None else "within" if tolerance > 0 and worst <= tolerance else "differs"
     return Outcome(state, seconds, "", found, notes)
 
 
