@@ -73,7 +73,7 @@ def _measure_tensors(before: Path, after: Path) -> Iterator[Measured]:
 
 
 def _measure_tables(before: Path, after: Path) -> Iterator[Measured]:
-    pair = [read_table(path, float_precision="round_trip") for path in (before, after)]
+    pair = [read_table(path) for path in (before, after)]
     first, second = pair
     if list(first) != list(second) or len(first) != len(second):
         forms = [f"{len(table)} rows of {', '.join(map(str, table))}" for table in pair]

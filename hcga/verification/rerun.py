@@ -20,6 +20,10 @@ from hcga.verification.record import Recorded
 
 State = Literal["equal", "within", "differs", "failed", "unverified"]
 LOST = "other bytes; those that were recorded are neither here nor in DVC's cache"
+CHANGED = (
+    "has changed since it ran, and no option of its command names it; `dvc checkout --force`, or `dvc repro` first"
+)
+UNNAMED = "is written, and the stage's command does not name it so that it could be written elsewhere"
 VARIABLES = {"PYTHONDONTWRITEBYTECODE": "1", "DVC_STAGE": ""}  # leave no code behind, and nothing in the log of stages
 
 
@@ -96,9 +100,9 @@ def _command(stage: Recorded, content: Content, inputs: Path, outputs: Path) -> 
         if place == content.root / dep.path:
             read_here.append(dep)
         else:
-            command = _redirect(command, dep, place, "has changed since it ran, and its command does not name it")
+            command = _redirect(command, dep, place, CHANGED)
     for out in stage.outs:
-        command = _redirect(command, out, outputs / out.path, "is written without being named in its command")
+        command = _redirect(command, out, outputs / out.path, UNNAMED)
     return command, read_here
 
 
@@ -109,10 +113,11 @@ def _lost(dep: Item, content: Content) -> str:
 
 
 def _redirect(command: str, item: Item, place: Path, otherwise: str) -> str:
-    word = rf"(?<![\w./-]){re.escape(item.path)}(?![\w./-])"
-    changed, count = re.subn(word, lambda _: shlex.quote(str(place)), command)
-    if not count:
-        raise InputError(f"{item.path} {otherwise}; `dvc repro` first, or take it back with `dvc checkout --force`")
+    """Put another path in the place of one, or of its beginning, wherever a command has it."""
+    name = rf"{re.escape(item.path)}(?![\w.-])"
+    changed, count = re.subn(rf"(?<![\w./-]){name}", lambda _: shlex.quote(str(place)), command)
+    if not count or count < len(re.findall(name, command)):
+        raise InputError(f"{item.path} {otherwise}")
     return changed
 
 
