@@ -237,6 +237,24 @@ def test_an_edit_while_a_stage_runs_is_no_difference(checkout: Path) -> None:
     assert verdicts(result)["evaluate@r1"].startswith("cannot be verified: data/models/r1 has changed while it ran")
 
 
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("sh evaluate.sh data/models/r1 ./data/figures/r1.json", "data/figures/r1.json is written, and the stage's"),
+        ("sh evaluate.sh data/models/r1 $PWD/data/figures/r1.json", "data/figures/r1.json is written, and the stage's"),
+        ("sh evaluate.sh data/models/r1", "data/figures/r1.json is written, and the stage's"),
+    ],
+)
+def test_a_stage_that_would_write_into_the_workspace_is_not_run(checkout: Path, command: str, why: str) -> None:
+    usual = "sh evaluate.sh data/models/${key} data/figures/${key}.json"
+    for name, text in (("dvc.yaml", usual), ("dvc.lock", usual.replace("${key}", "r1"))):
+        path = checkout / name
+        path.write_text(path.read_text().replace(text, command))
+    before = state_of(checkout)
+    assert verdicts(verify("evaluate@r1"))["evaluate@r1"].startswith(f"cannot be verified: {why}")
+    assert state_of(checkout) == before
+
+
 def test_what_does_not_fit_on_the_disk_is_not_begun(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(".")._replace(free=3)
     monkeypatch.setattr("hcga.verification.rerun.shutil.disk_usage", lambda _: usage)
@@ -246,10 +264,10 @@ def test_what_does_not_fit_on_the_disk_is_not_begun(checkout: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda: os.remove("dvc.lock"), "dvc.lock: no such file, so no stage has run here; `dvc repro` first"),
+        (lambda: Path("dvc.lock").unlink(), "dvc.lock: no such file, so no stage has run here; `dvc repro` first"),
         (lambda: Path("dvc.lock").write_text("stages: 3"), "`stages` is no mapping of stages"),
         (lambda: shutil.rmtree(".dvc"), "no folder .dvc"),
-        (lambda: os.remove("dvc.yaml"), "no dvc.yaml here or above"),
+        (lambda: Path("dvc.yaml").unlink(), "no dvc.yaml here or above"),
     ],
 )
 def test_what_is_missing_is_said_in_words(checkout: Path, damage: object, message: str) -> None:

@@ -52,11 +52,6 @@ def verify_stage(stage: Recorded, content: Content, folder: Path, tolerance: flo
         The largest extent of a difference that counts as none, see `Difference`; 0 for equal bytes.
     lock : file
         Held by the stage too, should it outlive this process.
-
-    Raises
-    ------
-    InputError
-        DVC's cache is damaged.
     """
     began, outputs, log = time.monotonic(), folder / "outputs", folder / "log.txt"
     try:
@@ -102,6 +97,8 @@ def _command(stage: Recorded, content: Content, inputs: Path, outputs: Path) -> 
         else:
             command = _redirect(command, dep, place, CHANGED)
     for out in stage.outs:
+        if not (outputs / out.path).resolve().is_relative_to(outputs.resolve()):
+            raise InputError(f"{out.path} lies outside of the checkout, and what is there is left alone")
         command = _redirect(command, out, outputs / out.path, UNNAMED)
     return command, read_here
 
