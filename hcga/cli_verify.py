@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FILES_SHOWN = 5  # of those in which a stage differs
 HINT = (
     "bytes are equal on one kind of processor or GPU, at one number of threads and with one version of PyTorch; "
-    "elsewhere --tolerance says how much may differ"
+    "elsewhere --tolerance X allows for a difference"
 )
 
 
