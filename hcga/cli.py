@@ -12,6 +12,7 @@ from hcga.cli_ablate import ablate
 from hcga.cli_data import data
 from hcga.cli_masks import masks
 from hcga.cli_pictures import of, picture_file, warn_if_stale, writing
+from hcga.cli_verify import verify
 from hcga.errors import InputError
 from hcga.lock import changed_params
 from hcga.revisions import WORKSPACE
@@ -31,6 +32,7 @@ def main() -> None:
 main.add_command(ablate)
 main.add_command(data)
 main.add_command(masks)
+main.add_command(verify)
 
 
 @main.command()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hcga.errors import InputError
 
 if TYPE_CHECKING:
+    from dvc.repo import Repo
     from dvc.stage import PipelineStage
 
 
@@ -33,26 +35,40 @@ def due_stages(root: Path, running: Collection[str] = ()) -> list[str]:
     InputError
         There is no folder .dvc, or DVC cannot read that, dvc.yaml or dvc.lock.
     """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
     from dvc.repo.reproduce import plan_repro
     from dvc.stage import PipelineStage
+
+    with opened(root) as repo:
+        graph = repo.index.graph
+        stages = [stage for stage in plan_repro(graph) if isinstance(stage, PipelineStage)]  # not of `dvc add`
+        done = {above for stage in stages if stage.name in running for above in plan_repro(graph, [stage])}
+        due: list[PipelineStage] = []
+        for stage in stages:
+            awaited = any(above in due and not _constant(above) for above in graph.successors(stage))
+            if awaited or stage.name in running or (stage not in done and _changed(stage)):
+                due.append(stage)
+    return [stage.name for stage in due]
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Repo]:
+    """Open DVC's view of a checkout.
+
+    Raises
+    ------
+    InputError
+        There is no folder .dvc, or DVC cannot read that, dvc.yaml or dvc.lock.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
 
     if not (root / ".dvc").is_dir():
         raise InputError(f"{root}: no folder .dvc; take it back from Git with `git checkout .dvc`")
     try:
         with Repo(str(root)) as repo:
-            graph = repo.index.graph
-            stages = [stage for stage in plan_repro(graph) if isinstance(stage, PipelineStage)]  # not of `dvc add`
-            done = {above for stage in stages if stage.name in running for above in plan_repro(graph, [stage])}
-            due: list[PipelineStage] = []
-            for stage in stages:
-                awaited = any(above in due and not _constant(above) for above in graph.successors(stage))
-                if awaited or stage.name in running or (stage not in done and _changed(stage)):
-                    due.append(stage)
+            yield repo
     except (DvcException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{root}: DVC says: {error}; mend that, or take it back from Git") from None
-    return [stage.name for stage in due]
 
 
 def _constant(stage: PipelineStage) -> bool:

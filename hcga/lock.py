@@ -19,6 +19,12 @@ def changed_params(workspace: Workspace) -> list[str]:
     return sorted(changed)
 
 
+def changed_params_of(workspace: Workspace, stage: str) -> list[str]:
+    """Dotted names of the params of one stage, named as DVC does, that have changed since it ran."""
+    current = YAML(typ="safe").load(workspace.params_file)
+    return sorted(_changed(workspace, workspace.locked().get(stage, {}), current))
+
+
 def written_anew(workspace: Workspace, stage: str, round_name: str = "") -> list[str]:
     """Paths that a stage read and that have been written anew since; as dvc.yaml spells them."""
     written = {out["path"]: out.get("md5") for _, out in _outs(workspace)}

@@ -23,6 +23,8 @@ from hcga.training_set import TrainingSet, load_batch
 
 log = logging.getLogger(__name__)
 BEGINNING = Reached()
+# What a random choice is for, second in its seed: co-parsing has an epoch there, the synthetic people a small number.
+BATCHES, AUGMENTATION, DROPOUT = range(2**31, 2**31 + 3)
 COLUMNS = ["epoch", "learning_rate", "loss", *Losses._fields, "accuracy"]
 
 
@@ -39,8 +41,8 @@ def train(
 ) -> pd.DataFrame:
     """Train for some epochs.
 
-    All randomness comes from the seed and the number of the epoch or batch, so that a run cut into pieces equals one in
-    one piece, whether rounds cut it or somebody stopped it.
+    All randomness comes from the seed, what it is for and the number of the epoch or batch, so that a run cut into
+    pieces equals one in one piece, whether rounds cut it or somebody stopped it.
 
     Parameters
     ----------
@@ -79,11 +81,14 @@ def train(
     for epoch in track(epochs[done:], "training", len(epochs), "epoch", done, shown=False):
         rate = learning_rate(epoch, params)
         set_learning_rate(optimiser, rate)
-        batches = list(pk_batches(rows_of, params.identities, params.images, np.random.default_rng((seed, epoch))))
-        load = partial(_load_numbered, data, params, network.mean, (seed, epoch))
+        drawing = np.random.default_rng((seed, BATCHES, epoch))
+        batches = list(pk_batches(rows_of, params.identities, params.images, drawing))
+        load = partial(_load_numbered, data, params, network.mean, (seed, AUGMENTATION, epoch))
         loaded = load_ahead(list(enumerate(batches, 1))[len(steps) :], load)
         for (number, rows), (images, masks) in track(loaded, f"epoch {epoch + 1}", len(batches), "batch", len(steps)):
-            torch.manual_seed(_torch_seed(seed, epoch, number))  # for backbones with dropout or stochastic depth
+            torch.manual_seed(
+                _torch_seed(seed, DROPOUT, epoch, number)
+            )  # of backbones with dropout or stochastic depth
             steps.append(training_step(network, optimiser, images, masks, targets[rows], data.parsing, params, t))
             if keep:
                 keep(network, optimiser, partial(_reached, history, steps, epoch))
@@ -125,7 +130,7 @@ def _torch_seed(*seeds: int) -> int:
 
 
 def _load_numbered(
-    data: TrainingSet, params: Train, mean: torch.Tensor, seed: tuple[int, int], batch: tuple[int, np.ndarray]
+    data: TrainingSet, params: Train, mean: torch.Tensor, seed: tuple[int, ...], batch: tuple[int, np.ndarray]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     number, rows = batch
     return load_batch(data, rows, params, mean, np.random.default_rng((*seed, number)))

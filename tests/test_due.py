@@ -165,4 +165,6 @@ def test_round_by_round_in_the_real_pipeline(workspace_folder: Path, settings: N
 def test_only_the_note_of_stage_check_never_changes() -> None:
     from stages import DVC
 
-    assert [verb for verb, entry in DVC["stages"].items() if "meta" in entry.get("do", entry)] == ["check"]
+    metas = {verb: entry.get("do", entry).get("meta", {}) for verb, entry in DVC["stages"].items()}
+    assert [verb for verb, meta in metas.items() if meta.get("constant")] == ["check"]
+    assert {key for meta in metas.values() for key in meta} == {"constant", "varies"}

@@ -52,8 +52,8 @@ ALL = ONCE | {f"{verb}@{key}" for verb in EACH for key in ROUNDS}
 class Checkout:
     """A repository of its own with a tiny params.yaml, whose stages run its own copy of `hcga`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, umask: int = 0o022, **variables: str) -> None:
+        self.folder, self._umask = folder, umask
         self.params = folder / "params.yaml"
         self.first: list[str] = []  # the stages of the first run in their order
         settings = folder.parent / "settings"
@@ -66,11 +66,19 @@ class Checkout:
             "DVC_GLOBAL_CONFIG_DIR": str(settings),
             "DVC_SYSTEM_CONFIG_DIR": str(settings),
             "GIT_CONFIG_GLOBAL": os.devnull,
+            **variables,
         }
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=900, check=False
+            command,
+            cwd=self.folder,
+            env=self._environment,
+            umask=self._umask,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
         )
 
     def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -127,20 +135,25 @@ class Checkout:
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """Give a checkout in which `dvc repro` has run once."""
-    folder = tmp_path_factory.mktemp("pipeline") / "checkout"
-    folder.mkdir()
+    made = new_checkout(tmp_path_factory.mktemp("pipeline") / "checkout", TINY)
+    made.first = made.repro_in_order()
+    assert set(made.first) == ALL
+    return made
+
+
+def new_checkout(folder: Path, changes: dict[str, Any], umask: int = 0o022, **variables: str) -> Checkout:
+    """Make a checkout in which nothing has run, of the repository as it is, with changed params."""
+    folder.mkdir(parents=True)
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder)
     shutil.copy(DEFAULT, folder / "params.yaml")
     for name in ("hcga", "pipeline", "data/external", "data/repairs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    made = Checkout(folder)
-    made.change(TINY)
+    made = Checkout(folder, umask, **variables)
+    made.change(changes)
     for command in (("git", "init", "-q"), (sys.executable, "-m", "dvc", "init", "-q")):
         done = made.run(*command)
         assert done.returncode == 0, done.stderr
-    made.first = made.repro_in_order()
-    assert set(made.first) == ALL
     return made
 
 
@@ -337,6 +350,44 @@ def test_stages_give_the_same_bytes_again(checkout: Checkout) -> None:
         assert checkout.repro("--force", "--single-item", stage) == {stage}
     assert (checkout.folder / "dvc.lock").read_bytes() == lock
     assert checkout.outputs() == outputs
+
+
+ELSEWHERE = {
+    "PYTHONHASHSEED": "1234",
+    "TZ": "Pacific/Kiritimati",
+    "LC_ALL": "C",
+    "PYTHONCOERCECLOCALE": "0",  # else Python takes UTF-8 all the same
+    "PYTHONUTF8": "0",
+}
+
+
+def test_another_folder_worker_count_and_environment_give_the_same_bytes(checkout: Checkout, tmp_path: Path) -> None:
+    """And another order of hashes, language, time zone and umask; the number of threads is the same."""
+    folder = tmp_path / "deeper" / "a place with blanks" / "other"
+    other = new_checkout(folder, TINY | {"coparse.workers": 1}, 0o077, **ELSEWHERE)
+    other.repro()
+    locks = [YAML(typ="safe").load(of.folder / "dvc.lock")["stages"] for of in (checkout, other)]
+    written = [{out["path"]: out["md5"] for stage in lock.values() for out in stage["outs"]} for lock in locks]
+    assert len(written[0]) > 40
+    differing = {path for path in written[0] if written[0][path] != written[1].get(path)}
+    assert differing <= {"data/report"}  # whose page shows run times and params
+    first, second = (of.outputs() for of in (checkout, other))
+    assert {name for name in first | second if first.get(name) != second.get(name)} == set()
+
+
+def test_hcga_verify_finds_equal_bytes_and_changes_nothing(checkout: Checkout) -> None:
+    kept = [checkout.folder / name for name in ("dvc.lock", ".hcga/times.jsonl")]
+    before = [path.read_bytes() for path in kept], checkout.outputs()
+    program = [sys.executable, "-c", "from hcga.cli import main; main()", "verify"]
+    done = checkout.run(*program, "coparse@r2", "train@r2", "report")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines() if "equal bytes" in line] == [
+        "coparse@r2",
+        "train@r2",
+        "report",
+    ]
+    assert "data/report/index.html differs, as it may: it shows run times and the commit" in done.stdout
+    assert ([path.read_bytes() for path in kept], checkout.outputs()) == before
 
 
 def stops_in_check(checkout: Checkout, changes: dict[str, Any], message: str) -> None:

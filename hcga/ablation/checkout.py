@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -112,8 +112,8 @@ class Checkout:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[IO[str]]:
-    """Lock the folder that holds a checkout: a second ablation there would change the params of the first.
+def alone_in(folder: Path, command: str = "hcga ablate") -> Iterator[IO[str]]:
+    """Lock a folder in which a command works: a second ablation there would change the params of the first.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def alone_in(folder: Path) -> Iterator[IO[str]]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError("another `hcga ablate` runs in this checkout; wait until it is done, or stop it") from None
+            raise InputError(f"another `{command}` runs in this checkout; wait until it is done, or stop it") from None
         yield file
 
 
@@ -144,12 +144,14 @@ def _dvc(root: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def run_logged(command: list[str], root: Path, log: IO[str], lock: IO[str]) -> int:
+def run_logged(
+    command: list[str], root: Path, log: IO[str], lock: IO[str], variables: Mapping[str, str] | None = None
+) -> int:
     """Run a command in a process group of its own, which ends with this process, and return its exit status."""
     process = subprocess.Popen(
         command,
         cwd=root,
-        env=_environment(root),
+        env=_environment(root) | dict(variables or {}),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,

@@ -1,0 +1,1 @@
+"""Whether stages write again what they wrote: `hcga verify`."""
