@@ -21,7 +21,7 @@ def changed_params(workspace: Workspace) -> list[str]:
 
 def changed_params_of(workspace: Workspace, stage: str) -> list[str]:
     """Dotted names of the params of one stage, named as DVC does, that have changed since it ran."""
-    current = YAML(typ="safe").load(workspace.params_file)
+    current = read_params(workspace.params_file)
     return sorted(_changed(workspace, workspace.locked().get(stage, {}), current))
 
 

@@ -29,7 +29,7 @@ def only(found: list[Difference]) -> Difference:
 def test_equal_bytes_are_no_difference(sides: tuple[Path, Path]) -> None:
     for side in sides:
         (side / "a").write_text("same")
-        write_store(side / "m.zarr", {"masks": np.ones((3, 2), np.uint8)}, epoch=1)
+        write_store(side / "m.zarr", {"cells": np.ones((3, 2), np.uint8)}, epoch=1)
     assert compare(*sides, "out") == []
 
 
@@ -37,9 +37,9 @@ def test_whole_numbers_of_a_store_differ_by_the_share_of_cells(sides: tuple[Path
     masks = np.zeros((5, 4), np.uint8)
     for side, value in zip(sides, (0, 3), strict=True):
         masks[4, :2] = value
-        write_store(side / "m.zarr", {"labels": np.zeros((5, 4), np.uint8), "masks": masks}, epoch=1)
+        write_store(side / "m.zarr", {"others": np.zeros((5, 4), np.uint8), "cells": masks}, epoch=1)
     found = only(compare(*sides, "data"))
-    assert found[:3] == ("data/m.zarr", "masks", "2 of 20 values differ, 0.1 of all")
+    assert found[:3] == ("data/m.zarr", "cells", "2 of 20 values differ, 0.1 of all")
     assert found.extent == pytest.approx(0.1)
 
 
@@ -50,7 +50,7 @@ def test_floats_of_a_store_differ_as_a_share_of_the_largest(
     values = np.array([[1, -8], [np.nan, 2], [np.inf, 0], [1, 1], [1, 1]], np.float64)
     for side, value in zip(sides, (1.0, 1.5), strict=True):
         values[4, 1] = value
-        write_store(side / "f.zarr", {"features": values})
+        write_store(side / "f.zarr", {"values": values})
     found = only(compare(*sides, "data"))
     assert found.how == "1 of 10 values differ, by up to 0.5, 0.062 of the largest value"
     assert found.extent == 0.5 / 8
@@ -59,7 +59,7 @@ def test_floats_of_a_store_differ_as_a_share_of_the_largest(
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_in_one_alone_has_no_measure(sides: tuple[Path, Path], value: float) -> None:
     for side, number in zip(sides, (1.0, value), strict=True):
-        write_store(side / "f.zarr", {"features": np.array([2.0, number])})
+        write_store(side / "f.zarr", {"values": np.array([2.0, number])})
     assert only(compare(*sides, "data")).extent == math.inf
 
 
