@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from hcga.errors import InputError
+from hcga.guards import NoSpaceError
 from hcga.params import load_params
 from hcga.progress import duration
 from hcga.runlog import RunLog
@@ -87,5 +88,5 @@ def clear_errors() -> Iterator[None]:
     """Print what a user can mend as one message and exit with 1, without a traceback."""
     try:
         yield
-    except (InputError, FloatingPointError) as error:
+    except (InputError, FloatingPointError, NoSpaceError) as error:
         raise click.ClickException(str(error)) from error

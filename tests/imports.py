@@ -11,6 +11,7 @@ NEUTRAL = {
     "hcga/errors.py",
     "hcga/files.py",
     "hcga/git.py",
+    "hcga/guards.py",
     "hcga/params.py",
     "hcga/processes.py",
     "hcga/progress.py",
