@@ -15,6 +15,7 @@ NEUTRAL = {
     "hcga/params.py",
     "hcga/processes.py",
     "hcga/progress.py",
+    "hcga/recorded.py",
     "hcga/runlog.py",
     "hcga/stage.py",
     "hcga/stopping.py",
