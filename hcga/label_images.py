@@ -109,7 +109,7 @@ def _hidden(place: Path) -> bool:
 
 
 def _in_store(root: Path) -> dict[str, LabelImage]:
-    store = open_store(root)
+    store = open_store(root, whole=False)
     labels, paths = array(store, "labels", whole=False), store.attrs.get("paths")
     if not isinstance(paths, list) or labels.ndim != 3 or labels.dtype != np.uint8 or len(paths) != labels.shape[0]:
         raise InputError(f"{root}: wanted are labels (N, H, W) uint8 and an attribute paths with N entries")
