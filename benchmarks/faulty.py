@@ -1,0 +1,289 @@
+"""A small pipeline under faults: stopped, damaged, run again, and compared with an undisturbed run, byte by byte."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+from ruamel.yaml import YAML
+from runs import DVC, Checkout, environment
+
+from hcga.runlog import FOLDER, RunLog
+
+TINY = {
+    "device": "cpu",
+    "synthetic": {
+        "seed": 3,
+        "train_identities": 6,
+        "test_identities": 4,
+        "images_per_identity": 6,
+        "cameras": 2,
+        "height": 64,
+        "width": 32,
+        "distractors": 4,
+        "query_occlusion": 0.9,
+        "other_occlusion": 0.15,
+    },
+    "image": {"height": 64, "width": 32},
+    "backbone.name": "mobilenetv3_small_050",
+    "backbone.weights": "none",
+    "backbone.channels": 16,
+    "coparse.iterations": 12,
+    "coparse.workers": 2,
+    "train.identities": 2,
+    "train.images": 2,
+    "train.warmup_epochs": 1,
+    "train.milestones": [3],
+    "rounds": {"r1": {"prev": "init", "until_epoch": 2}, "r2": {"prev": "r1", "until_epoch": 4}},
+}
+# So that a run of seconds does all that one of hours does: several states of a training, several shards of a store.
+SMALL_STEPS = {
+    "hcga/resuming.py": ("SECONDS = 60.0", "SECONDS = 0.5"),
+    "hcga/inference.py": ("BATCH = 64\nBATCHES = 64", "BATCH = 4\nBATCHES = 1"),
+    "hcga/preparation.py": ("BLOCK = 256", "BLOCK = 8"),
+    "hcga/stores.py": ("SHARD_BYTES = 64 * 2**20", "SHARD_BYTES = 64 * 2**10"),
+}
+INJECT = Path(__file__).resolve().parent / "inject"
+TOLD = ("Error: ", "ERROR: ")  # by stages, by DVC
+PATIENCE = 3600.0  # seconds for a run of this pipeline, far more than it takes
+
+
+class Done(NamedTuple):
+    """A run that has ended."""
+
+    code: int
+    text: str
+
+    @property
+    def clear(self) -> bool:
+        """Whether it said what is wrong, and did not spill its inside."""
+        return any(told in self.text for told in TOLD) and "Traceback" not in self.text
+
+
+class Look(NamedTuple):
+    """What somebody does while a run is on."""
+
+    arguments: list[str]
+    same: bool  # whether it shows the same then as before
+
+
+LOOKS = {
+    "status": Look(["status"], False),
+    "masks draw": Look(["masks", "draw", "--round", "r2", "--pid", "2", "--output", "PICTURE"], True),
+    "masks diff": Look(["masks", "diff", "workspace:r1", "workspace:r2"], True),
+}
+
+
+class Running:
+    """A run of `dvc repro`, or of another command, in a group of processes of its own."""
+
+    def __init__(self, root: Path, command: list[str], fault: str = "") -> None:
+        self._root, self._log = root, root.parent / f"{time.monotonic_ns()}.log"
+        paths = f"{INJECT}{os.pathsep}{root}"
+        settings = {"OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root.parent / "site")}
+        variables = {**environment(root), "PYTHONPATH": paths, "FAULT": fault, **settings}
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, cwd=root, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def end(self) -> Done:
+        """Wait for its end."""
+        code = self.process.wait(PATIENCE)
+        text = self._log.read_text("utf-8", errors="replace")
+        self._log.unlink()
+        return Done(code, text)
+
+    def stage(self, name: str) -> psutil.Process | None:
+        """Wait until a stage is at work; its process, None if the run ends before."""
+        note, script = self._root / FOLDER / f"{name}.json", f"pipeline/{name.partition('@')[0]}.py"
+        while self.process.poll() is None:
+            if note.is_file():
+                for process in psutil.Process(self.process.pid).children(recursive=True):
+                    if script in process.cmdline()[1:2]:
+                        return process
+            time.sleep(0.002)
+        return None
+
+    def kill_group(self, number: int) -> None:
+        """Signal the run and all that it has started, as a terminal does."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+
+
+class Pipeline:
+    """The pipeline in a clone, as an undisturbed run has left it.
+
+    Parameters
+    ----------
+    work : Path
+        Folder for the clone; what is there is removed.
+    """
+
+    def __init__(self, work: Path) -> None:
+        shutil.rmtree(work / "hcga", ignore_errors=True)
+        checkout = Checkout(work)
+        self.root, self._whole = checkout.root, work / "whole"
+        checkout.set_params(TINY)
+        for name, (text, smaller) in SMALL_STEPS.items():
+            file = self.root / name
+            code = file.read_text("utf-8")
+            if text not in code:
+                raise SystemExit(f"{name}: {text!r} is not there any more; mend SMALL_STEPS")
+            file.write_text(code.replace(text, smaller), "utf-8")
+        done = self.repro()
+        if done.code:
+            raise SystemExit(done.text)
+        shutil.rmtree(self._whole, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(self.root), str(self._whole)], check=True)  # links into the cache stay links
+        self.wanted, self.lock = self.outputs(), self._locked()
+        self.seconds = {name: run.seconds for name, run in RunLog(self.root).finished().items()}
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the stages, in the order in which they ran, those of the last round for all rounds."""
+        last = {name.partition("@")[0]: name for name in self.seconds}
+        return list(last.values())
+
+    def outs(self, stage: str) -> list[Path]:
+        """What a stage writes, below the root."""
+        return [Path(out["path"]) for out in self._lock_entries()[stage]["outs"]]
+
+    def read(self) -> list[Path]:
+        """What stages write and others read."""
+        return [out for stage in self.stages for out in self.outs(stage) if self.readers(out) and self.files(out)]
+
+    def readers(self, out: Path) -> list[str]:
+        """Stages that read an output, or the folder in which it lies."""
+        entries = self._lock_entries().items()
+        return [name for name, entry in entries if any(out.is_relative_to(dep["path"]) for dep in entry["deps"])]
+
+    def restore(self, *undone: str) -> None:
+        """Have all as the undisturbed run has left it, but for some stages, which have yet to run."""
+        shutil.rmtree(self.root)
+        subprocess.run(["cp", "-a", str(self._whole), str(self.root)], check=True)
+        shutil.rmtree(self.root / ".dvc/cache/runs")
+        lock = YAML(typ="safe").load(self.root / "dvc.lock")
+        for stage in undone:
+            for out in self.outs(stage):
+                remove(self.root / out)
+            del lock["stages"][stage]  # else DVC takes them from its cache
+        YAML(typ="safe").dump(lock, self.root / "dvc.lock")
+
+    def files(self, out: Path) -> list[Path]:
+        """Files of an output of the undisturbed run that hold something, below the root."""
+        path = self._whole / out
+        files = sorted(file for file in (path, *path.rglob("*")) if file.is_file() and file.stat().st_size)
+        return [file.relative_to(self._whole) for file in files]
+
+    def scratch(self) -> list[Path]:
+        """Files that stages have kept for the next run."""
+        return [file for file in sorted((self.root / "data").rglob("*")) if file.is_file() and ".part" in str(file)]
+
+    def look(self) -> None:
+        """Have DVC look at all files and note their times and sizes."""
+        Running(self.root, [DVC, "status", "-q"]).end()
+
+    def by_hand(self, stage: str, times: int) -> list[Running]:
+        """Start the script of a stage without DVC."""
+        command = self._lock_entries()[stage]["cmd"]
+        return [Running(self.root, ["sh", "-c", command]) for _ in range(times)]
+
+    def tool(self, name: str) -> Done:
+        """Look at the checkout with the command line; if that draws a picture, its digest is the text."""
+        picture = self.root.parent / "picture.png"
+        command = [word.replace("PICTURE", str(picture)) for word in LOOKS[name].arguments]
+        done = Running(self.root, [sys.executable, "-c", "from hcga.cli import main; main()", *command]).end()
+        text = hashlib.md5(picture.read_bytes()).hexdigest() if picture.is_file() else done.text
+        picture.unlink(missing_ok=True)
+        return Done(done.code, done.text if done.code else text)
+
+    def start(self, stage: str = "", fault: str = "") -> Running:
+        """Start `dvc repro`, or that of one stage alone, which is faster."""
+        return Running(self.root, [DVC, "repro", *(["--single-item", stage] if stage else [])], fault)
+
+    def repro(self, stage: str = "", fault: str = "") -> Done:
+        """Run `dvc repro` to its end."""
+        return self.start(stage, fault).end()
+
+    def interrupt(self, stage: str, moment: float, act: Callable[[Running, psutil.Process], object]) -> Done:
+        """Run, do something to a stage at a moment, earlier if it ends before that, and wait for the end."""
+        while True:
+            run = self.start(stage)
+            process = run.stage(stage)
+            time.sleep(moment)
+            try:
+                if process and run.process.poll() is None:
+                    act(run, process)
+                    return run.end()
+            except (psutil.NoSuchProcess, ProcessLookupError):
+                pass
+            run.end()
+            moment /= 2
+            self.restore(stage)
+
+    def kill_worker(self, stage: str, rng: random.Random) -> Done:
+        """Run, and kill one of co-parsing's workers at a random moment."""
+
+        def act(run: Running, process: psutil.Process) -> None:
+            while not (workers := [one for one in process.children(recursive=True) if is_worker(one)]):
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, self.seconds[stage] / 2))
+            rng.choice(workers).kill()
+
+        return self.interrupt(stage, 0, act)
+
+    def outputs(self) -> dict[str, str]:
+        """Digests of all that stages have written, without the page, which shows run times."""
+        data = self.root / "data"
+        found = {str(file.relative_to(data)): file for file in sorted(data.rglob("*")) if file.is_file()}
+        found.pop("report/index.html", None)
+        return {name: hashlib.md5(file.read_bytes()).hexdigest() for name, file in found.items()}
+
+    def differences(self) -> list[str]:
+        """Files of data/, and stages of dvc.lock, that are not as in the undisturbed run, or too many."""
+        now, lock = self.outputs(), self._locked()
+        files = [name for name in self.wanted.keys() | now.keys() if self.wanted.get(name) != now.get(name)]
+        stages = [name for name in self.lock.keys() | lock.keys() if self.lock.get(name) != lock.get(name)]
+        return sorted(files) + sorted(stages)
+
+    def _locked(self) -> dict[str, Any]:
+        """What dvc.lock says, without the page."""
+        return {name: entry for name, entry in self._lock_entries(self.root).items() if name != "report"}
+
+    def _lock_entries(self, root: Path | None = None) -> dict[str, Any]:
+        stages: dict[str, Any] = YAML(typ="safe").load((root or self._whole) / "dvc.lock")["stages"]
+        return stages
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Whether a process is one that co-parsing's process server has forked."""
+    parent = process.parent()
+    return parent is not None and "forkserver" in " ".join(parent.cmdline())
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+GROUP = "SIGKILL of DVC and the stage"
+SIGNALS: dict[str, Callable[[Running, psutil.Process], object]] = {
+    "SIGKILL of the stage": lambda run, process: process.kill(),
+    GROUP: lambda run, process: run.kill_group(signal.SIGKILL),
+    "SIGTERM of the stage": lambda run, process: process.terminate(),
+    "Ctrl-C": lambda run, process: run.kill_group(signal.SIGINT),
+}
