@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import psutil
 from ruamel.yaml import YAML
@@ -48,14 +50,14 @@ TINY = {
 }
 # So that a run of seconds does all that one of hours does: several states of a training, several shards of a store.
 SMALL_STEPS = {
-    "hcga/resuming.py": ("SECONDS = 60.0", "SECONDS = 0.5"),
+    "hcga/resuming.py": ("SECONDS = 60.0", "SECONDS = 0.2"),
     "hcga/inference.py": ("BATCH = 64\nBATCHES = 64", "BATCH = 4\nBATCHES = 1"),
     "hcga/preparation.py": ("BLOCK = 256", "BLOCK = 8"),
     "hcga/stores.py": ("SHARD_BYTES = 64 * 2**20", "SHARD_BYTES = 64 * 2**10"),
 }
-INJECT = Path(__file__).resolve().parent / "inject"
 TOLD = ("Error: ", "ERROR: ")  # by stages, by DVC
-PATIENCE = 3600.0  # seconds for a run of this pipeline, far more than it takes
+PATIENCE = 3600.0  # seconds for a run, far more than it takes
+TOOL = [sys.executable, "-c", "from hcga.cli import main; main()"]
 
 
 class Done(NamedTuple):
@@ -85,40 +87,84 @@ LOOKS = {
 
 
 class Running:
-    """A run of `dvc repro`, or of another command, in a group of processes of its own."""
+    """A command in the clone, in a group of processes of its own."""
 
-    def __init__(self, root: Path, command: list[str], fault: str = "") -> None:
+    def __init__(self, root: Path, command: list[str]) -> None:
         self._root, self._log = root, root.parent / f"{time.monotonic_ns()}.log"
-        paths = f"{INJECT}{os.pathsep}{root}"
-        settings = {"OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root.parent / "site")}
-        variables = {**environment(root), "PYTHONPATH": paths, "FAULT": fault, **settings}
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, cwd=root, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            self._process = subprocess.Popen(
+                command, cwd=root, env=variables(root), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
+        self.pid = self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
 
     def end(self) -> Done:
         """Wait for its end."""
-        code = self.process.wait(PATIENCE)
-        text = self._log.read_text("utf-8", errors="replace")
-        self._log.unlink()
-        return Done(code, text)
+        code = self._process.wait(PATIENCE)
+        return Done(code, taken(self._log))
 
     def stage(self, name: str) -> psutil.Process | None:
-        """Wait until a stage is at work; its process, None if the run ends before."""
+        """Wait until a stage that it runs is at work; its process, None if it ends before."""
         note, script = self._root / FOLDER / f"{name}.json", f"pipeline/{name.partition('@')[0]}.py"
-        while self.process.poll() is None:
+        while self.alive:
             if note.is_file():
-                for process in psutil.Process(self.process.pid).children(recursive=True):
+                for process in psutil.Process(self.pid).children(recursive=True):
                     if script in process.cmdline()[1:2]:
                         return process
             time.sleep(0.002)
         return None
 
-    def kill_group(self, number: int) -> None:
-        """Signal the run and all that it has started, as a terminal does."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, number)
+
+class Forked:
+    """The script of a stage, without DVC; see forking.py."""
+
+    def __init__(self, root: Path, server: subprocess.Popen[str], stage: str, command: str, fault: list[str]) -> None:
+        self._note, self._log = root / FOLDER / f"{stage}.json", root.parent / f"{time.monotonic_ns()}.log"
+        _, *arguments = shlex.split(command)
+        job = {"root": str(root), "log": str(self._log), "stage": stage, "command": arguments, "fault": fault}
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(json.dumps(job) + "\n")
+        server.stdin.flush()
+        self._answers: IO[str] = server.stdout
+        self.pid = int(self._answers.readline())
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return psutil.pid_exists(self.pid)
+
+    def end(self) -> Done:
+        """Wait for its end."""
+        return Done(int(self._answers.readline()), taken(self._log))
+
+    def stage(self, _: str) -> psutil.Process | None:
+        """Wait until it is at work; its process, None if it ends before."""
+        while self.alive:
+            if self._note.is_file():
+                return psutil.Process(self.pid)
+            time.sleep(0.001)
+        return None
+
+
+Act = Callable[["Running | Forked", psutil.Process], object]
+
+
+def variables(root: Path) -> dict[str, str]:
+    """What holds for all that runs in a clone."""
+    settings = {"OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root.parent / "site")}
+    return {**environment(root), **settings}
+
+
+def taken(log: Path) -> str:
+    """Read a log, and remove it."""
+    text = log.read_text("utf-8", errors="replace")
+    log.unlink()
+    return text
 
 
 class Pipeline:
@@ -148,6 +194,13 @@ class Pipeline:
         subprocess.run(["cp", "-a", str(self.root), str(self._whole)], check=True)  # links into the cache stay links
         self.wanted, self.lock = self.outputs(), self._locked()
         self.seconds = {name: run.seconds for name, run in RunLog(self.root).finished().items()}
+        self._server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("forking.py"))],
+            env=variables(self.root),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     @property
     def stages(self) -> list[str]:
@@ -157,7 +210,7 @@ class Pipeline:
 
     def outs(self, stage: str) -> list[Path]:
         """What a stage writes, below the root."""
-        return [Path(out["path"]) for out in self._lock_entries()[stage]["outs"]]
+        return [Path(out["path"]) for out in self._entries()[stage]["outs"]]
 
     def read(self) -> list[Path]:
         """What stages write and others read."""
@@ -165,11 +218,14 @@ class Pipeline:
 
     def readers(self, out: Path) -> list[str]:
         """Stages that read an output, or the folder in which it lies."""
-        entries = self._lock_entries().items()
+        entries = self._entries().items()
         return [name for name, entry in entries if any(out.is_relative_to(dep["path"]) for dep in entry["deps"])]
 
-    def restore(self, *undone: str) -> None:
-        """Have all as the undisturbed run has left it, but for some stages, which have yet to run."""
+    def restore(self, *undone: str, forgotten: bool = True) -> None:
+        """Have all as the undisturbed run has left it, but for some stages, which have yet to run.
+
+        Unless they are forgotten DVC believes that they have run, which is right for `fork`.
+        """
         shutil.rmtree(self.root)
         subprocess.run(["cp", "-a", str(self._whole), str(self.root)], check=True)
         shutil.rmtree(self.root / ".dvc/cache/runs")
@@ -178,7 +234,8 @@ class Pipeline:
             for out in self.outs(stage):
                 remove(self.root / out)
             del lock["stages"][stage]  # else DVC takes them from its cache
-        YAML(typ="safe").dump(lock, self.root / "dvc.lock")
+        if forgotten:
+            YAML(typ="safe").dump(lock, self.root / "dvc.lock")
 
     def files(self, out: Path) -> list[Path]:
         """Files of an output of the undisturbed run that hold something, below the root."""
@@ -194,54 +251,57 @@ class Pipeline:
         """Have DVC look at all files and note their times and sizes."""
         Running(self.root, [DVC, "status", "-q"]).end()
 
-    def by_hand(self, stage: str, times: int) -> list[Running]:
-        """Start the script of a stage without DVC."""
-        command = self._lock_entries()[stage]["cmd"]
-        return [Running(self.root, ["sh", "-c", command]) for _ in range(times)]
+    def by_hand(self, stage: str) -> Running:
+        """Start the script of a stage as somebody who types its command."""
+        return Running(self.root, ["sh", "-c", self._entries()[stage]["cmd"]])
 
     def tool(self, name: str) -> Done:
         """Look at the checkout with the command line; if that draws a picture, its digest is the text."""
         picture = self.root.parent / "picture.png"
         command = [word.replace("PICTURE", str(picture)) for word in LOOKS[name].arguments]
-        done = Running(self.root, [sys.executable, "-c", "from hcga.cli import main; main()", *command]).end()
+        done = Running(self.root, [*TOOL, *command]).end()
         text = hashlib.md5(picture.read_bytes()).hexdigest() if picture.is_file() else done.text
         picture.unlink(missing_ok=True)
         return Done(done.code, done.text if done.code else text)
 
-    def start(self, stage: str = "", fault: str = "") -> Running:
+    def start(self, stage: str = "") -> Running:
         """Start `dvc repro`, or that of one stage alone, which is faster."""
-        return Running(self.root, [DVC, "repro", *(["--single-item", stage] if stage else [])], fault)
+        return Running(self.root, [DVC, "repro", *(["--single-item", stage] if stage else [])])
 
-    def repro(self, stage: str = "", fault: str = "") -> Done:
+    def repro(self, stage: str = "") -> Done:
         """Run `dvc repro` to its end."""
-        return self.start(stage, fault).end()
+        return self.start(stage).end()
 
-    def interrupt(self, stage: str, moment: float, act: Callable[[Running, psutil.Process], object]) -> Done:
-        """Run, do something to a stage at a moment, earlier if it ends before that, and wait for the end."""
+    def fork(self, stage: str, *fault: str) -> Forked:
+        """Start the script of a stage without DVC, with a fault of inject.py if told."""
+        return Forked(self.root, self._server, stage, self._entries()[stage]["cmd"], list(fault))
+
+    def interrupt(self, start: Callable[[str], Running | Forked], stage: str, moment: float, act: Act) -> Done:
+        """Start, do something to a stage at a moment, earlier if it ends before that, and wait for the end."""
         while True:
-            run = self.start(stage)
+            run = start(stage)
             process = run.stage(stage)
             time.sleep(moment)
             try:
-                if process and run.process.poll() is None:
+                if process and run.alive:
                     act(run, process)
                     return run.end()
             except (psutil.NoSuchProcess, ProcessLookupError):
                 pass
             run.end()
             moment /= 2
-            self.restore(stage)
+            self.restore(stage, forgotten=start == self.start)
 
     def kill_worker(self, stage: str, rng: random.Random) -> Done:
         """Run, and kill one of co-parsing's workers at a random moment."""
 
-        def act(run: Running, process: psutil.Process) -> None:
+        def act(_: Running | Forked, process: psutil.Process) -> None:
             while not (workers := [one for one in process.children(recursive=True) if is_worker(one)]):
                 time.sleep(0.01)
             time.sleep(rng.uniform(0, self.seconds[stage] / 2))
             rng.choice(workers).kill()
 
-        return self.interrupt(stage, 0, act)
+        return self.interrupt(self.fork, stage, 0, act)
 
     def outputs(self) -> dict[str, str]:
         """Digests of all that stages have written, without the page, which shows run times."""
@@ -259,9 +319,9 @@ class Pipeline:
 
     def _locked(self) -> dict[str, Any]:
         """What dvc.lock says, without the page."""
-        return {name: entry for name, entry in self._lock_entries(self.root).items() if name != "report"}
+        return {name: entry for name, entry in self._entries(self.root).items() if name != "report"}
 
-    def _lock_entries(self, root: Path | None = None) -> dict[str, Any]:
+    def _entries(self, root: Path | None = None) -> dict[str, Any]:
         stages: dict[str, Any] = YAML(typ="safe").load((root or self._whole) / "dvc.lock")["stages"]
         return stages
 
@@ -280,10 +340,11 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-GROUP = "SIGKILL of DVC and the stage"
-SIGNALS: dict[str, Callable[[Running, psutil.Process], object]] = {
-    "SIGKILL of the stage": lambda run, process: process.kill(),
-    GROUP: lambda run, process: run.kill_group(signal.SIGKILL),
-    "SIGTERM of the stage": lambda run, process: process.terminate(),
-    "Ctrl-C": lambda run, process: run.kill_group(signal.SIGINT),
+OF_STAGES: dict[str, Act] = {
+    "SIGKILL of the stage": lambda _, process: process.kill(),
+    "SIGTERM of the stage": lambda _, process: process.terminate(),
+}
+OF_GROUPS: dict[str, Act] = {
+    "SIGKILL of DVC and the stage": lambda run, _: os.killpg(run.pid, signal.SIGKILL),
+    "Ctrl-C": lambda run, _: os.killpg(run.pid, signal.SIGINT),
 }

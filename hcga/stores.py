@@ -163,7 +163,8 @@ class RowWriter:
         """Rows that are there already up to the first shard that is damaged, as a power cut may leave one."""
         size = len(self._buffer)
         for start in range(0, self.written, size):
-            if not any(file.stat().st_size for file in (_folder(self._array) / f"c/{start // size}").rglob("*")):
+            files = (_folder(self._array) / f"c/{start // size}").rglob("*")
+            if not any(file.is_file() and file.stat().st_size for file in files):
                 return start
             try:
                 read_rows(self._array, np.arange(start, min(start + size, self.written)))
