@@ -199,10 +199,11 @@ def summary(outcomes: list[Outcome]) -> pd.DataFrame:
 )
 @click.option("--seed", default=1, show_default=True)
 @click.option("--only", type=click.Choice(list(FAMILIES)), multiple=True, help="Some families of faults; default all.")
+@click.option("--again", is_flag=True, help="Go by the undisturbed run that is in WORK already.")
 @click.option("--table", type=PATH, help="CSV to write.")
-def main(work: Path, count: int, seed: int, only: tuple[str, ...], table: Path | None) -> None:
+def main(work: Path, count: int, seed: int, only: tuple[str, ...], again: bool, table: Path | None) -> None:
     """Inject faults and print how each stage came out; exit with 1 if anything was wrong."""
-    pipeline = Pipeline(work)
+    pipeline = Pipeline(work, again)
     outcomes: list[Outcome] = []
     for family in only or FAMILIES:
         for outcome in FAMILIES[family](pipeline, random.Random(f"{seed} {family}"), count):

@@ -173,14 +173,30 @@ class Pipeline:
     Parameters
     ----------
     work : Path
-        Folder for the clone; what is there is removed.
+        Folder for the clone.
+    again : bool
+        Whether to go by the undisturbed run that is there; else what is there is removed.
     """
 
-    def __init__(self, work: Path) -> None:
-        shutil.rmtree(work / "hcga", ignore_errors=True)
-        checkout = Checkout(work)
-        self.root, self._whole = checkout.root, work / "whole"
-        checkout.set_params(TINY)
+    def __init__(self, work: Path, again: bool) -> None:
+        self.root, self._whole = work / "hcga", work / "whole"
+        if not again:
+            self._run(work)
+        self.restore()
+        self.wanted, self.lock = self.outputs(), self._locked()
+        self.seconds = {name: run.seconds for name, run in RunLog(self.root).finished().items()}
+        self._server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("forking.py"))],
+            env=variables(self.root),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _run(self, work: Path) -> None:
+        """Make the clone and the undisturbed run."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        Checkout(work).set_params(TINY)
         for name, (text, smaller) in SMALL_STEPS.items():
             file = self.root / name
             code = file.read_text("utf-8")
@@ -192,15 +208,6 @@ class Pipeline:
             raise SystemExit(done.text)
         shutil.rmtree(self._whole, ignore_errors=True)
         subprocess.run(["cp", "-a", str(self.root), str(self._whole)], check=True)  # links into the cache stay links
-        self.wanted, self.lock = self.outputs(), self._locked()
-        self.seconds = {name: run.seconds for name, run in RunLog(self.root).finished().items()}
-        self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("forking.py"))],
-            env=variables(self.root),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
 
     @property
     def stages(self) -> list[str]:
@@ -279,6 +286,7 @@ class Pipeline:
     def interrupt(self, start: Callable[[str], Running | Forked], stage: str, moment: float, act: Act) -> Done:
         """Start, do something to a stage at a moment, earlier if it ends before that, and wait for the end."""
         while True:
+            (self.root / FOLDER / f"{stage}.json").unlink(missing_ok=True)  # of one that was killed before
             run = start(stage)
             process = run.stage(stage)
             time.sleep(moment)
