@@ -109,7 +109,9 @@ def writes(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
         note = pipeline.root.parent / "count"
         pipeline.fork(stage, "count", str(note)).end()
         total = int(note.read_text("utf-8"))
-        largest = max(file.stat().st_size for out in pipeline.outs(stage) for file in pipeline.files(out))
+        largest = max(
+            (pipeline.root / file).stat().st_size for out in pipeline.outs(stage) for file in pipeline.files(out)
+        )
         for kind, fault in WRITES.items():
             for _ in range(count):
                 setting = rng.randrange(largest) if kind == "size" else rng.randint(1, total)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -55,6 +55,7 @@ SMALL_STEPS = {
     "hcga/preparation.py": ("BLOCK = 256", "BLOCK = 8"),
     "hcga/stores.py": ("SHARD_BYTES = 64 * 2**20", "SHARD_BYTES = 64 * 2**10"),
 }
+CHANGING = ("data", ".dvc", ".hcga", "dvc.lock")  # what a run changes in a clone
 TOLD = ("Error: ", "ERROR: ")  # by stages, by DVC
 PATIENCE = 3600.0  # seconds for a run, far more than it takes
 TOOL = [sys.executable, "-c", "from hcga.cli import main; main()"]
@@ -182,8 +183,9 @@ class Pipeline:
         self.root, self._whole = work / "hcga", work / "whole"
         if not again:
             self._run(work)
+        self._entries = read_lock(self._whole)
         self.restore()
-        self.wanted, self.lock = self.outputs(), self._locked()
+        self.wanted = self.outputs()
         self.seconds = {name: run.seconds for name, run in RunLog(self.root).finished().items()}
         self._server = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("forking.py"))],
@@ -192,6 +194,8 @@ class Pipeline:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self._server.stdout is not None
+        self._server.stdout.readline()  # it has loaded all of the clone's modules
 
     def _run(self, work: Path) -> None:
         """Make the clone and the undisturbed run."""
@@ -217,7 +221,7 @@ class Pipeline:
 
     def outs(self, stage: str) -> list[Path]:
         """What a stage writes, below the root."""
-        return [Path(out["path"]) for out in self._entries()[stage]["outs"]]
+        return [Path(out["path"]) for out in self._entries[stage]["outs"]]
 
     def read(self) -> list[Path]:
         """What stages write and others read."""
@@ -225,24 +229,28 @@ class Pipeline:
 
     def readers(self, out: Path) -> list[str]:
         """Stages that read an output, or the folder in which it lies."""
-        entries = self._entries().items()
-        return [name for name, entry in entries if any(out.is_relative_to(dep["path"]) for dep in entry["deps"])]
+        return [
+            name
+            for name, entry in self._entries.items()
+            if any(out.is_relative_to(dep["path"]) for dep in entry["deps"])
+        ]
 
     def restore(self, *undone: str, forgotten: bool = True) -> None:
         """Have all as the undisturbed run has left it, but for some stages, which have yet to run.
 
         Unless they are forgotten DVC believes that they have run, which is right for `fork`.
         """
-        shutil.rmtree(self.root)
-        subprocess.run(["cp", "-a", str(self._whole), str(self.root)], check=True)
+        for name in CHANGING:
+            remove(self.root / name)
+        kept = [str(self._whole / name) for name in CHANGING]
+        subprocess.run(["cp", "-a", *kept, str(self.root)], check=True)  # together, as files of data/ may be links
         shutil.rmtree(self.root / ".dvc/cache/runs")
-        lock = YAML(typ="safe").load(self.root / "dvc.lock")
         for stage in undone:
             for out in self.outs(stage):
                 remove(self.root / out)
-            del lock["stages"][stage]  # else DVC takes them from its cache
-        if forgotten:
-            YAML(typ="safe").dump(lock, self.root / "dvc.lock")
+        if undone and forgotten:  # else DVC takes them from its cache
+            left = {name: entry for name, entry in self._entries.items() if name not in undone}
+            YAML(typ="safe").dump({"schema": "2.0", "stages": left}, self.root / "dvc.lock")
 
     def files(self, out: Path) -> list[Path]:
         """Files of an output of the undisturbed run that hold something, below the root."""
@@ -260,7 +268,7 @@ class Pipeline:
 
     def by_hand(self, stage: str) -> Running:
         """Start the script of a stage as somebody who types its command."""
-        return Running(self.root, ["sh", "-c", self._entries()[stage]["cmd"]])
+        return Running(self.root, ["sh", "-c", self._entries[stage]["cmd"]])
 
     def tool(self, name: str) -> Done:
         """Look at the checkout with the command line; if that draws a picture, its digest is the text."""
@@ -281,7 +289,7 @@ class Pipeline:
 
     def fork(self, stage: str, *fault: str) -> Forked:
         """Start the script of a stage without DVC, with a fault of inject.py if told."""
-        return Forked(self.root, self._server, stage, self._entries()[stage]["cmd"], list(fault))
+        return Forked(self.root, self._server, stage, self._entries[stage]["cmd"], list(fault))
 
     def interrupt(self, start: Callable[[str], Running | Forked], stage: str, moment: float, act: Act) -> Done:
         """Start, do something to a stage at a moment, earlier if it ends before that, and wait for the end."""
@@ -320,18 +328,20 @@ class Pipeline:
 
     def differences(self) -> list[str]:
         """Files of data/, and stages of dvc.lock, that are not as in the undisturbed run, or too many."""
-        now, lock = self.outputs(), self._locked()
-        files = [name for name in self.wanted.keys() | now.keys() if self.wanted.get(name) != now.get(name)]
-        stages = [name for name in self.lock.keys() | lock.keys() if self.lock.get(name) != lock.get(name)]
-        return sorted(files) + sorted(stages)
+        return sorted(
+            {*differing(self.wanted, self.outputs()), *differing(self._entries, read_lock(self.root))} - {"report"}
+        )
 
-    def _locked(self) -> dict[str, Any]:
-        """What dvc.lock says, without the page."""
-        return {name: entry for name, entry in self._entries(self.root).items() if name != "report"}
 
-    def _entries(self, root: Path | None = None) -> dict[str, Any]:
-        stages: dict[str, Any] = YAML(typ="safe").load((root or self._whole) / "dvc.lock")["stages"]
-        return stages
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> set[str]:
+    """Keys of which two mappings do not have the same."""
+    return {key for key in first.keys() | second.keys() if first.get(key) != second.get(key)}
+
+
+def read_lock(root: Path) -> dict[str, Any]:
+    """Stages of dvc.lock."""
+    stages: dict[str, Any] = YAML(typ="safe").load(root / "dvc.lock")["stages"]
+    return stages
 
 
 def is_worker(process: psutil.Process) -> bool:

@@ -38,7 +38,8 @@ def work(job: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Serve until the input ends; the first line says that all is loaded."""
+    print("ready", flush=True)
     while line := sys.stdin.readline():
         if not (pid := os.fork()):
             work(json.loads(line))
