@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from hcga.errors import REMEDY, InputError, brief
 from hcga.files import fresh
@@ -94,8 +94,8 @@ def load_optimiser(optimiser: torch.optim.Adam, path: Path) -> None:
 
 
 def _save(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
-    with fresh(path) as draft:
-        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, draft, metadata)
+    with fresh(path, flushed=True) as draft:
+        draft.write_bytes(save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata))
 
 
 def _load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -79,7 +79,7 @@ def status() -> None:
     from hcga.due import due_stages
     from hcga.figures import collect_figures, format_figures, read_metrics
     from hcga.runlog import RunLog
-    from hcga.status import describe_experiments, describe_runs, still_stands
+    from hcga.status import describe_experiments, describe_leftovers, describe_runs, still_stands
 
     with clear_errors():
         workspace = Workspace(Path())
@@ -87,7 +87,8 @@ def status() -> None:
         due = due_stages(workspace.root, [run.stage for run in log.running])
         dvc = dvc or busy(workspace.root)  # again: between two stages it holds nothing for a moment
         log = log._replace(ended=[run for run in log.ended if still_stands(run, due, workspace)])
-        for line in describe_runs(log, due, workspace.params, dvc) + describe_experiments(workspace.root):
+        runs = describe_runs(log, due, workspace.params, dvc)
+        for line in [*runs, *describe_experiments(workspace.root), *describe_leftovers(workspace)]:
             click.echo(line)
         paths = {name: workspace.path("evaluate", "metrics", name) for name in workspace.params.rounds}
         done = {name: read_metrics(path) for name, path in paths.items() if path.is_file()}

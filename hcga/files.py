@@ -10,35 +10,44 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from hcga.errors import InputError
+from hcga.guards import alone, naming_full_disks
 
 BLOCK = 2**20  # bytes read at once
 
 
 @contextmanager
-def fresh(path: Path) -> Iterator[Path]:
+def fresh(path: Path, flushed: bool = False) -> Iterator[Path]:
     """Give a path beside `path` to write to; what is there replaces `path` only if the block ends well.
 
     Parameters
     ----------
     path : Path
         File or folder to come. What stands there stays until the block has ended without an exception.
+    flushed : bool
+        Whether it must be on the disk before it has its name, so that a power cut leaves no half of it there; dear for
+        thousands of files.
 
     Yields
     ------
     Path
         A path in the same folder that does not exist yet; its name is stable, so a dead run's remains are
         removed by the next.
+
+    Raises
+    ------
+    InputError
+        Another process writes `path`.
+    NoSpaceError
+        The disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.part")
-    _remove(draft)
-    try:
-        yield draft
-        if draft.is_dir() or path.is_dir():  # a file is replaced in one step, a folder cannot be
-            _remove(path)
-        draft.replace(path)
-    finally:
+    with _writing(path):
+        draft = path.with_name(f".{path.name}.part")
         _remove(draft)
+        try:
+            yield draft
+            _put(draft, path, flushed)
+        finally:
+            _remove(draft)
 
 
 @contextmanager
@@ -56,16 +65,20 @@ def resumable(path: Path, key: str) -> Iterator[Path]:
     ------
     Path
         A path in the same folder, with what a run with the same key has left there, if anything.
+
+    Raises
+    ------
+    InputError, NoSpaceError
+        As of `fresh`.
     """
-    draft = _kept_for(path, key)
-    try:
-        yield draft
-    except InputError:  # mending the input changes the key: nobody would come back to the draft
-        _remove(draft)
-        raise
-    if draft.is_dir() or path.is_dir():
-        _remove(path)
-    draft.replace(path)
+    with _writing(path):
+        draft = _kept_for(path, key)
+        try:
+            yield draft
+        except InputError:  # mending the input changes the key: nobody would come back to the draft
+            _remove(draft)
+            raise
+        _put(draft, path, flushed=True)
 
 
 @contextmanager
@@ -81,19 +94,44 @@ def scratch(path: Path, key: str) -> Iterator[Path]:
     ------
     Path
         The folder, beside `path`. It goes when the block has ended well.
+
+    Raises
+    ------
+    InputError, NoSpaceError
+        As of `fresh`.
     """
-    folder = _kept_for(path, key)
-    folder.mkdir(exist_ok=True)
-    yield folder
-    _remove(folder)
+    with _writing(path, ".scratch"):
+        folder = _kept_for(path, key)
+        folder.mkdir(exist_ok=True)
+        yield folder
+        _remove(folder)
+
+
+@contextmanager
+def _writing(path: Path, what: str = "") -> Iterator[None]:
+    """What holds while `path` is written, or something else for it."""
+    with naming_full_disks(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(path, what):
+            yield
+
+
+def _put(draft: Path, path: Path, flushed: bool) -> None:
+    """Give a draft its name."""
+    if flushed:
+        flush(draft)
+    if draft.is_dir() or path.is_dir():  # a file is replaced in one step, a folder cannot be
+        _remove(path)
+    draft.replace(path)
+    if flushed:
+        flush(path.parent, below=False)
 
 
 def _kept_for(path: Path, key: str) -> Path:
     """Where a run with this key keeps what it has for `path`; what runs with other keys have left is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     kept = path.with_name(f".{path.name}.{key}.part")
     for left in path.parent.glob(f".{path.name}.*.part"):
-        if left != kept:
+        if left != kept and not left.match("*.lock.part"):
             _remove(left)
     return kept
 
@@ -116,15 +154,27 @@ def content_digest(path: Path) -> str:
     return hashed.hexdigest()
 
 
-def flush(path: Path) -> None:
-    """Have a file, or a folder with its files, written to disk, so that it outlives a power cut."""
-    files = [entry for entry in path.iterdir() if entry.is_file()] if path.is_dir() else []
-    for entry in (*files, path):
+def flush(path: Path, below: bool = True) -> None:
+    """Have a file, or a folder with all `below` it, written to disk, so that it outlives a power cut."""
+    entries = [entry for entry in path.rglob("*") if not entry.is_symlink()] if below else []
+    for entry in (*entries, path):
         handle = os.open(entry, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def write_note(path: Path, text: str) -> None:
+    """Write a text with its digest, for `read_note`."""
+    with fresh(path) as draft:
+        draft.write_text(f"{digest(text.encode())} {text}", encoding="utf-8")
+
+
+def read_note(path: Path) -> str:
+    """Read what `write_note` has written; empty if it is damaged or was never there."""
+    noted, _, text = (path.read_text("utf-8", errors="replace") if path.is_file() else "").partition(" ")
+    return text if digest(text.encode()) == noted else ""
 
 
 def code_digest() -> str:

@@ -113,7 +113,7 @@ def _hidden(place: Path) -> bool:
 
 
 def _in_store(root: Path) -> dict[str, LabelImage]:
-    store = open_store(root)
+    store = open_store(root, whole=False)
     labels, paths = array(store, "labels", whole=False), store.attrs.get("paths")
     if not (isinstance(paths, list) and len(paths) == labels.shape[0] and all(map(_is_name, paths))):
         raise InputError(f"{root}: wanted are labels (N, H, W) uint8 and an attribute paths with N paths of images")

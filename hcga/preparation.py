@@ -16,7 +16,7 @@ from hcga.datasets.catalogue import join_tables, read_catalogues
 from hcga.datasets.check import count_splits, format_counts, heed, settle
 from hcga.datasets.truth import PartLabels, truth_file
 from hcga.errors import InputError
-from hcga.files import code_digest, digest, fresh
+from hcga.files import code_digest, digest, read_note, write_note
 from hcga.images import load_image, load_labels, resize_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image
@@ -116,7 +116,13 @@ def write_images(
     """
     files = [Path(datasets[name].root) / file for name, file in zip(samples["dataset"], samples["path"], strict=True)]
     note = draft / PROGRESS
-    progress = Reached.model_validate_json(note.read_text(encoding="utf-8")) if note.is_file() else Reached()
+    shape = (len(files), size.height, size.width, 3)
+    progress = Reached.model_validate_json(read_note(note) or "{}")
+    store = draft_store(draft, anew=not progress.written, channels="RGB")
+    writer = add_array(store, "images", shape, "uint8", progress.written)
+    if writer.sound() < progress.written:
+        progress, store = Reached(), draft_store(draft, anew=True, channels="RGB")
+        writer = add_array(store, "images", shape, "uint8")
     if progress.done:
         log.info("going on after %d of %d images", progress.done, len(files))
     problems = dict(progress.problems)
@@ -130,9 +136,6 @@ def write_images(
             problems[row] = str(error)
             return None
 
-    store = draft_store(draft, anew=not progress.written, channels="RGB")
-    shape = (len(files), size.height, size.width, 3)
-    writer = add_array(store, "images", shape, "uint8", progress.written)
     waiting: list[int] = []  # decoded rows that are in no shard yet
     for rows, block in _in_blocks(load, progress.done, len(files), "images"):
         decoded = {row: image for row, image in zip(rows, block, strict=True) if image is not None}
@@ -144,9 +147,7 @@ def write_images(
             done = waiting[writer.written - before - 1] + 1
             del waiting[: writer.written - before]
             known = {row: problem for row, problem in sorted(problems.items()) if row < done}
-            with fresh(note) as text:
-                reached = Reached(done=done, written=writer.written, problems=known)
-                text.write_text(reached.model_dump_json(), encoding="utf-8")
+            write_note(note, Reached(done=done, written=writer.written, problems=known).model_dump_json())
     writer.finish(missing=len(problems))
     store.update_attributes(describe_image_set(samples.drop(index=list(problems)), size))
     note.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from hcga.errors import InputError
 from hcga.files import fresh
 from hcga.processes import birth, peak_megabytes
 from hcga.progress import Level, listening
@@ -100,7 +101,7 @@ class RunLog:
 
         def write(levels: Sequence[Level], error: str = "") -> None:
             run = Run(stage, host, pid, birth(pid), began, time.time(), list(levels), error)
-            with suppress(OSError), fresh(state) as draft:  # such as a full disk, which this stage may not need
+            with suppress(OSError, InputError), fresh(state) as draft:  # a full disk need not be its end
                 draft.write_text(json.dumps(run._asdict()), "utf-8")
 
         def note(levels: Sequence[Level]) -> None:

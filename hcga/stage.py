@@ -17,8 +17,10 @@ from typing import Any
 import click
 
 from hcga.errors import InputError
+from hcga.guards import NoSpaceError
 from hcga.params import load_params
 from hcga.progress import duration
+from hcga.recorded import refuse_changed
 from hcga.runlog import RunLog
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,10 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
             _log_as(name)
             with clear_errors(), _recording(name):
                 params = load_params(params_file)
+                if name:
+                    read = [path for path in options.values() if isinstance(path, Path)]
+                    roots = [Path(dataset.root) for dataset in params.datasets.values() if "datasets" in sections]
+                    refuse_changed(Path(), params, name, [*read, *roots])
                 function(SimpleNamespace(**{name: getattr(params, name) for name in sections}), **options)
             log.info("done in %s", duration(time.monotonic() - began))
 
@@ -87,5 +93,5 @@ def clear_errors() -> Iterator[None]:
     """Print what a user can mend as one message and exit with 1, without a traceback."""
     try:
         yield
-    except (InputError, FloatingPointError) as error:
+    except (InputError, FloatingPointError, NoSpaceError) as error:
         raise click.ClickException(str(error)) from error

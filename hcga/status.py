@@ -57,6 +57,28 @@ def describe_experiments(root: Path) -> list[str]:
     return lines
 
 
+def describe_leftovers(workspace: Workspace) -> list[str]:
+    """A line for what a stage that died has kept of a round or data set that params.yaml does not have any more.
+
+    Nobody comes back to it unless the round does.
+    """
+    known: set[str] = {"init", *workspace.params.rounds, *workspace.params.datasets}
+    lines = []
+    for output in sorted(workspace.outputs()):
+        before, _, after = Path(output).name.partition("${key}")
+        for kept in sorted((workspace.root / output).parent.glob(f".{before}*{after}.*part")) if after else []:
+            key = kept.name.removeprefix(f".{before}").rpartition(f"{after}.")[0]
+            if key not in known and not kept.match("*.lock.part"):
+                name, size = kept.relative_to(workspace.root), _megabytes(kept)
+                lines.append(_line("left over", f"{name}, {size:.0f} MB, of {key}: `rm -r {name}` if that is no more"))
+    return lines
+
+
+def _megabytes(path: Path) -> float:
+    """What a file, or a folder with all below it, takes."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()) / 1e6
+
+
 def _running(run: Run, log: Reading, params: Params) -> list[str]:
     where = f" on {run.host}, last heard of {duration(log.at - run.noted)} ago" if run.elsewhere else ""
     left = seconds_left(run, log.finished, params, log.at)

@@ -10,6 +10,7 @@ is what zarr takes a missing file for. The attribute `IMAGE_SET` says to which i
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import zarr
+from zarr.abc.store import ByteRequest
 from zarr.codecs import ZstdCodec
+from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from hcga.errors import OTHER_VERSION, REMEDY, InputError, brief
@@ -33,6 +36,7 @@ CONFIG: Any = {"write_empty_chunks": True}  # else a missing chunk may be one of
 CHUNK_BYTES = 128 * 2**10  # each costs a third of a millisecond, however small it is
 # Of those compared in benchmarks/storing.py the smallest files for the time.
 COMPRESSOR = ZstdCodec(level=1, checksum=True)
+log = logging.getLogger(__name__)
 A = TypeVar("A")
 PART_CLASSES = "part_classes"  # attribute: C, of masks of 8 bits
 IMAGE_SET = "image_set"  # attribute: digest of the sample table and the images' size
@@ -49,21 +53,17 @@ def writing(path: Path, **attributes: Any) -> Iterator[zarr.Group]:
     **attributes
         JSON-able; what the store holds.
     """
-    with fresh(path) as draft:
+    with fresh(path, flushed=True) as draft:
         yield draft_store(draft, anew=True, **attributes)
 
 
 def draft_store(path: Path, anew: bool, **attributes: Any) -> zarr.Group:
-    """Create a store at a path from `resumable`, or open the one that a run before has begun there."""
+    """Create a store at a path from `resumable`, with the shards that a run before has written there unless `anew`."""
     if anew:
         shutil.rmtree(path, ignore_errors=True)
-        return zarr.create_group(store=str(path), zarr_format=3, attributes=dict(sorted(attributes.items())))
-    try:
-        return zarr.open_group(store=str(path), mode="r+", zarr_format=3)
-    except UNREADABLE as error:
-        raise InputError(
-            f"{path}: what an earlier run has left is damaged ({error}); run again, from the start"
-        ) from None
+    for description in path.rglob("zarr.json"):  # written again, as it may be damaged
+        description.unlink()
+    return zarr.create_group(store=str(path), zarr_format=3, attributes=dict(sorted(attributes.items())))
 
 
 def add_array(
@@ -87,7 +87,7 @@ def add_array(
     dtype : str
         A numpy dtype.
     written : int
-        Rows that an earlier run has written, whole shards; with any the array is there already.
+        Rows that an earlier run has written, whole shards; what else it has left is removed.
     shard_rows : int, optional
         Rows of a shard; as many as `SHARD_BYTES` hold if not given.
 
@@ -103,10 +103,7 @@ def add_array(
     rows = shard_rows or chunk * max(1, min(SHARD_BYTES // row_bytes, shape[0]) // chunk)
     assert isinstance(store.store, LocalStore)
     need_disk(store.store.root / name, (shape[0] - written) * row_bytes)
-    if written:
-        _drop_shards(store, name, written // rows)
-        with zarr.config.set({f"array.{key}": value for key, value in CONFIG.items()}):  # no file keeps it
-            return RowWriter(array(store, name, whole=False), rows, written)
+    _drop_shards(store, name, written // rows)
     created = store.create_array(
         name,
         shape=shape,
@@ -116,15 +113,27 @@ def add_array(
         compressors=COMPRESSOR,
         config=CONFIG,
     )
-    return RowWriter(created, rows)
+    return RowWriter(created, rows, written)
 
 
 def _drop_shards(store: zarr.Group, name: str, first: int) -> None:
     """Remove the shards from a number on: the last may have been cut short in the middle of writing."""
     assert isinstance(store.store, LocalStore)
-    for shard in (store.store.root / name / "c").iterdir():
+    for shard in (store.store.root / name / "c").glob("*"):
         if int(shard.name) >= first:
             shutil.rmtree(shard)
+
+
+class _Whole(LocalStore):
+    """A store to read from, in which no shard may be missing: zarr takes one that is missing for zeros."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        found = await super().get(key, prototype, byte_range)
+        if found is None and "/c/" in f"/{key}":
+            raise FileNotFoundError(f"{key} is missing; perhaps a stage writes the store anew at this moment")
+        return found
 
 
 class RowWriter:
@@ -160,6 +169,20 @@ class RowWriter:
             if self._filled == len(self._buffer):
                 self._flush()
 
+    def sound(self) -> int:
+        """Rows that are there already up to the first shard that is damaged, as a power cut may leave one."""
+        size = len(self._buffer)
+        for start in range(0, self.written, size):
+            files = (_folder(self._array) / f"c/{start // size}").rglob("*")
+            if not any(file.is_file() and file.stat().st_size for file in files):
+                return start
+            try:
+                read_rows(self._array, np.arange(start, min(start + size, self.written)))
+            except InputError as error:
+                log.warning("going on before damage: %s", error)
+                return start
+        return self.written
+
     def finish(self, missing: int = 0) -> None:
         """Write what is left; `RuntimeError` unless all announced rows have come, except for those known as missing."""
         self._flush()
@@ -183,8 +206,14 @@ def write_store(path: Path, arrays: Mapping[str, np.ndarray], **attributes: Any)
             writer.finish()
 
 
-def open_store(path: Path) -> zarr.Group:
+def open_store(path: Path, whole: bool = True) -> zarr.Group:
     """Open a store for reading.
+
+    Parameters
+    ----------
+    path : Path
+    whole : bool
+        As of `array`.
 
     Raises
     ------
@@ -192,7 +221,8 @@ def open_store(path: Path) -> zarr.Group:
         There is none, or it is not a zarr group of version 3.
     """
     try:
-        return zarr.open_group(store=str(path), mode="r", zarr_format=3)
+        store = _Whole(path, read_only=True) if whole else str(path)
+        return zarr.open_group(store=store, mode="r", zarr_format=3)
     except UNREADABLE as error:
         raise InputError(f"{path}: no readable store of zarr's format 3 ({error}); {REMEDY}") from None
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import click
 
 from hcga.errors import InputError
+from hcga.files import fresh
 from hcga.parsers import translation
 from hcga.stage import PATH, stage
 from hcga.workspace import Workspace, refuse_common_splits
@@ -30,8 +31,8 @@ def main(params: SimpleNamespace, checked: Path) -> None:
         from hcga.devices import choose_device
 
         choose_device(params.device)
-    checked.parent.mkdir(parents=True, exist_ok=True)
-    checked.write_text("params.yaml is valid\n", encoding="utf-8")
+    with fresh(checked) as draft:
+        draft.write_text("params.yaml is valid\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,17 @@
+import errno
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hcga import files
 from hcga.errors import InputError
-from hcga.files import content_digest, fresh, resumable, run_key, scratch
+from hcga.files import content_digest, fresh, read_note, resumable, run_key, scratch, write_note
+from hcga.guards import NoSpaceError
 
 
 def test_a_file_appears_when_its_block_has_ended_well(tmp_path: Path) -> None:
@@ -17,6 +24,99 @@ def test_a_file_appears_when_its_block_has_ended_well(tmp_path: Path) -> None:
         (tmp_path / "none").rename(path)
     assert path.read_text() == "a"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("writing", [fresh, partial(resumable, key="key"), partial(scratch, key="key")])
+def test_a_second_process_is_refused(tmp_path: Path, writing: Callable[[Path], AbstractContextManager[Path]]) -> None:
+    """What the first is writing stays as it is."""
+    path = tmp_path / "file"
+    with writing(path) as first:
+        first.mkdir(exist_ok=True)
+        with pytest.raises(InputError, match="file: another process writes it at this moment; wait"), writing(path):
+            pass
+        assert first.is_dir()
+        with fresh(tmp_path / "other") as draft:
+            draft.touch()
+    with writing(path) as again:
+        again.mkdir(exist_ok=True)
+    assert not list(tmp_path.glob(".*.lock.part"))
+
+
+def test_of_many_that_write_one_file_one_is_at_it(tmp_path: Path) -> None:
+    """And whoever is refused comes in later; locks come and go with each."""
+    path, at_it, rounds = tmp_path / "file", [0], []
+
+    def write() -> None:
+        while len(rounds) < 200:
+            try:
+                with fresh(path) as draft:
+                    at_it[0] += 1
+                    rounds.append(at_it[0])
+                    draft.touch()
+                    at_it[0] -= 1
+            except InputError:
+                pass
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(rounds) == {1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_lock_of_a_process_that_was_killed_is_none(tmp_path: Path) -> None:
+    (tmp_path / ".file.lock.part").touch()
+    with fresh(tmp_path / "file") as draft:
+        draft.touch()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def fill(writing: AbstractContextManager[Path]) -> None:
+    with writing as draft:
+        draft.mkdir(exist_ok=True)
+        with fresh(draft / "part"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("writing", [fresh, partial(resumable, key="key"), partial(scratch, key="key")])
+def test_a_full_disk_is_named_and_what_was_reached_is_kept(
+    tmp_path: Path, writing: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(NoSpaceError, match=r"part: no space left to write it .* make room"):
+        fill(writing(path))
+    assert len(list(tmp_path.iterdir())) == (writing is not fresh)
+    with pytest.raises(OSError, match="other") as caught, fresh(path):
+        raise OSError(errno.EIO, "other")
+    assert not isinstance(caught.value, NoSpaceError)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks /proc which file a handle is of")
+def test_a_lasting_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, flushed = tmp_path / "store", []
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: flushed.append((str(Path(f"/proc/self/fd/{handle}").readlink()), path.exists()))
+    )
+    with fresh(path, flushed=True) as draft:
+        (draft / "array").mkdir(parents=True)
+        (draft / "array" / "shard").touch()
+    inside = [str(draft / name) for name in ("array", "array/shard")]
+    assert sorted(flushed) == sorted([*((name, False) for name in [*inside, str(draft)]), (str(tmp_path), True)])
+
+
+def test_a_note_that_was_damaged_says_nothing(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    assert read_note(note) == ""
+    write_note(note, "7 ä")
+    assert read_note(note) == "7 ä"
+    content = note.read_bytes()
+    for place in range(len(content)):
+        note.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert read_note(note) == ""
+        note.write_bytes(content[:place])
+        assert read_note(note) == ""
 
 
 def die(path: Path, error: type[BaseException]) -> None:

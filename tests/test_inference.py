@@ -1,15 +1,18 @@
 """Features and embeddings in batches: equal to the network's own, whatever the batch; errors are not lost."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import zarr
+from damages import empty, flip_a_bit, halve
 
 from hcga import inference
 from hcga.environment import environment
-from hcga.errors import InputError
+from hcga.files import write_note
 from hcga.inference import embed, extract
 from hcga.prnet import PRNet, new_card
 from hcga.stores import RowWriter, array, open_store, write_store
@@ -152,24 +155,37 @@ def test_a_note_that_makes_no_sense_is_not_gone_by(
     extract(network, CARD, images, COUNT, tmp_path / "whole.zarr")
     draft = tmp_path / ".cut.zarr.key.part"
     draft.mkdir()
-    (draft / inference.REACHED).write_text(text)
+    write_note(draft / inference.REACHED, text)
     extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
     assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr")
 
 
-def test_a_draft_that_is_damaged_is_given_up(
-    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("damage", [flip_a_bit, halve, empty, Path.unlink])
+def test_whatever_is_damaged_in_a_draft_the_bytes_are_those_of_one_run(
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
 ) -> None:
-    """In words, and the next run begins anew."""
+    """As by a disk, or by a power cut of which the note has reached the disk and a shard has not."""
     monkeypatch.setattr(inference, "BATCHES", 1)
-    draft = tmp_path / ".cut.zarr.key.part"
-    draft.mkdir()
-    (draft / inference.REACHED).write_text("4")
-    (draft / "zarr.json").write_text("[]")
-    with pytest.raises(InputError, match="what an earlier run has left is damaged"):
+    extract(network, CARD, images, COUNT, tmp_path / "whole.zarr")
+    append, draft = RowWriter.append, tmp_path / ".cut.zarr.key.part"
+
+    def die(writer: RowWriter, rows: np.ndarray) -> None:
+        if writer.written == 8:
+            raise KeyboardInterrupt
+        append(writer, rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RowWriter, "append", die)
+        with pytest.raises(KeyboardInterrupt):
+            extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
+    names = sorted(contents(draft))
+    assert names == ["features/c/0/0/0/0", "features/c/1/0/0/0", "features/zarr.json", inference.REACHED, "zarr.json"]
+    shutil.move(draft, tmp_path / "left")
+    for name in names:
+        shutil.copytree(tmp_path / "left", draft)
+        damage(draft / name)
         extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
-    extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
-    assert array(open_store(tmp_path / "cut.zarr"), "features").shape[0] == COUNT
+        assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr"), name
 
 
 def test_one_batch_waits_to_be_written_no_more(

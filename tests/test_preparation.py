@@ -4,6 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import damages
 import numpy as np
 import pandas as pd
 import pytest
@@ -275,6 +276,32 @@ def test_a_run_that_died_is_continued(
     assert not list(tmp_path.glob(".images.zarr.*"))
 
 
+@pytest.mark.parametrize("damage", [damages.flip_a_bit, damages.halve, damages.empty, Path.unlink])
+@pytest.mark.parametrize("name", ["images/c/1/0/0/0", "images/zarr.json", "zarr.json", preparation.PROGRESS])
+def test_whatever_is_damaged_in_a_draft_the_bytes_are_those_of_one_run(
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: Callable[[Path], None]
+) -> None:
+    monkeypatch.setattr(stores, "SHARD_BYTES", 4 * 64 * 32 * 3)
+    monkeypatch.setattr(preparation, "BLOCK", 3)
+    given = {"set0": dataset(tiny_set)}
+    samples, whole, draft = listed(given["set0"]), tmp_path / "whole.zarr", tmp_path / "draft.zarr"
+    write_strictly(samples, given, SIZE, whole)
+
+    def dies(path: Path, height: int, width: int) -> np.ndarray:
+        if path == tiny_set / samples["path"][20]:
+            raise KeyboardInterrupt
+        return load_image(path, height, width)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(preparation, "load_image", dies)
+        with pytest.raises(KeyboardInterrupt):
+            write_strictly(samples, given, SIZE, draft)
+    damage(draft / name)
+    write_strictly(samples, given, SIZE, draft)
+    files = {path.relative_to(draft): path.read_bytes() for path in draft.rglob("*") if path.is_file()}
+    assert files == {path.relative_to(whole): path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+
+
 def test_what_another_run_has_left_is_not_taken(tiny_set: Path, tmp_path: Path) -> None:
     samples, catalogues = listed(dataset(tiny_set)), {"a": tmp_path / "a.csv"}
     catalogues["a"].write_text("digest")
@@ -290,7 +317,7 @@ def test_what_another_run_has_left_is_not_taken(tiny_set: Path, tmp_path: Path) 
     (tmp_path / f".images.zarr.{keys[0]}.part").mkdir()
     with resumable(target, keys[1]) as draft:
         assert not draft.exists()
-        assert not list(tmp_path.glob(".images.zarr.*")), "it is removed"
+        assert not (tmp_path / f".images.zarr.{keys[0]}.part").exists(), "it is removed"
         draft.touch()
     assert target.is_file()
 

@@ -3,15 +3,13 @@
 import shutil
 from collections import namedtuple
 
-import numpy as np
 import psutil
 import pytest
-import zarr
 
 from hcga import resources, stores
 from hcga.errors import InputError
 from hcga.resources import free_memory, need_disk
-from hcga.stores import add_array, write_store
+from hcga.stores import add_array, draft_store
 
 MACHINE = psutil.virtual_memory()._replace(available=10_000)
 Disk = namedtuple("Disk", "total used free")
@@ -66,7 +64,7 @@ def test_what_the_disk_cannot_hold_is_refused_before_it_is_begun(tmp_path, monke
 def test_a_store_asks_for_what_is_still_to_be_written(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(stores, "need_disk", lambda folder, size: asked.append((folder.name, size)))
-    write_store(tmp_path / "a.zarr", {"values": np.zeros((6, 4), np.float32)})
-    store = zarr.open_group(str(tmp_path / "a.zarr"), mode="r+")
-    add_array(store, "values", (6, 4), "float32", written=2)
+    for written in (0, 2):
+        store = draft_store(tmp_path / "a.zarr", anew=not written)
+        add_array(store, "values", (6, 4), "float32", written)
     assert asked == [("values", 6 * 4 * 4), ("values", 4 * 4 * 4)]

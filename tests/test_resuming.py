@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from damages import empty, flip_a_bit
 
 from hcga import resuming
 from hcga.checkpoints import load_model, load_optimiser
@@ -60,14 +61,8 @@ def test_the_latest_state_comes_back(tmp_path: Path, training: Training, default
     assert torch.equal(optimiser.state_dict()["state"][0]["exp_avg"], moments)
 
 
-def flip_a_bit(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-
-
 @pytest.mark.parametrize("name", [resuming.MODEL, resuming.OPTIMISER, resuming.REACHED])
-@pytest.mark.parametrize("damage", [flip_a_bit, Path.unlink, lambda file: file.write_bytes(b"")])
+@pytest.mark.parametrize("damage", [flip_a_bit, Path.unlink, empty])
 def test_a_damaged_state_is_passed_over(
     tmp_path: Path, training: Training, name: str, damage: object, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,7 @@ from hcga.params import Params
 from hcga.processes import birth
 from hcga.progress import Level
 from hcga.runlog import Finished, Reading, Run
-from hcga.status import describe_runs, expected_seconds, seconds_left, still_stands
+from hcga.status import describe_leftovers, describe_runs, expected_seconds, seconds_left, still_stands
 from hcga.workspace import Workspace
 
 STAGES = ["prepare", "extract@r1", "train@r1", "extract@r2", "train@r2", "report"]
@@ -43,6 +43,21 @@ def test_a_stage_takes_what_it_took_or_what_it_took_in_another_round(default_par
     assert expected_seconds("extract@r3", finished, default_params) == 8.0
     assert expected_seconds("train@r3", finished, default_params) == 24.0
     assert expected_seconds("report", finished, default_params) is None
+
+
+def test_what_is_kept_of_rounds_that_are_no_more_is_named(workspace_folder: Path) -> None:
+    data = workspace_folder / "data"
+    for name in ("models/.r9.safetensors.0a1b.part", "models/.r2.safetensors.0a1b.part", "masks/.r9.zarr.part"):
+        (data / name).mkdir(parents=True)
+    for name in ("models/.init.safetensors.part", "masks/.r9.csv.lock.part", "catalogues/.main.csv.part"):
+        (data / name).parent.mkdir(exist_ok=True)
+        (data / name).touch()
+    (data / "models/.r9.safetensors.0a1b.part/model").write_bytes(bytes(2_600_000))
+    kept = ["data/masks/.r9.zarr.part", "data/models/.r9.safetensors.0a1b.part"]
+    assert describe_leftovers(Workspace(workspace_folder)) == [
+        f"left over  {kept[0]}, 0 MB, of r9: `rm -r {kept[0]}` if that is no more",
+        f"left over  {kept[1]}, 3 MB, of r9: `rm -r {kept[1]}` if that is no more",
+    ]
 
 
 def test_training_goes_by_epochs(default_params: Params) -> None:

@@ -239,8 +239,16 @@ def test_a_missing_file_is_not_taken_for_zeros(store: Path) -> None:
     shard_of(store, "masks").unlink()
     with pytest.raises(InputError, match=r"a\.zarr/masks: damaged, 1 of its files are missing or empty; `dvc repro`"):
         array(open_store(store), "masks")
-    assert not read_all(array(open_store(store), "masks", whole=False)).any()  # zarr's own reading
+    assert not read_all(array(open_store(store, whole=False), "masks", whole=False)).any()  # zarr's own reading
     array(open_store(store), "features")
+
+
+def test_a_file_that_goes_while_one_reads_is_not_taken_for_zeros(store: Path) -> None:
+    """As when a stage begins to write the store anew."""
+    masks = array(open_store(store), "masks")
+    shard_of(store, "masks").unlink()
+    with pytest.raises(InputError, match=r"masks/c/0/0/0 is missing; perhaps a stage writes the store anew"):
+        read_rows(masks, np.arange(1))
 
 
 def test_an_attribute_that_lacks_or_is_something_else_is_named(tmp_path: Path) -> None:
