@@ -35,6 +35,7 @@ WRITES = {
     "cut": "power cut before the k-th write",
     "torn": "power cut at the k-th write, half of the data lost",
 }
+SAID = 4096  # bytes that what a stage says may take: its log too may not grow then
 RESUMING = ("prepare", "extract", "coparse", "train", "embed")
 
 
@@ -113,8 +114,8 @@ def writes(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
             (pipeline.root / file).stat().st_size for out in pipeline.outs(stage) for file in pipeline.files(out)
         )
         for kind, fault in WRITES.items():
-            for _ in range(count):
-                setting = rng.randrange(largest) if kind == "size" else rng.randint(1, total)
+            for _ in range(count if kind != "size" or largest > SAID else 0):
+                setting = rng.randrange(SAID, largest) if kind == "size" else rng.randint(1, total)
                 pipeline.restore(stage, forgotten=False)
                 failed = pipeline.fork(stage, kind, str(setting)).end()
                 full = kind in ("full", "size") and failed.code != 0
