@@ -106,10 +106,7 @@ def workers(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
 def writes(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
     """Have the disk full, or the power go, at one of a stage's writes."""
     for stage in pipeline.stages:
-        pipeline.restore(stage, forgotten=False)
-        note = pipeline.root.parent / "count"
-        pipeline.fork(stage, "count", str(note)).end()
-        total = int(note.read_text("utf-8"))
+        total = pipeline.count(stage)
         largest = max(
             (pipeline.root / file).stat().st_size for out in pipeline.outs(stage) for file in pipeline.files(out)
         )
@@ -126,10 +123,10 @@ def writes(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
 def scratches(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
     """Damage what a killed stage has kept."""
     for stage in (name for name in pipeline.stages if name.partition("@")[0] in RESUMING):
+        total = pipeline.count(stage)
         for _ in range(3 * count):
             pipeline.restore(stage, forgotten=False)
-            moment = rng.uniform(0.3, 1) * pipeline.seconds[stage]
-            pipeline.interrupt(pipeline.fork, stage, moment, OF_STAGES["SIGKILL of the stage"])
+            pipeline.fork(stage, "cut", str(rng.randint(total // 3, total))).end()
             if kept := [file for file in pipeline.scratch() if file.stat().st_size]:
                 kind = rng.choice(list(DAMAGES))
                 damage(rng.choice(kept), kind, True, rng)
