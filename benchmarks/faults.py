@@ -35,6 +35,7 @@ WRITES = {
     "cut": "power cut before the k-th write",
     "torn": "power cut at the k-th write, half of the data lost",
 }
+SAID = 4096  # bytes that what a stage says may take: its log too may not grow then
 RESUMING = ("prepare", "extract", "coparse", "train", "embed")
 
 
@@ -105,16 +106,13 @@ def workers(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
 def writes(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
     """Have the disk full, or the power go, at one of a stage's writes."""
     for stage in pipeline.stages:
-        pipeline.restore(stage, forgotten=False)
-        note = pipeline.root.parent / "count"
-        pipeline.fork(stage, "count", str(note)).end()
-        total = int(note.read_text("utf-8"))
+        total = pipeline.count(stage)
         largest = max(
             (pipeline.root / file).stat().st_size for out in pipeline.outs(stage) for file in pipeline.files(out)
         )
         for kind, fault in WRITES.items():
-            for _ in range(count):
-                setting = rng.randrange(largest) if kind == "size" else rng.randint(1, total)
+            for _ in range(count if kind != "size" or largest > SAID else 0):
+                setting = rng.randrange(SAID, largest) if kind == "size" else rng.randint(1, total)
                 pipeline.restore(stage, forgotten=False)
                 failed = pipeline.fork(stage, kind, str(setting)).end()
                 full = kind in ("full", "size") and failed.code != 0
@@ -125,10 +123,10 @@ def writes(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
 def scratches(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
     """Damage what a killed stage has kept."""
     for stage in (name for name in pipeline.stages if name.partition("@")[0] in RESUMING):
+        total = pipeline.count(stage)
         for _ in range(3 * count):
             pipeline.restore(stage, forgotten=False)
-            moment = rng.uniform(0.3, 1) * pipeline.seconds[stage]
-            pipeline.interrupt(pipeline.fork, stage, moment, OF_STAGES["SIGKILL of the stage"])
+            pipeline.fork(stage, "cut", str(rng.randint(total // 3, total))).end()
             if kept := [file for file in pipeline.scratch() if file.stat().st_size]:
                 kind = rng.choice(list(DAMAGES))
                 damage(rng.choice(kept), kind, True, rng)

@@ -291,6 +291,13 @@ class Pipeline:
         """Start the script of a stage without DVC, with a fault of inject.py if told."""
         return Forked(self.root, self._server, stage, self._entries[stage]["cmd"], list(fault))
 
+    def count(self, stage: str) -> int:
+        """How often a stage writes, as inject.py counts."""
+        self.restore(stage, forgotten=False)
+        note = self.root.parent / "count"
+        self.fork(stage, "count", str(note)).end()
+        return int(note.read_text("utf-8"))
+
     def interrupt(self, start: Callable[[str], Running | Forked], stage: str, moment: float, act: Act) -> Done:
         """Start, do something to a stage at a moment, earlier if it ends before that, and wait for the end."""
         while True:
