@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,24 +40,40 @@ def refuse_changed(root: Path, params: Params, stage: str, read: Collection[Path
     InputError
         A file has another content.
     """
-    for out in _outs(root, params, stage):
+    others = (
+        out
+        for name, outs in _written(root).items()
+        if name != stage and name.partition("@")[2] in {"", *params.rounds, *params.datasets}
+        for out in outs
+    )
+    for out in others:
         path = root / out["path"]
         wanted = any(path.is_relative_to(root / reading) for reading in read)
         if wanted and path.exists() and dvc_digest(path) != out["md5"]:
-            _doubt(root, path, out["md5"])
+            _doubt([*_copies(_cache(root), out["md5"]), path, *path.rglob("*")])
             raise InputError(
                 f"{out['path']}: damaged, or changed by hand: not what its stage has written. Run `dvc repro` again, "
                 f"which makes it anew; `dvc commit {out['path']}` before that keeps a change of yours"
             )
 
 
-def _outs(root: Path, params: Params, reader: str) -> Iterator[dict[str, Any]]:
-    """What stages other than the reader have written, as far as dvc.lock has digests of it."""
+def distrust_copies(root: Path, stage: str) -> None:
+    """Have DVC look at the copies in its cache of what a stage has written before.
+
+    If it writes the same now, DVC would put such a copy in its place unseen, and that may be why it had to run again.
+    """
+    usual = root / ".dvc/cache/files/md5"
+    for out in _written(root).get(stage, []):
+        _doubt(
+            _copies(usual if usual.is_dir() else _cache(root), out["md5"])
+        )  # without DVC, whose loading takes a second
+
+
+def _written(root: Path) -> dict[str, list[dict[str, Any]]]:
+    """What stages have written, as far as dvc.lock has digests of it, by stage."""
     lock = root / "dvc.lock"
     stages = read_mapping(lock, "", "of stages").get("stages", {}) if lock.is_file() else {}
-    for name, entry in stages.items():
-        if name != reader and name.partition("@")[2] in {"", *params.rounds, *params.datasets}:
-            yield from (out for out in entry.get("outs", []) if "md5" in out)
+    return {name: [out for out in entry.get("outs", []) if "md5" in out] for name, entry in stages.items()}
 
 
 def dvc_digest(path: Path) -> str:
@@ -70,17 +86,27 @@ def dvc_digest(path: Path) -> str:
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER
 
 
-def _doubt(root: Path, path: Path, digest: str) -> None:
-    """Take from an output and its copy in DVC's cache what DVC trusts them by: their time, and being read-only."""
+def _cache(root: Path) -> Path:
+    """Where DVC keeps its copies."""
     from dvc.repo import Repo
 
     with Repo(str(root)) as repo:
-        place = repo.cache.local.oid_to_path
-        cached = [Path(place(digest))]
-        if digest.endswith(FOLDER) and cached[0].is_file():
-            with suppress(ValueError, KeyError, TypeError):  # it is damaged itself
-                cached += [Path(place(entry["md5"])) for entry in json.loads(cached[0].read_bytes())]
-    for file in (*cached, path, *path.rglob("*")):
-        if file.is_file():
+        return Path(repo.cache.local.path)
+
+
+def _copies(cache: Path, digest: str) -> list[Path]:
+    """DVC's copy of a file, or of a folder: its list and all files that are in there."""
+    copy = cache / digest[:2] / digest[2:]
+    files = []
+    if digest.endswith(FOLDER) and copy.is_file():
+        with suppress(ValueError, KeyError, TypeError):  # it is damaged itself
+            files = [entry["md5"] for entry in json.loads(copy.read_bytes())]
+    return [copy, *(cache / name[:2] / name[2:] for name in files)]
+
+
+def _doubt(files: Iterable[Path]) -> None:
+    """Take from files what DVC trusts them by: their time, and that they are read-only."""
+    for file in files:
+        with suppress(OSError):  # as where others own them, or none is there
             file.chmod(file.stat().st_mode | 0o200)
             os.utime(file)

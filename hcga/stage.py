@@ -20,7 +20,7 @@ from hcga.errors import InputError
 from hcga.guards import NoSpaceError
 from hcga.params import load_params
 from hcga.progress import duration
-from hcga.recorded import refuse_changed
+from hcga.recorded import distrust_copies, refuse_changed
 from hcga.runlog import RunLog
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
                     roots = [Path(dataset.root) for dataset in params.datasets.values() if "datasets" in sections]
                     refuse_changed(Path(), params, name, [*read, *roots])
                 function(SimpleNamespace(**{name: getattr(params, name) for name in sections}), **options)
+                if name:
+                    distrust_copies(Path(), name)
             log.info("done in %s", duration(time.monotonic() - began))
 
         return click.command(help=function.__doc__)(run)

@@ -6,12 +6,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import click
 import pytest
+from click.testing import CliRunner, Result
+from conftest import DEFAULT
 
 from hcga.errors import InputError
 from hcga.params import Params
-from hcga.recorded import dvc_digest, refuse_changed
+from hcga.recorded import distrust_copies, dvc_digest, refuse_changed
+from hcga.stage import PATH, stage
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +86,42 @@ def test_what_is_damaged_is_refused_and_made_anew(
     dvc(run, "repro", "-q")
     assert (run / name).read_bytes() == wanted
     refuse_changed(run, default_params, "three", [Path(out)])
+
+
+def test_what_runs_again_is_not_replaced_by_a_damaged_copy(run: Path) -> None:
+    """DVC sees the damage, has the stage run, and would then link its own copy, which is the same file."""
+    os.truncate(run / "out/file", 1)
+    os.truncate(run / "out/store/b", 1)
+    dvc(run, "repro", "-q", "--force")
+    assert (run / "out/file").read_bytes() == b"f", "so does DVC alone"
+    distrust_copies(run, "two@r9")
+    dvc(run, "repro", "-q", "--force")
+    assert (run / "out/file").read_bytes() == b"f"
+    distrust_copies(run, "one")
+    dvc(run, "repro", "-q", "--force")
+    assert ((run / "out/file").read_bytes(), (run / "out/store/b").read_bytes()) == (b"first\n", b"a\n")
+
+
+def test_a_stage_that_dvc_has_started_compares_what_it_reads(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run)
+    ran = []
+
+    @stage("seed")
+    @click.option("--given", type=PATH)
+    def script(params: SimpleNamespace, given: Path) -> None:
+        ran.append(given)
+
+    def call() -> Result:
+        return CliRunner().invoke(script, ["--params", str(DEFAULT), "--given", "out/file"])
+
+    turn_a_bit(run / "out/file")
+    assert call().exit_code == 0, "by hand"
+    monkeypatch.setenv("DVC_STAGE", "three")
+    done = call()
+    assert (done.exit_code, len(ran)) == (1, 1)
+    assert "Error: out/file: damaged, or changed by hand" in done.output
+    dvc(run, "repro", "-q")
+    assert (call().exit_code, len(ran)) == (0, 2)
 
 
 def test_of_rounds_that_are_no_more_nothing_is_said(run: Path, default_params: Params) -> None:
