@@ -62,11 +62,9 @@ def distrust_copies(root: Path, stage: str) -> None:
 
     If it writes the same now, DVC would put such a copy in its place unseen, and that may be why it had to run again.
     """
-    usual = root / ".dvc/cache/files/md5"
+    usual = root / ".dvc/cache/files/md5"  # without DVC, whose loading takes a second
     for out in _written(root).get(stage, []):
-        _doubt(
-            _copies(usual if usual.is_dir() else _cache(root), out["md5"])
-        )  # without DVC, whose loading takes a second
+        _doubt(_copies(usual if usual.is_dir() else _cache(root), out["md5"]))
 
 
 def _written(root: Path) -> dict[str, list[dict[str, Any]]]:
