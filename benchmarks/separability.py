@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from hcga.artifacts import open_artifact
 from hcga.masks import UNLABELLED, downsample, foreground
-from hcga.quality import MIDDLE
+from hcga.quality import middle
 from hcga.samples import identities, read_samples
 from hcga.stage import PATH, clear_errors
 from hcga.stores import array, read_rows
@@ -58,7 +58,7 @@ def main(checkout: Path, round_name: str, count: int) -> None:
         clusters = MiniBatchKMeans(len(np.unique(labels[known])), n_init=3, random_state=number).fit_predict(cells)
         candidates = {
             "all": np.ones_like(person),
-            "middle": middle(true)[known],
+            "middle": foreground(middle(true))[known],
             "masks": foreground(masks)[known],
             "labels": best_assignment(labels[known], person),
             "k-means": best_assignment(clusters, person),
@@ -71,14 +71,6 @@ def main(checkout: Path, round_name: str, count: int) -> None:
     for name, counts in found.items():
         inside, either = np.sum(counts, 0)
         click.echo(f"{name:8} {100 * inside / either:5.1f}")
-
-
-def middle(masks: np.ndarray) -> np.ndarray:
-    """The middle columns, (n, h, w) bool, as the figure `iou_guess` has them."""
-    edge = round((1 - MIDDLE) / 2 * masks.shape[2])
-    guess = np.zeros(masks.shape, bool)
-    guess[:, :, edge : masks.shape[2] - edge] = True
-    return guess
 
 
 def best_assignment(groups: np.ndarray, person: np.ndarray) -> np.ndarray:

@@ -69,14 +69,15 @@ def evaluate_masks(
         true, classes = array(truth, "truth"), (part_classes, attribute(truth, "part_classes", int))
         on_train = intersection_over_union(confusion(true, masks, train), *classes)
         on_test = intersection_over_union(confusion(true, read_rows(parsed, test), test), *classes)
-        guessed = intersection_over_union(confusion(true, _middle(masks), train), 2, 0)
+        guessed = intersection_over_union(confusion(true, middle(masks), train), 2, 0)
         figures["masks"] |= {f"iou_{name}": value for name, value in on_train.items()}
         figures["masks"]["iou_guess"] = guessed["foreground"]
         figures["parsing_head"] |= {f"test_iou_{name}": value for name, value in on_test.items()}
     return figures
 
 
-def _middle(masks: np.ndarray) -> np.ndarray:
+def middle(masks: np.ndarray) -> np.ndarray:
+    """A guess at masks of the same shape: the middle columns are foreground, (n, h, w) uint8."""
     guess = np.zeros_like(masks)
     edge = round((1 - MIDDLE) / 2 * masks.shape[2])
     guess[:, :, edge : masks.shape[2] - edge] = 1

@@ -182,7 +182,7 @@ def interrupt(root: Path, line: str, times: int) -> subprocess.CompletedProcess[
     while starts().count(line) < times and time.monotonic() < until and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=300)
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
