@@ -1,8 +1,11 @@
-# Two commands for a fresh clone: `make demo` runs the whole method on synthetic people, `make test` the tests.
+# For a fresh clone: `make demo` runs the whole method on synthetic people, `make test` the tests, `make test-slow` those
+# that run the pipeline or a browser.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test check clean
+PYTEST = pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+.PHONY: demo test test-slow check clean
 
 demo: .venv/installed
 	dvc repro
@@ -18,7 +21,10 @@ demo: .venv/installed
 	@echo "  params.yaml                        change a line, run dvc repro again"
 
 test: .venv/installed
-	pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(PYTEST)
+
+test-slow: .venv/installed
+	$(PYTEST) -m slow
 
 check: .venv/installed
 	pip install --quiet --disable-pip-version-check --editable '.[dev]'

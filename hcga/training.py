@@ -74,7 +74,7 @@ def train(
     """
     rows_of = identities(data.samples)
     classes = {pid: number for number, pid in enumerate(rows_of)}
-    targets = torch.from_numpy(data.samples["pid"].map(classes).fillna(-1).to_numpy(np.int64))
+    targets = torch.tensor(data.samples["pid"].map(classes).fillna(-1).to_numpy(np.int64))
     network.train()
     history, steps = list(reached.history), [torch.tensor(step) for step in reached.steps]
     done = len(history)
