@@ -27,28 +27,30 @@ def refuse_changed(root: Path, params: Params, stage: str, read: Collection[Path
     Parameters
     ----------
     root : Path
-        Where dvc.lock stands.
+        Where dvc.yaml and dvc.lock stand.
     params : Params
         Of outputs of rounds and data sets that are not in there nothing is said.
     stage : str
         Which one reads; its own outputs are left out, as it is about to write them.
     read : collection of Path
-        What it reads, below the root; of a folder all outputs in it.
+        What it reads, below the root; of a folder all outputs in it. Notes of stages that are constant, for which the
+        others wait although they read nothing in them, are always compared.
 
     Raises
     ------
     InputError
         A file has another content.
     """
+    constant = {name for name, entry in _stages(root / "dvc.yaml").items() if entry.get("meta", {}).get("constant")}
     others = (
-        out
+        (out, name in constant)
         for name, outs in _written(root).items()
         if name != stage and name.partition("@")[2] in {"", *params.rounds, *params.datasets}
         for out in outs
     )
-    for out in others:
+    for out, is_constant in others:
         path = root / out["path"]
-        wanted = any(path.is_relative_to(root / reading) for reading in read)
+        wanted = is_constant or any(path.is_relative_to(root / reading) for reading in read)
         if wanted and path.exists() and dvc_digest(path) != out["md5"]:
             _doubt([*_copies(_cache(root), out["md5"]), path, *path.rglob("*")])
             raise InputError(
@@ -69,9 +71,13 @@ def distrust_copies(root: Path, stage: str) -> None:
 
 def _written(root: Path) -> dict[str, list[dict[str, Any]]]:
     """What stages have written, as far as dvc.lock has digests of it, by stage."""
-    lock = root / "dvc.lock"
-    stages = read_mapping(lock, "", "of stages").get("stages", {}) if lock.is_file() else {}
+    stages = _stages(root / "dvc.lock")
     return {name: [out for out in entry.get("outs", []) if "md5" in out] for name, entry in stages.items()}
+
+
+def _stages(file: Path) -> dict[str, Any]:
+    """Stages of dvc.yaml or dvc.lock; none if that is not there."""
+    return read_mapping(file, "", "of stages").get("stages", {}) if file.is_file() else {}
 
 
 def dvc_digest(path: Path) -> str:

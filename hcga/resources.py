@@ -1,7 +1,9 @@
-"""Whether there is disk and memory for what a stage is about to do."""
+"""Whether there is disk and memory for what a stage is about to do, and what to say when something has run out."""
 
 from __future__ import annotations
 
+import errno
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hcga.errors import InputError
 GB = 1e9
 COMPRESSED = 0.5  # of the bytes of features and photographs at least are left by zstd
 CGROUPS = Path("/sys/fs/cgroup")
+MEMORY = re.compile(r"[^.]*(out of memory|can't allocate memory)[^.]*")  # in messages of PyTorch, of any device
 
 
 def need_disk(folder: Path, size: float) -> None:
@@ -48,6 +51,23 @@ def free_memory() -> int:
             taken = int(_read(folder / f"memory.{used}")) - _reclaimable(_read(folder / "memory.stat"))
             free = min(free, max(0, int(text) - taken))
     return free
+
+
+def exhausted(error: BaseException) -> str | None:
+    """Say what of the machine has run out and what to do about it; None if that is not why an error was raised."""
+    text = str(error)
+    said = MEMORY.search(text) if isinstance(error, RuntimeError) else None
+    if said or isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        reason = said[0].strip() if said else text
+        return (
+            f"out of memory{f' ({reason})' if reason else ''}; make image or the batch (train.identities x "
+            "train.images) smaller, end other programs, or use a larger machine, and run again"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{text}; allow more, as with `ulimit -n 4096`, and run again"
+    if isinstance(error, RuntimeError) and "can't start new thread" in text:
+        return f"{text}: too many processes or threads; allow more (`ulimit -u`), or end others, and run again"
+    return None
 
 
 def _read(file: Path) -> str:

@@ -21,6 +21,7 @@ from hcga.guards import NoSpaceError
 from hcga.params import load_params
 from hcga.progress import duration
 from hcga.recorded import distrust_copies, refuse_changed
+from hcga.resources import exhausted
 from hcga.runlog import RunLog
 
 log = logging.getLogger(__name__)
@@ -92,8 +93,13 @@ def _recording(name: str) -> AbstractContextManager[None]:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Print what a user can mend as one message and exit with 1, without a traceback."""
+    """Print what a user can mend, or what has run out, as one message and exit with 1, without a traceback."""
     try:
         yield
     except (InputError, FloatingPointError, NoSpaceError) as error:
         raise click.ClickException(str(error)) from error
+    except (MemoryError, RuntimeError, OSError) as error:
+        told = exhausted(error)
+        if told is None:
+            raise
+        raise click.ClickException(told) from error

@@ -22,6 +22,10 @@ pytestmark = pytest.mark.slow
 
 PIPELINE = """\
 stages:
+  zero:
+    cmd: mkdir -p out && echo fine > out/note
+    outs: [out/note]
+    meta: {constant: true}
   one:
     cmd: mkdir -p out/store && echo first > out/file && echo a > out/store/b && echo c > 'out/store/ä'
     outs: [out/file, out/store]
@@ -122,6 +126,15 @@ def test_a_stage_that_dvc_has_started_compares_what_it_reads(run: Path, monkeypa
     assert "Error: out/file: damaged, or changed by hand" in done.output
     dvc(run, "repro", "-q")
     assert (call().exit_code, len(ran)) == (0, 2)
+
+
+def test_the_note_of_a_constant_stage_is_compared_by_all(run: Path, default_params: Params) -> None:
+    turn_a_bit(run / "out/note")
+    refuse_changed(run, default_params, "zero", [])
+    with pytest.raises(InputError, match=r"^out/note: damaged"):
+        refuse_changed(run, default_params, "three", [])
+    dvc(run, "repro", "-q")
+    refuse_changed(run, default_params, "three", [])
 
 
 def test_of_rounds_that_are_no_more_nothing_is_said(run: Path, default_params: Params) -> None:

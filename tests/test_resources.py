@@ -1,14 +1,19 @@
 """Disk and memory: what is free, and what is refused."""
 
+import errno
 import shutil
 from collections import namedtuple
 
+import click
+import numpy as np
 import psutil
 import pytest
+import torch
 
 from hcga import resources, stores
 from hcga.errors import InputError
 from hcga.resources import free_memory, need_disk
+from hcga.stage import clear_errors
 from hcga.stores import add_array, draft_store
 
 MACHINE = psutil.virtual_memory()._replace(available=10_000)
@@ -68,3 +73,39 @@ def test_a_store_asks_for_what_is_still_to_be_written(tmp_path, monkeypatch):
         store = draft_store(tmp_path / "a.zarr", anew=not written)
         add_array(store, "values", (6, 4), "float32", written)
     assert asked == [("values", 6 * 4 * 4), ("values", 4 * 4 * 4)]
+
+
+CUDA = """CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB and 1.1 are free."""
+CPU = """[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate
+4398046511104 bytes. Error code 12 (Cannot allocate memory)"""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "out of memory; make image or the batch (train.identities x train.images) smaller"),
+        (MemoryError("Unable to allocate 3 TiB"), "out of memory (Unable to allocate 3 TiB); make"),
+        (torch.OutOfMemoryError(CUDA), "out of memory (CUDA out of memory); make"),
+        (RuntimeError(CPU), "out of memory (DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory ([Errno 12] Cannot allocate memory); make"),
+        (OSError(errno.EMFILE, "Too many open files", "x"), "[Errno 24] Too many open files: 'x'; allow more, as with"),
+        (RuntimeError("can't start new thread"), "can't start new thread: too many processes or threads; allow more"),
+    ],
+)
+def test_what_has_run_out_is_said_without_a_traceback(error, told):
+    with pytest.raises(click.ClickException) as caught, clear_errors():
+        raise error
+    assert caught.value.message.startswith(told)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), PermissionError(errno.EACCES, "x")])
+def test_other_errors_keep_their_traceback(error):
+    with pytest.raises(type(error)), clear_errors():
+        raise error
+
+
+def test_pytorch_says_what_is_looked_for():
+    with pytest.raises(click.ClickException, match=r"^out of memory"), clear_errors():
+        torch.empty(2**60, dtype=torch.uint8)
+    with pytest.raises(click.ClickException, match=r"^out of memory"), clear_errors():
+        np.empty(2**60, np.uint8)
