@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from hcga.datasets.layouts.links import refuse_leaving
 from hcga.datasets.layouts.listing import BYSTANDERS, HIDDEN, require_plain_name
 from hcga.errors import InputError
 from hcga.files import leads_below
@@ -48,7 +49,7 @@ def find_label_images(root: Path, samples: pd.DataFrame) -> tuple[dict[int, Labe
     Raises
     ------
     InputError
-        A label image could be of several of the images, or a store lacks its parts.
+        A label image could be of several of the images, a link leads out of the folder, or a store lacks its parts.
     """
     available = _in_store(root) if (root / "zarr.json").is_file() else _in_folder(root)
     owner: dict[str, int] = {}
@@ -104,6 +105,7 @@ def _in_folder(root: Path) -> dict[str, LabelImage]:
         if name in found:
             raise InputError(f"{file}: beside {found[name].file}, of the same name; delete one of them")
         found[name] = LabelImage(file, partial(load_label_image, file))
+    refuse_leaving(root, (image.file.relative_to(root).as_posix() for image in found.values()))
     return found
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
+from hcga.errors import InputError
 from hcga.label_images import find_label_images, names_of, other_files
 
 PATHS = ["train/0002_c1.jpg", "train/0002_c2.jpg.jpg"]
@@ -33,6 +35,18 @@ def test_label_images_of_no_image_are_strays(tmp_path: Path) -> None:
         {1: tmp_path / "main/train/0002_c2.png"},
         [tmp_path / "0002_c3.png"],
     )
+
+
+def test_links_lead_nowhere_else(tmp_path: Path) -> None:
+    root = tmp_path / "masks"
+    save(root / "kept/a.png")
+    (root / "0002_c1.png").symlink_to(root / "kept/a.png")
+    (tmp_path / "link").symlink_to(root)
+    assert list(find_label_images(tmp_path / "link", SAMPLES)[0]) == [0]
+    save(tmp_path / "elsewhere.png")
+    (root / "0002_c2.png").symlink_to(tmp_path / "elsewhere.png")
+    with pytest.raises(InputError, match=r"masks/0002_c2.png: a link out of .*/masks, to .*/elsewhere.png; put"):
+        find_label_images(root, SAMPLES)
 
 
 def test_other_files_but_for_what_systems_and_editors_leave(tmp_path: Path) -> None:

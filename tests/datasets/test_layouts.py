@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import get_args
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow.parquet import write_table as write_parquet
 
 from hcga.datasets.catalogue import catalogue
 from hcga.datasets.check import count_splits, examine_table
 from hcga.datasets.examples import make_example
+from hcga.datasets.layouts import generic
 from hcga.datasets.readers import LAYOUTS, read_data_set
 from hcga.errors import InputError
 from hcga.params import LayoutName
@@ -296,6 +299,18 @@ def test_a_table_may_be_parquet(tmp_path: Path) -> None:
     (root / "samples.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"samples\.parquet: cannot be read as a table"):
         read_data_set("table", root)
+
+
+def test_a_small_parquet_file_may_not_unpack_to_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "samples.parquet"
+    write_parquet(pa.table({"path": pa.nulls(10**7 + 1)}), file)
+    assert file.stat().st_size < 10**5
+    with pytest.raises(InputError, match=r"read as a table \(10,000,001 rows, .* bytes; 10,000,000 and 1,073,741,824"):
+        read_data_set("table", tmp_path)
+    write_parquet(pa.table({"path": ["a"]}), file)
+    monkeypatch.setattr(generic, "MOST_BYTES", 10)
+    with pytest.raises(InputError, match=r"read as a table \(1 rows, .* bytes; 10,000,000 and 10 are the most"):
+        read_data_set("table", tmp_path)
 
 
 def test_folders_of_identities_say_who_and_file_names_which_camera(tmp_path: Path) -> None:

@@ -28,14 +28,14 @@ def elsewhere(tiny_set: Path, tmp_path: Path) -> Path:
 
 def test_an_image_that_links_out_of_the_set_is_refused(root: Path, elsewhere: Path) -> None:
     (root / "query" / NAME).symlink_to(elsewhere)
-    with pytest.raises(InputError, match=rf"query/{NAME}: a link out of the data set, to .*elsewhere/.*; put"):
+    with pytest.raises(InputError, match=rf"query/{NAME}: a link out of .*, to .*elsewhere/.*; put"):
         read_data_set("market1501", root)
 
 
 def test_so_is_a_folder(root: Path, tmp_path: Path) -> None:
     shutil.move(root / "query", tmp_path / "moved")
     (root / "query").symlink_to(tmp_path / "moved")
-    with pytest.raises(InputError, match=r"set/query: a link out of the data set, to .*moved"):
+    with pytest.raises(InputError, match=r"set/query: a link out of .*, to .*moved"):
         read_data_set("market1501", root)
 
 
@@ -45,7 +45,7 @@ def test_so_is_a_label_image(root: Path, elsewhere: Path) -> None:
     label = root / "truth/query" / f"{image.stem}.png"
     label.unlink(missing_ok=True)
     label.symlink_to(elsewhere)
-    with pytest.raises(InputError, match=r"truth/query/.*png: a link out of the data set"):
+    with pytest.raises(InputError, match=r"truth/query/.*png: a link out of "):
         catalogue("market1501", root, ["query"], "truth")
 
 

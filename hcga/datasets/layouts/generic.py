@@ -26,6 +26,7 @@ from hcga.samples import SPLITS
 REQUIRED, OPTIONAL = ("path", "split", "pid", "camid"), ("sequence", "frame")
 TABLES = ("samples.csv", "samples.parquet")
 LIMITS = {"pid": (-1, LARGEST), "camid": (0, LARGEST), "sequence": (0, LARGEST), "frame": (0, LARGEST)}
+MOST_ROWS, MOST_BYTES = 10**7, 2**30  # of a Parquet table, unpacked
 IDENTITY = re.compile(r"(?P<pid>-1|\d+)")
 NAME = re.compile(r"(?P<camid>\d+)_.+")
 
@@ -75,7 +76,7 @@ def read_table(root: Path) -> pd.DataFrame:
 def _load(file: Path) -> pd.DataFrame:
     """The table, rows numbered from 0, with the required columns and at least one row."""
     try:
-        table = _read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+        table = _read_csv(file) if file.suffix == ".csv" else _read_parquet(file)
     except (ValueError, OSError, ImportError) as error:
         raise InputError(f"{file}: cannot be read as a table ({error}); write CSV with commas, in UTF-8") from None
     missing = [column for column in REQUIRED if column not in table]
@@ -103,6 +104,17 @@ def _read_csv(file: Path) -> pd.DataFrame:
     if len(set(header)) < len(header):
         raise ValueError(f"two columns have one name: {', '.join(header)}")
     return pd.DataFrame([line[: len(header)] for line in values], columns=header, dtype=str)
+
+
+def _read_parquet(file: Path) -> pd.DataFrame:
+    """A table that its own description does not call too large: a small file may unpack to any size."""
+    from pyarrow.parquet import read_metadata  # a dependency of this alone
+
+    told = read_metadata(file)
+    size = sum(told.row_group(number).total_byte_size for number in range(told.num_row_groups))
+    if told.num_rows > MOST_ROWS or size > MOST_BYTES:
+        raise ValueError(f"{told.num_rows:,} rows, {size:,} bytes; {MOST_ROWS:,} and {MOST_BYTES:,} are the most")
+    return pd.read_parquet(file)
 
 
 def _refuse(file: Path, table: pd.DataFrame, column: str, wrong: pd.Series[bool], problem: str) -> None:

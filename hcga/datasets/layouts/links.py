@@ -1,4 +1,4 @@
-"""Links in a data set: they lead to files in it, so that nothing else on the machine gets into a run and its report.
+"""Links in a data set, or a folder of masks: they lead to files in it, so that no other file gets into a report.
 
 The root itself may be a link, and so may files that DVC keeps: with `cache.type symlink` they lead into its cache.
 """
@@ -16,7 +16,7 @@ CACHED = re.compile(r".*/files/md5/[0-9a-f]{2}/[0-9a-f]{30}")  # how DVC calls w
 
 
 def refuse_leaving(root: Path, paths: Iterable[str]) -> None:
-    """Refuse files, by their paths below the root of a data set, that links lead out of it."""
+    """Refuse files, by their paths below a root, that links lead out of it."""
     home = root.resolve()
     seen = set()
     for file in (root / path for path in paths):
@@ -41,4 +41,4 @@ def refuse_what_cannot_be_copied(root: Path) -> None:
 def _refuse_outside(home: Path, path: Path) -> None:
     real = path.resolve()
     if not (real.is_relative_to(home) or CACHED.fullmatch(real.as_posix())):
-        raise InputError(f"{path}: a link out of the data set, to {real}; put the files themselves below {home}")
+        raise InputError(f"{path}: a link out of {home}, to {real}; put the files themselves there")
