@@ -15,6 +15,7 @@ from hcga.resuming import Keeper, State
 from hcga.stage import PATH, stage
 from hcga.stopping import stop_requests
 from hcga.training import train
+from hcga.training_memory import refuse_large_batch
 from hcga.training_set import read_training_set
 
 
@@ -41,6 +42,7 @@ def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
         optimiser = build_optimiser(network.to(device), params.train)
         load_optimiser(optimiser, state.optimiser)
         data = read_training_set(paths["samples"], paths["images"], paths["masks"])
+        refuse_large_batch(network, (card.height, card.width), params.train, params.gam.t)
         epochs = range(card.epoch, until_epoch)
         keep = partial(keeper.offer, card)
         history = train(network, optimiser, data, params.train, params.gam.t, epochs, params.seed, state.reached, keep)
