@@ -40,7 +40,8 @@ from hcga.images import load_image
 from hcga.params import Coparse, load_params
 from hcga.prnet import PRNet, new_card
 from hcga.stage import PATH
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 
 T = TypeVar("T")
 IDENTITIES, IMAGES, LARGE = 8, 22, 64

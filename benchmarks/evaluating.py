@@ -25,7 +25,8 @@ from hcga.params import Evaluate
 from hcga.retrieval.similarity import similarity
 from hcga.retrieval.stored import StoredEmbeddings, evaluate_retrieval
 from hcga.stage import PATH
-from hcga.stores import open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import open_store
 
 IDENTITIES, CAMERAS, DISTRACTORS = 750, 6, 0.17
 PARAMS = {"features": "F+P", "visibility": "any", "rerank": False}

@@ -53,7 +53,7 @@ SMALL_STEPS = {
     "hcga/resuming.py": ("SECONDS = 60.0", "SECONDS = 0.2"),
     "hcga/inference.py": ("BATCH = 64\nBATCHES = 64", "BATCH = 4\nBATCHES = 1"),
     "hcga/preparation.py": ("BLOCK = 256", "BLOCK = 8"),
-    "hcga/stores.py": ("SHARD_BYTES = 64 * 2**20", "SHARD_BYTES = 64 * 2**10"),
+    "hcga/store_writing.py": ("SHARD_BYTES = 64 * 2**20", "SHARD_BYTES = 64 * 2**10"),
 }
 CHANGING = ("data", ".dvc", ".hcga", "dvc.lock")  # what a run changes in a clone
 TOLD = ("Error: ", "ERROR: ")  # by stages, by DVC

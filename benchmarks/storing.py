@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from zarr.codecs import BloscCodec, ZstdCodec
 
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 from hcga.workspace import Workspace
 
 CODECS = {
@@ -54,7 +55,7 @@ def measure(arrays: dict[str, np.ndarray], codec: object, repeats: int) -> list[
     """Bytes on disk, seconds to write, seconds to read."""
     taken = []
     for _ in range(repeats):
-        with tempfile.TemporaryDirectory() as folder, mock.patch("hcga.stores.COMPRESSOR", codec):
+        with tempfile.TemporaryDirectory() as folder, mock.patch("hcga.store_writing.COMPRESSOR", codec):
             path = Path(folder) / "a.zarr"
             began = time.perf_counter()
             write_store(path, arrays)

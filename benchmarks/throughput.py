@@ -30,7 +30,8 @@ from hcga.optimisation import build_optimiser
 from hcga.prnet import Card, PRNet, new_card
 from hcga.samples import identities, read_samples
 from hcga.sampling import pk_batches
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 from hcga.training import train, training_step
 from hcga.training_set import TrainingSet, hold_images, load_batch
 from hcga.workspace import Workspace

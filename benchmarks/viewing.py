@@ -28,7 +28,7 @@ from hcga.prnet import PRNet, new_card
 from hcga.retrieval.visibility import PartStatistics
 from hcga.samples import COLUMNS, write_samples
 from hcga.stage import PATH
-from hcga.stores import add_array, write_store, writing
+from hcga.store_writing import add_array, write_store, writing
 
 IDENTITIES, IMAGES, QUERIES, SIZE = 750, 20, 100, (256, 128)
 BLOCK = 500

@@ -20,7 +20,8 @@ from hcga.files import fresh, read_note, resumable, write_note
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
 from hcga.progress import track
-from hcga.stores import SHARD_BYTES, RowWriter, add_array, array, draft_store, image_set, read_rows
+from hcga.store_writing import SHARD_BYTES, RowWriter, add_array, draft_store
+from hcga.stores import array, image_set, read_rows
 
 BATCH = 64
 BATCHES = 64  # in a shard, at most

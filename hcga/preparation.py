@@ -22,7 +22,8 @@ from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image
 from hcga.progress import Progress
 from hcga.samples import COLUMNS
-from hcga.stores import IMAGE_SET, add_array, draft_store, writing
+from hcga.store_writing import add_array, draft_store, writing
+from hcga.stores import IMAGE_SET
 
 log = logging.getLogger(__name__)
 BLOCK = 256  # images decoded at once

@@ -14,7 +14,8 @@ from hcga.files import fresh, run_key, scratch
 from hcga.masks import mask_attributes
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import array, attribute, image_set, open_store, read_all, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, attribute, image_set, open_store, read_all
 
 
 @stage("coparse", "device", "part_classes", "seed")

@@ -12,7 +12,8 @@ from hcga.initialisation import initial_network
 from hcga.masks import STRIDE, UNLABELLED
 from hcga.samples import identities, read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import array, image_set, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, image_set, open_store
 
 
 @stage("backbone", "part_classes", "seed")

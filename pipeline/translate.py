@@ -10,7 +10,7 @@ from hcga.files import fresh
 from hcga.masks import mask_attributes
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import write_store
+from hcga.store_writing import write_store
 
 
 @stage("external", "image", "part_classes")

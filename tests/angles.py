@@ -8,7 +8,8 @@ import zarr
 
 from hcga.params import Evaluate
 from hcga.samples import COLUMNS
-from hcga.stores import open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import open_store
 
 PLAIN = Evaluate(features="I", similarity="paper", visibility="any", least_share=0.5, rerank=False)
 

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from hcga.datasets.synthetic import synthesise
 from hcga.params import Params, load_params
 from hcga.samples import COLUMNS, write_samples
-from hcga.stores import write_store
+from hcga.store_writing import write_store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]

@@ -11,7 +11,8 @@ from hcga.comparison import compare_masks
 from hcga.errors import InputError
 from hcga.export import export_masks
 from hcga.inspection import draw_identity
-from hcga.stores import array, open_store, read_all, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store, read_all
 from hcga.workspace import Workspace
 
 

@@ -24,7 +24,8 @@ from hcga.pictures import colour_labels, overlay
 from hcga.runlog import RunLog
 from hcga.samples import write_samples
 from hcga.stage import stage
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 
 Run = Callable[..., Result]
 

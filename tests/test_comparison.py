@@ -10,7 +10,8 @@ from hcga.cli import main
 from hcga.comparison import compare_masks
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 from hcga.workspace import Workspace
 
 

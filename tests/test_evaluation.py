@@ -17,7 +17,8 @@ from hcga.evaluation import describe_run, evaluate_round, summarise, tidy
 from hcga.files import code_digest
 from hcga.masks import UNLABELLED
 from hcga.occluders import BOX, Occlusion
-from hcga.stores import open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import open_store
 
 NOBODY = np.zeros(10, bool)
 UNKNOWN = Occlusion(NOBODY, NOBODY, pd.DataFrame(columns=["row", *BOX]))

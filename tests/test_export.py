@@ -16,7 +16,8 @@ from hcga.masks import UNLABELLED, part_colour, upsample
 from hcga.repairs import import_masks
 from hcga.revisions import Revision
 from hcga.samples import read_samples, write_samples
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 from hcga.workspace import Workspace
 
 

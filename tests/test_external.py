@@ -13,7 +13,7 @@ from hcga.errors import InputError
 from hcga.external import translate
 from hcga.masks import UNLABELLED
 from hcga.samples import COLUMNS, write_samples
-from hcga.stores import write_store
+from hcga.store_writing import write_store
 
 SIZE = (16, 8)
 PATHS = ["bounding_box_train/0002_c1.jpg", "bounding_box_train/0002_c2.jpg.jpg", "bounding_box_train/0007_c1.jpg"]

@@ -29,7 +29,8 @@ from hcga.occluders import list_occluders, read_occlusion
 from hcga.params import check_params, load_params
 from hcga.revisions import parse_place
 from hcga.samples import COLUMNS, read_samples
-from hcga.stores import IMAGE_SET, array, attribute, open_store, read_all, write_store
+from hcga.store_writing import write_store
+from hcga.stores import IMAGE_SET, array, attribute, open_store, read_all
 from hcga.validation import read_yaml
 from hcga.view.looks import opacity
 from hcga.workspace import Workspace

@@ -15,7 +15,8 @@ from hcga.environment import environment
 from hcga.files import write_note
 from hcga.inference import embed, extract
 from hcga.prnet import PRNet, new_card
-from hcga.stores import RowWriter, array, open_store, write_store
+from hcga.store_writing import RowWriter, write_store
+from hcga.stores import array, open_store
 
 CARD = new_card("mobilenetv3_small_050", 8, True, 4, 5, (64, 32))
 COUNT = 9

@@ -15,7 +15,8 @@ from hcga.masks import (
     part_names,
     upsample,
 )
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 
 
 def test_names_of_the_parts() -> None:

@@ -11,7 +11,7 @@ import pytest
 from conftest import DEFAULT
 from PIL import Image as Pillow
 
-from hcga import preparation, stores
+from hcga import preparation, store_writing
 from hcga.datasets.catalogue import catalogue, write_catalogue
 from hcga.datasets.examples import make_example
 from hcga.errors import InputError
@@ -240,7 +240,7 @@ def test_a_run_that_died_is_continued(
     mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int, skip: bool
 ) -> None:
     """Shards of 4 images, blocks of 3: killed while some rows wait for their shard. The bytes are those of one run."""
-    monkeypatch.setattr(stores, "SHARD_BYTES", 4 * 64 * 32 * 3)
+    monkeypatch.setattr(store_writing, "SHARD_BYTES", 4 * 64 * 32 * 3)
     monkeypatch.setattr(preparation, "BLOCK", 3)
     given = {"set0": dataset(mine)}
     samples = listed(given["set0"])
@@ -281,7 +281,7 @@ def test_a_run_that_died_is_continued(
 def test_whatever_is_damaged_in_a_draft_the_bytes_are_those_of_one_run(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: Callable[[Path], None]
 ) -> None:
-    monkeypatch.setattr(stores, "SHARD_BYTES", 4 * 64 * 32 * 3)
+    monkeypatch.setattr(store_writing, "SHARD_BYTES", 4 * 64 * 32 * 3)
     monkeypatch.setattr(preparation, "BLOCK", 3)
     given = {"set0": dataset(tiny_set)}
     samples, whole, draft = listed(given["set0"]), tmp_path / "whole.zarr", tmp_path / "draft.zarr"

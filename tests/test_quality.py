@@ -11,7 +11,8 @@ from hcga.masks import UNLABELLED
 from hcga.occluders import BOX, Occlusion
 from hcga.quality import evaluate_masks, rate_identities
 from hcga.samples import COLUMNS
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 
 NOBODY = np.zeros(10, bool)
 UNKNOWN = Occlusion(NOBODY, NOBODY, pd.DataFrame(columns=["row", *BOX]))

@@ -16,7 +16,8 @@ from hcga.painted import read_mask
 from hcga.pictures import palette_image
 from hcga.repairs import import_masks
 from hcga.samples import read_samples, write_samples
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 from hcga.workspace import Workspace
 
 NAME = "main/train/3_2.png"  # row 1

@@ -10,11 +10,11 @@ import psutil
 import pytest
 import torch
 
-from hcga import resources, stores
+from hcga import resources, store_writing
 from hcga.errors import InputError
 from hcga.resources import free_memory, need_disk
 from hcga.stage import clear_errors
-from hcga.stores import add_array, draft_store
+from hcga.store_writing import add_array, draft_store
 
 MACHINE = psutil.virtual_memory()._replace(available=10_000)
 Disk = namedtuple("Disk", "total used free")
@@ -68,7 +68,7 @@ def test_what_the_disk_cannot_hold_is_refused_before_it_is_begun(tmp_path, monke
 
 def test_a_store_asks_for_what_is_still_to_be_written(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(stores, "need_disk", lambda folder, size: asked.append((folder.name, size)))
+    monkeypatch.setattr(store_writing, "need_disk", lambda folder, size: asked.append((folder.name, size)))
     for written in (0, 2):
         store = draft_store(tmp_path / "a.zarr", anew=not written)
         add_array(store, "values", (6, 4), "float32", written)

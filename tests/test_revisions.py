@@ -25,7 +25,8 @@ from hcga.errors import InputError
 from hcga.masks import UNLABELLED
 from hcga.revisions import Place, Revision, open_revision
 from hcga.samples import COLUMNS, write_samples
-from hcga.stores import array, open_store, read_all, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store, read_all
 from hcga.view.pages import read_figures
 from hcga.view.places import Archive
 from hcga.workspace import Workspace

@@ -10,7 +10,8 @@ import pytest
 from hcga import sheet
 from hcga.samples import COLUMNS
 from hcga.sheet import SHEET_IDENTITIES, contact_sheet_of
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 
 PIDS = range(1, 41)
 

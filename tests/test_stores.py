@@ -5,20 +5,10 @@ import numpy as np
 import pytest
 import zarr
 
-from hcga import stores
+from hcga import store_writing
 from hcga.errors import InputError
-from hcga.stores import (
-    add_array,
-    array,
-    attribute,
-    image_set,
-    open_store,
-    open_store_of,
-    read_all,
-    read_rows,
-    write_store,
-    writing,
-)
+from hcga.store_writing import add_array, write_store, writing
+from hcga.stores import array, attribute, image_set, open_store, open_store_of, read_all, read_rows
 
 
 def values(count: int = 7) -> dict[str, np.ndarray]:
@@ -69,7 +59,7 @@ def test_equal_content_is_equal_bytes_without_times_or_paths(tmp_path: Path, sto
 def test_rows_may_come_in_pieces_of_any_size(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = values()["features"]
     row_bytes = expected[0].nbytes
-    monkeypatch.setattr(stores, "SHARD_BYTES", 3 * row_bytes)
+    monkeypatch.setattr(store_writing, "SHARD_BYTES", 3 * row_bytes)
     whole = tmp_path / "whole.zarr"
     write_store(whole, {"features": expected})
     for sizes in ([7], [1] * 7, [2, 5], [4, 0, 3]):
@@ -88,8 +78,8 @@ def test_chunks_and_shards_are_whole_rows_up_to_their_limits(
 ) -> None:
     """Seven rows; a shard holds whole chunks."""
     expected = values()["features"]
-    monkeypatch.setattr(stores, "CHUNK_BYTES", chunk * expected[0].nbytes + 1)
-    monkeypatch.setattr(stores, "SHARD_BYTES", max(3, chunk) * expected[0].nbytes + 1)
+    monkeypatch.setattr(store_writing, "CHUNK_BYTES", chunk * expected[0].nbytes + 1)
+    monkeypatch.setattr(store_writing, "SHARD_BYTES", max(3, chunk) * expected[0].nbytes + 1)
     write_store(tmp_path / "a.zarr", {"features": expected})
     found = array(open_store(tmp_path / "a.zarr"), "features")
     assert found.chunks == (chunk, 3, 4, 2)
@@ -99,13 +89,13 @@ def test_chunks_and_shards_are_whole_rows_up_to_their_limits(
 
 
 def test_a_row_larger_than_a_shard_has_one_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "SHARD_BYTES", 1)
+    monkeypatch.setattr(store_writing, "SHARD_BYTES", 1)
     write_store(tmp_path / "a.zarr", {"masks": values()["masks"]})
     assert array(open_store(tmp_path / "a.zarr"), "masks").shards == (1, 4, 2)
 
 
 def test_shards_hold_64_megabytes() -> None:
-    assert stores.SHARD_BYTES == 64 * 2**20
+    assert store_writing.SHARD_BYTES == 64 * 2**20
 
 
 @pytest.mark.parametrize(
@@ -307,7 +297,7 @@ def test_json_of_other_content_is_no_store(tmp_path: Path, content: str) -> None
 
 def test_a_shard_has_the_rows_that_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In chunks of whole rows that fill it evenly, be they of arrays with small or with large rows."""
-    monkeypatch.setattr(stores, "CHUNK_BYTES", 64)
+    monkeypatch.setattr(store_writing, "CHUNK_BYTES", 64)
     with writing(tmp_path / "a.zarr") as store:
         for name, width, chunk in (("small", 16, 3), ("large", 100, 1), ("tiny", 1, 6)):
             writer = add_array(store, name, (14, width), "uint8", shard_rows=6)

@@ -21,7 +21,8 @@ from hcga.masks import downsample
 from hcga.params import Params, load_params
 from hcga.pictures import caption_rows, colour_labels
 from hcga.samples import read_samples
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 from hcga.tracing import Step, Trace, describe_images, draw_frames, draw_strip, tabulate, trace_identity
 from hcga.workspace import Workspace
 

@@ -14,7 +14,8 @@ from hcga.masks import UNLABELLED
 from hcga.optimisation import build_optimiser, learning_rate
 from hcga.prnet import PRNet, new_card
 from hcga.resuming import Keeper, State
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 from hcga.training import COLUMNS, train
 from hcga.training_set import TrainingSet, hold_images, load_batch
 

@@ -23,7 +23,7 @@ from hcga.coparsing.memory import hcnet_bytes
 from hcga.coparsing.pool import map_identities
 from hcga.cores import available_cores
 from hcga.errors import InputError
-from hcga.stores import write_store
+from hcga.store_writing import write_store
 
 SEED = (5, 2)
 # Rows of different numbers, shuffled among each other; no order by size is that of pids or of rows.

@@ -21,7 +21,8 @@ from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.runlog import Finished
 from hcga.samples import COLUMNS
 from hcga.sheet import spread
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 
 BODY = ("upper body", "lower body")
 MATCHING = Evaluate(features="F+P", similarity="paper", visibility="any", least_share=0.5, rerank=False)

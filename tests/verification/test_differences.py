@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from hcga.stores import write_store
+from hcga.store_writing import write_store
 from hcga.verification.differences import Difference, compare
 
 

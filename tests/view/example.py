@@ -20,7 +20,7 @@ from hcga.occluders import write_occlusion
 from hcga.prnet import PRNet, new_card
 from hcga.revisions import WORKSPACE
 from hcga.samples import COLUMNS, write_samples
-from hcga.stores import write_store
+from hcga.store_writing import write_store
 from hcga.view import places
 from hcga.workspace import Workspace, write_rounds
 

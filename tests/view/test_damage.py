@@ -11,7 +11,8 @@ import pytest
 from example import new_checkout
 from starlette.testclient import TestClient
 
-from hcga.stores import array, open_store, read_all, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store, read_all
 from hcga.view.pages import Pages
 from hcga.view.server import create_app
 

@@ -14,7 +14,8 @@ from example import BRANCH, HOSTILE, PEOPLE, new_checkout, open_revisions, page,
 from starlette.testclient import TestClient
 
 from hcga.checkpoints import load_model, save_model
-from hcga.stores import array, open_store, write_store
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store
 from hcga.view import confidence
 from hcga.view.confidence import confidence_maps
 from hcga.view.layers import HATCH, colour_parts

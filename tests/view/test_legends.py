@@ -11,7 +11,7 @@ from example import CELLS, new_checkout, page
 from starlette.testclient import TestClient
 
 from hcga.masks import mask_attributes
-from hcga.stores import write_store
+from hcga.store_writing import write_store
 from hcga.view.server import create_app
 
 example = pytest.fixture(scope="module")(new_checkout)
