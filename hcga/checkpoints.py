@@ -11,6 +11,7 @@ from safetensors.torch import save
 from hcga.errors import REMEDY, InputError, brief
 from hcga.files import fresh
 from hcga.prnet import Card, PRNet
+from hcga.resources import blame_machine
 
 CARD = "hcga"  # the one key of the metadata: several would be written in random order
 ADAM = "adam"
@@ -103,4 +104,5 @@ def _load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
+        blame_machine(error)
         raise InputError(f"{path}: cannot be read ({error}); `dvc checkout` or `dvc repro` restores it") from None

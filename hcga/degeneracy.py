@@ -15,27 +15,42 @@ def count_lacking(masks: np.ndarray, part_classes: int) -> dict[str, int]:
     Parameters
     ----------
     masks : (N, h, w) uint8
-        Images in which nothing is labelled do not count.
+        Images in which nothing is labelled have no mask and do not count.
     part_classes : int
         C.
 
     Returns
     -------
     dict of str to int
-        foreground: images that are all background; and for each part those that have others, but no cell of it.
+        foreground: images that are all background; background: those that are all foreground; and for each part those
+        that have others, but no cell of it.
     """
-    labelled = masks[(masks != UNLABELLED).any(axis=(1, 2))]
+    labelled = masks[_has_mask(masks)]
     some = labelled[foreground(labelled).any(axis=(1, 2))]
-    parts = {name: some == part for part, name in enumerate(part_names(part_classes)) if part}
-    lacking = {name: int((~cells.any(axis=(1, 2))).sum()) for name, cells in parts.items()}
+    classes = {name: some == part for part, name in enumerate(part_names(part_classes))}
+    lacking = {name: int((~cells.any(axis=(1, 2))).sum()) for name, cells in classes.items()}
     return {"foreground": len(labelled) - len(some), **lacking}
 
 
 def describe_degeneracy(masks: np.ndarray, part_classes: int) -> list[str]:
-    """Say in words what more than `COMMON` of the masks lack; nothing of sound masks. Parameters: `count_lacking`."""
-    total = int((masks != UNLABELLED).any(axis=(1, 2)).sum())
-    return [
-        f"{count:,} of {total:,} masks ({100 * count / total:.0f} %) have no {name.replace('_', ' ')}"
+    """Say in words what more than `COMMON` of the masks lack; nothing of sound masks. Parameters: `count_lacking`.
+
+    Also of how many images there is no mask, unless there is none at all, as with `coparse.source: none`.
+    """
+    there = _has_mask(masks)
+    total, images = int(there.sum()), len(masks)
+    told = [
+        f"{_share(count, total)} masks have no {name.replace('_', ' ')}"
         for name, count in count_lacking(masks, part_classes).items()
         if count > COMMON * total
     ]
+    without = images - total
+    return [f"{_share(without, images)} images have no mask", *told] if COMMON * images < without < images else told
+
+
+def _has_mask(masks: np.ndarray) -> np.ndarray:
+    return np.asarray((masks != UNLABELLED).any(axis=(1, 2)))
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count:,} of {total:,} ({100 * count / total:.0f} %)"

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from hcga.errors import InputError
 from hcga.guards import alone, naming_full_disks
 
 BLOCK = 2**20  # bytes read at once
+DRAFT = "draft"  # in the folder that `resumable` keeps
 
 
 @contextmanager
@@ -64,7 +64,8 @@ def resumable(path: Path, key: str) -> Iterator[Path]:
     Yields
     ------
     Path
-        A path in the same folder, with what a run with the same key has left there, if anything.
+        A path with what a run with the same key has left there, if anything. How far that has come may stand in
+        `note_beside` it, which is there until the draft has its name.
 
     Raises
     ------
@@ -72,13 +73,13 @@ def resumable(path: Path, key: str) -> Iterator[Path]:
         As of `fresh`.
     """
     with _writing(path):
-        draft = _kept_for(path, key)
-        try:
-            yield draft
-        except InputError:  # mending the input changes the key: nobody would come back to the draft
-            _remove(draft)
-            raise
+        folder = _kept_for(path, key)
+        draft = folder / DRAFT
+        if not draft.exists():  # the run before died when the draft had got its name
+            note_beside(draft).unlink(missing_ok=True)
+        yield draft
         _put(draft, path, flushed=True)
+        _remove(folder)
 
 
 @contextmanager
@@ -102,7 +103,6 @@ def scratch(path: Path, key: str) -> Iterator[Path]:
     """
     with _writing(path, ".scratch"):
         folder = _kept_for(path, key)
-        folder.mkdir(exist_ok=True)
         yield folder
         _remove(folder)
 
@@ -128,12 +128,18 @@ def _put(draft: Path, path: Path, flushed: bool) -> None:
 
 
 def _kept_for(path: Path, key: str) -> Path:
-    """Where a run with this key keeps what it has for `path`; what runs with other keys have left is removed."""
+    """Folder in which a run with this key keeps what it has for `path`; what those with other keys have left goes."""
     kept = path.with_name(f".{path.name}.{key}.part")
     for left in path.parent.glob(f".{path.name}.*.part"):
         if left != kept and not left.match("*.lock.part"):
             _remove(left)
+    kept.mkdir(exist_ok=True)
     return kept
+
+
+def note_beside(draft: Path) -> Path:
+    """Where the progress of a draft is noted."""
+    return draft.with_name(f"{draft.name}.note")
 
 
 def run_key(inputs: Sequence[Path], *settings: object) -> str:

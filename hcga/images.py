@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hcga.errors import InputError
+from hcga.resources import blame_machine
 
 SMALLEST, LARGEST = 8, 25_000_000  # pixels: along a side; in all
 LARGE = 1_000_000  # pixels; of images beyond, one at a time is decoded: each takes up to 16 bytes a pixel
@@ -136,6 +137,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except InputError:
         raise
     except UNREADABLE as error:
+        blame_machine(error)
         raise InputError(f"{path}: cannot be decoded ({error}); it may be truncated: replace it") from None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -16,16 +17,16 @@ import zarr
 from hcga.ahead import load_ahead
 from hcga.devices import precision
 from hcga.environment import environment
-from hcga.files import fresh, read_note, resumable, write_note
+from hcga.errors import InputError
+from hcga.files import note_beside, read_note, resumable, write_note
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
 from hcga.progress import track
 from hcga.store_writing import SHARD_BYTES, RowWriter, add_array, draft_store
-from hcga.stores import array, image_set, read_rows
+from hcga.stores import IMAGE_SET, array, image_set, read_rows
 
 BATCH = 64
 BATCHES = 64  # in a shard, at most
-REACHED = "reached"  # in a draft: rows that are written
 log = logging.getLogger(__name__)
 
 
@@ -45,10 +46,18 @@ def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Pa
         Store to write: array `features`, (count, q, h, w) float16.
     key : str, optional
         Of `hcga.files.resumable`, to go on from what a run with the same key has left.
+
+    Raises
+    ------
+    InputError
+        The network was trained on other images than these.
+    FloatingPointError
+        What it computes is not finite.
     """
     size = (card.height // STRIDE, card.width // STRIDE)
     shapes = {"features": ((card.channels, *size), "float16")}
     attributes = {"epoch": card.epoch, "stride": STRIDE}
+    _refuse_others(card, images)
     _stream(images, count, path, key, shapes, lambda batch: (network.maps(batch),), network, **attributes)
 
 
@@ -71,6 +80,11 @@ def embed(
         As in `extract`.
     binary : bool
         See `hcga.prnet.PRNet.embed`.
+
+    Raises
+    ------
+    InputError, FloatingPointError
+        As of `extract`.
     """
     parts = card.part_classes - 1
     size = (card.height // STRIDE, card.width // STRIDE)
@@ -89,6 +103,7 @@ def embed(
         "run": _describe_run(card, network.mean.device),
         **mask_attributes(card.part_classes),
     }
+    _refuse_others(card, images)
     count = array(images, "images").shape[0]
     _stream(images, count, path, key, shapes, lambda batch: network.embed(batch, t, binary), network, **attributes)
 
@@ -96,6 +111,12 @@ def embed(
 def _describe_run(card: Card, device: torch.device) -> dict[str, Any]:
     trained = card.environment.model_dump() if card.environment else {}
     return {"seed": card.seed, "train": trained, "embed": environment(device).model_dump()}
+
+
+def _refuse_others(card: Card, images: zarr.Group) -> None:
+    """Refuse images of another set than the one that a network was trained on: its identities may be tested there."""
+    if card.image_set and image_set(images) not in ({}, {IMAGE_SET: card.image_set}):
+        raise InputError("the model was trained on other images than there are now; `dvc repro` trains it anew")
 
 
 def _stream(
@@ -111,8 +132,8 @@ def _stream(
     """Read, compute and write batch after batch, all three at once; memory does not grow with the number of images."""
     device, pixels = network.mean.device, array(images, "images")
     rows = _shard_rows(shapes)
-    with resumable(path, key) if key else fresh(path) as draft, ThreadPoolExecutor(1) as disk:
-        note = draft / REACHED
+    with resumable(path, key or uuid4().hex) as draft, ThreadPoolExecutor(1) as disk:
+        note = note_beside(draft)
 
         def begin(done: int) -> list[RowWriter]:
             store = draft_store(draft, anew=not done, **attributes, **image_set(images))
@@ -128,7 +149,12 @@ def _stream(
 
         def write(results: Sequence[torch.Tensor]) -> None:
             before = writers[0].written
-            for writer, values, (_, dtype) in zip(writers, results, shapes.values(), strict=True):
+            for writer, values, (name, (_, dtype)) in zip(writers, results, shapes.items(), strict=True):
+                if values.is_floating_point() and not values.isfinite().all():
+                    raise FloatingPointError(
+                        f"{path}: {name} of the images after row {before} are not finite; the training before has "
+                        "diverged: lower train.learning_rate"
+                    )
                 writer.append(values.to(getattr(torch, dtype)).cpu().numpy())  # torch rounds faster than numpy
             if writers[0].written > before:
                 write_note(note, str(writers[0].written))
@@ -146,7 +172,7 @@ def _stream(
             written.result()
         for writer in writers:
             writer.finish()
-        note.unlink(missing_ok=True)
+        write_note(note, str(count))
 
 
 def _shard_rows(shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> int:
@@ -156,10 +182,10 @@ def _shard_rows(shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> int:
 
 
 def _reached(note: Path, rows: int, count: int) -> int:
-    """How many of the rows a run that died has written, whole shards; 0 if that is not known."""
+    """How many of the rows a run that died has written, whole shards or all; 0 if that is not known."""
     text = read_note(note)
     done = int(text) if text.isdecimal() else 0
-    if done % rows or done > count:
+    if done > count or (done % rows and done < count):
         return 0
     if done:
         log.info("going on after %d images", done)

@@ -225,7 +225,7 @@ class Params(Section):
 
     seed: Seed
     device: Literal["auto", "cpu", "cuda", "mps"]
-    threads: Count | None
+    threads: Annotated[int, Field(ge=1, le=4096)] | None
     part_classes: Annotated[int, Field(ge=2, le=32)]
     synthetic: Synthetic | None
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]

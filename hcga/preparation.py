@@ -16,7 +16,7 @@ from hcga.datasets.catalogue import join_tables, read_catalogues
 from hcga.datasets.check import count_splits, format_counts, heed, settle
 from hcga.datasets.truth import PartLabels, truth_file
 from hcga.errors import InputError
-from hcga.files import code_digest, digest, read_note, write_note
+from hcga.files import code_digest, digest, note_beside, read_note, write_note
 from hcga.images import load_image, load_labels, resize_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image
@@ -27,7 +27,6 @@ from hcga.stores import IMAGE_SET
 
 log = logging.getLogger(__name__)
 BLOCK = 256  # images decoded at once
-PROGRESS = "progress.json"  # in the draft of the store of images
 T = TypeVar("T")
 
 
@@ -116,7 +115,7 @@ def write_images(
         An image cannot be decoded and `skip` is false.
     """
     files = [Path(datasets[name].root) / file for name, file in zip(samples["dataset"], samples["path"], strict=True)]
-    note = draft / PROGRESS
+    note = note_beside(draft)
     shape = (len(files), size.height, size.width, 3)
     progress = Reached.model_validate_json(read_note(note) or "{}")
     store = draft_store(draft, anew=not progress.written, channels="RGB")
@@ -151,7 +150,7 @@ def write_images(
             write_note(note, Reached(done=done, written=writer.written, problems=known).model_dump_json())
     writer.finish(missing=len(problems))
     store.update_attributes(describe_image_set(samples.drop(index=list(problems)), size))
-    note.unlink(missing_ok=True)
+    write_note(note, Reached(done=len(files), written=writer.written, problems=problems).model_dump_json())
     for row in sorted(problems):
         log.warning("warning: left out: %s", problems[row])
     left_out = samples.loc[sorted(problems), ["dataset", "path"]]

@@ -34,6 +34,7 @@ class Card(BaseModel):
     parsing: bool  # whether its rounds had masks; without, the image feature alone is trained
     seed: int | None = None  # of its training
     environment: Environment | None = None  # in which it was trained last
+    image_set: Annotated[str, Field(max_length=200)] | None = None  # on which, see `hcga.stores.IMAGE_SET`
 
 
 class Training(NamedTuple):

@@ -70,6 +70,12 @@ def exhausted(error: BaseException) -> str | None:
     return None
 
 
+def blame_machine(error: BaseException) -> None:
+    """Raise an error again if something of the machine has run out: then the file that was read is not to blame."""
+    if exhausted(error):
+        raise error
+
+
 def _read(file: Path) -> str:
     return file.read_text("utf-8").strip() if file.is_file() else ""
 

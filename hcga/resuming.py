@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from hcga.progress import counted
 from hcga.stopping import Stopped
 
 MODEL, OPTIMISER, REACHED = "model.safetensors", "optimiser.safetensors", "reached.json"
-DRAFT, DIGITS = "draft", 9  # a state is called by its number and its digest
+DRAFT, DIGITS = "draft", 9
+STATE = re.compile(rf"[0-9]{{{DIGITS}}}-[0-9a-f]{{32}}")  # how a state is called: by its number and its digest
 SECONDS = 60.0  # from one state to the next
 log = logging.getLogger(__name__)
 
@@ -102,4 +104,4 @@ class Keeper:
         self._kept = time.monotonic()
 
     def _states(self) -> list[Path]:
-        return sorted(path for path in self._folder.iterdir() if path.name != DRAFT)
+        return sorted(path for path in self._folder.iterdir() if STATE.fullmatch(path.name))

@@ -8,6 +8,7 @@ paths, so equal content is equal bytes.
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -77,7 +78,7 @@ def add_array(
     dtype : str
         A numpy dtype.
     written : int
-        Rows that an earlier run has written, whole shards; what else it has left is removed.
+        Rows that an earlier run has written, whole shards or all; what else it has left is removed.
     shard_rows : int, optional
         Rows of a shard; as many as `SHARD_BYTES` hold if not given.
 
@@ -93,7 +94,7 @@ def add_array(
     rows = shard_rows or chunk * max(1, min(SHARD_BYTES // row_bytes, shape[0]) // chunk)
     assert isinstance(store.store, LocalStore)
     need_disk(store.store.root / name, (shape[0] - written) * row_bytes)
-    _drop_shards(store, name, written // rows)
+    _drop_shards(store, name, math.ceil(written / rows))
     created = store.create_array(
         name,
         shape=shape,

@@ -17,6 +17,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from hcga.errors import OTHER_VERSION, REMEDY, InputError, brief
+from hcga.resources import blame_machine
 from hcga.store_limits import WHOLE_BYTES, what_is_wrong
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ZeroDivisionError)
@@ -55,6 +56,7 @@ def open_store(path: Path, whole: bool = True) -> zarr.Group:
         store = _Whole(path, read_only=True) if whole else str(path)
         return zarr.open_group(store=store, mode="r", zarr_format=3)
     except UNREADABLE as error:
+        blame_machine(error)
         raise InputError(f"{path}: no readable store of zarr's format 3 ({error}); {REMEDY}") from None
 
 
@@ -118,6 +120,7 @@ def array(store: zarr.Group, name: str, whole: bool = True) -> zarr.Array[Any]:
     try:
         found = store.get(name)
     except UNREADABLE as error:
+        blame_machine(error)
         raise InputError(f"{folder_of(store)}/{name}: damaged ({error}); {REMEDY}") from None
     if not isinstance(found, zarr.Array):
         known = ", ".join(sorted(store.array_keys())) or "none"
@@ -170,7 +173,8 @@ def read_rows(source: zarr.Array[Any] | np.ndarray, rows: np.ndarray) -> np.ndar
         )
     try:
         return _read_rows(source, rows)
-    except (*UNREADABLE, RuntimeError, MemoryError) as error:  # checksums, decompression
+    except (*UNREADABLE, RuntimeError) as error:  # checksums, decompression
+        blame_machine(error)
         raise InputError(f"{folder_of(source)}: damaged ({error}); {REMEDY}") from None
 
 

@@ -23,6 +23,7 @@ from hcga.training_set import TrainingSet, load_batch
 
 log = logging.getLogger(__name__)
 BEGINNING = Reached()
+LOOK = 16  # batches from one look at whether the loss is finite to the next; each has a GPU wait
 # What a random choice is for, second in its seed: co-parsing has an epoch there, the synthetic people a small number.
 BATCHES, AUGMENTATION, DROPOUT = range(2**31, 2**31 + 3)
 COLUMNS = ["epoch", "learning_rate", "loss", *Losses._fields, "accuracy"]
@@ -90,6 +91,8 @@ def train(
                 _torch_seed(seed, DROPOUT, epoch, number)
             )  # of backbones with dropout or stochastic depth
             steps.append(training_step(network, optimiser, images, masks, targets[rows], data.parsing, params, t))
+            if number % LOOK == 0:
+                _finite(steps, epoch)
             if keep:
                 keep(network, optimiser, partial(_reached, history, steps, epoch))
         means = _finite(steps, epoch).astype(np.float64).mean(0)

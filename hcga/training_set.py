@@ -16,7 +16,7 @@ import zarr
 from hcga.augmentation import augment
 from hcga.params import Train
 from hcga.samples import read_samples
-from hcga.stores import array, attribute, open_store, read_all, read_rows
+from hcga.stores import array, attribute, open_store, open_store_of, read_all, read_rows
 
 log = logging.getLogger(__name__)
 HELD_BYTES = 2 * 2**30  # of images: over 20,000 of 256 x 128 pixels
@@ -34,9 +34,10 @@ class TrainingSet:
 
 def read_training_set(samples: Path, images: Path, masks: Path) -> TrainingSet:
     """Read the sample table and the stores of images and of a round's masks."""
-    store = open_store(masks)
+    pictures = open_store(images)
+    store = open_store_of(masks, pictures)
     drawn = read_all(array(store, "masks"))
-    pixels = hold_images(array(open_store(images), "images"), len(drawn))
+    pixels = hold_images(array(pictures, "images"), len(drawn))
     return TrainingSet(pixels, drawn, read_samples(samples), attribute(store, "source", str) != "none")
 
 

@@ -15,7 +15,7 @@ from hcga.masks import mask_attributes
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
 from hcga.store_writing import write_store
-from hcga.stores import array, attribute, image_set, open_store, read_all
+from hcga.stores import array, attribute, image_set, open_store, open_store_of, read_all
 
 
 @stage("coparse", "device", "part_classes", "seed")
@@ -28,9 +28,10 @@ from hcga.stores import array, attribute, image_set, open_store, read_all
 @click.option("--table", type=PATH, required=True, help="CSV to write, one row an identity.")
 def main(params: SimpleNamespace, **paths: Path) -> None:
     """Make the masks of every training identity, with HCNet and CPLR unless params say otherwise."""
+    images = open_store(paths["images"])
     translated = open_store(paths["translated"])
     external, repairs = (read_all(array(translated, name)) for name in ("external", "repairs"))
-    epoch = attribute(open_store(paths["features"]), "epoch", int)
+    epoch = attribute(open_store_of(paths["features"], images), "epoch", int)
     material = Material(
         samples=read_samples(paths["samples"]),
         features=paths["features"],
@@ -41,13 +42,13 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
         seed=(params.seed, epoch),
         device=choose_device(params.device),
     )
-    previous = read_all(array(open_store(paths["previous"]), "masks"))
+    previous = read_all(array(open_store_of(paths["previous"], images), "masks"))
     read = ["samples", "features", "translated", *(["images"] if params.coparse.input == "rgb" else [])]
     decisive = params.coparse.model_copy(update={"workers": None})
     settings = (decisive, params.part_classes, material.seed, material.device.type, torch.__version__)
     with scratch(paths["masks"], run_key([paths[name] for name in read], *settings)) as folder:
         found = coparse(material, previous, repairs, Kept(folder))
-        about = mask_attributes(params.part_classes) | image_set(open_store(paths["images"]))
+        about = mask_attributes(params.part_classes) | image_set(images)
         arrays = {"masks": found.masks, "labels": found.labels}
         write_store(paths["masks"], arrays, source=params.coparse.source, epoch=epoch, **about)
         with fresh(paths["table"]) as draft:

@@ -10,7 +10,7 @@ from hcga.files import fresh
 from hcga.samples import read_samples
 from hcga.sheet import contact_sheet_of
 from hcga.stage import PATH, stage
-from hcga.stores import array, open_store
+from hcga.stores import array, open_store, open_store_of
 
 
 @stage()
@@ -21,8 +21,9 @@ from hcga.stores import array, open_store
 @click.option("--sheet", type=PATH, required=True, help="PNG to write.")
 def main(params: SimpleNamespace, samples: Path, images: Path, masks: Path, table: Path, sheet: Path) -> None:
     """Draw a contact sheet: some images of some identities, with their masks."""
+    store = open_store(images)
     drawn = contact_sheet_of(
-        array(open_store(images), "images"), read_samples(samples), open_store(masks), read_table(table), sheet.stem
+        array(store, "images"), read_samples(samples), open_store_of(masks, store), read_table(table), sheet.stem
     )
     with fresh(sheet) as draft:
         drawn.save(draft, "PNG")

@@ -11,7 +11,7 @@ from hcga.files import fresh
 from hcga.occluders import read_occlusion
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stores import open_store
+from hcga.stores import open_store, open_store_of
 
 
 @stage("evaluate")
@@ -28,10 +28,11 @@ from hcga.stores import open_store
 @click.option("--identities", type=PATH, required=True, help="CSV to write: what is known of each identity's masks.")
 def main(params: SimpleNamespace, **paths: Path) -> None:
     """Match queries with the gallery; measure masks, parsing head and visibility."""
-    stores = {name: open_store(paths[name]) for name in ("embeddings", "masks", "truth")}
-    samples = read_samples(paths["samples"])
+    truth, samples = open_store(paths["truth"]), read_samples(paths["samples"])
+    stores = {name: open_store_of(paths[name], truth) for name in ("embeddings", "masks")}
     found = evaluate_round(
         **stores,
+        truth=truth,
         samples=samples,
         occlusion=read_occlusion(paths["occlusion"], samples),
         table_file=paths["table"],

@@ -14,6 +14,7 @@ from hcga.optimisation import build_optimiser
 from hcga.resuming import Keeper, State
 from hcga.stage import PATH, stage
 from hcga.stopping import stop_requests
+from hcga.stores import image_set, open_store
 from hcga.training import train
 from hcga.training_memory import refuse_large_batch
 from hcga.training_set import read_training_set
@@ -50,6 +51,7 @@ def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
             history.to_csv(draft, index=False, lineterminator="\n")
         save_optimiser(optimiser, paths["optimiser"])
         reached = {"epoch": until_epoch, "parsing": data.parsing, "seed": params.seed, "environment": here}
+        reached |= image_set(open_store(paths["images"]))
         save_model(network, card.model_copy(update=reached), paths["model"])
 
 

@@ -23,7 +23,8 @@ from hcga.stores import open_store
 NOBODY = np.zeros(10, bool)
 UNKNOWN = Occlusion(NOBODY, NOBODY, pd.DataFrame(columns=["row", *BOX]))
 
-LACKING = {"images_lacking_foreground": 0, "images_lacking_part1": 0, "images_lacking_part2": 2}
+LACKING = {"images_lacking_foreground": 0, "images_lacking_background": 2, "images_lacking_part1": 0}
+LACKING |= {"images_lacking_part2": 2}
 
 
 def masks_store(path: Path, masks: np.ndarray, truth: np.ndarray | None) -> tuple[zarr.Group, zarr.Group]:

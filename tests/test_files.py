@@ -10,7 +10,7 @@ import pytest
 
 from hcga import files
 from hcga.errors import InputError
-from hcga.files import content_digest, fresh, read_note, resumable, run_key, scratch, write_note
+from hcga.files import content_digest, fresh, note_beside, read_note, resumable, run_key, scratch, write_note
 from hcga.guards import NoSpaceError
 
 
@@ -125,18 +125,36 @@ def die(path: Path, error: type[BaseException]) -> None:
         raise error
 
 
-def test_a_draft_outlives_a_death_but_no_bad_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError, NoSpaceError])
+def test_a_draft_outlives_a_death_and_what_somebody_mends(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt):
-        die(path, KeyboardInterrupt)
+    with pytest.raises(error):
+        die(path, error)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".file.key.part", "file"]
     with resumable(path, "key") as draft:
         assert draft.read_text() == "half"
     assert path.read_text() == "half"
-    with pytest.raises(InputError):
-        die(path, InputError)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_noted_of_a_draft_stands_until_that_has_its_name(tmp_path: Path) -> None:
+    """It is of no other draft: one that got its name and whose note did not go is not gone by."""
+    path, kept = tmp_path / "file", tmp_path / ".file.key.part"
+    with resumable(path, "key") as draft:
+        draft.write_text("whole")
+        write_note(note_beside(draft), "all")
+    assert not kept.exists()
+    kept.mkdir()
+    write_note(kept / "draft.note", "all")
+    with resumable(path, "key") as draft:
+        assert read_note(note_beside(draft)) == ""
+        draft.write_text("whole")
+    with pytest.raises(KeyboardInterrupt):
+        die(path, KeyboardInterrupt)
+    write_note(kept / "draft.note", "half of it")
+    with resumable(path, "key") as draft:
+        assert read_note(note_beside(draft)) == "half of it"
 
 
 def test_scratch_outlives_a_death_and_goes_when_all_is_done(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Features and embeddings in batches: equal to the network's own, whatever the batch; errors are not lost."""
 
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +12,12 @@ import torch
 import zarr
 from damages import empty, flip_a_bit, halve
 
-from hcga import inference
+from hcga import files, inference
 from hcga.environment import environment
-from hcga.files import write_note
+from hcga.errors import InputError
+from hcga.files import note_beside, write_note
 from hcga.inference import embed, extract
-from hcga.prnet import PRNet, new_card
+from hcga.prnet import Card, PRNet, new_card
 from hcga.store_writing import RowWriter, write_store
 from hcga.stores import array, open_store
 
@@ -140,7 +143,6 @@ def test_a_run_that_died_goes_on_after_the_last_whole_shard(
         run(tmp_path / "cut.zarr", "dies")
     assert run(tmp_path / "cut.zarr", "key") == {1: [2, 2, 2, 2, 1], 3: [2, 2, 1], 4: [1]}[calls]
     assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr")
-    assert inference.REACHED not in contents(tmp_path / "cut.zarr")
     assert not list(tmp_path.glob(".*"))
 
 
@@ -154,9 +156,9 @@ def test_a_note_that_makes_no_sense_is_not_gone_by(
 ) -> None:
     monkeypatch.setattr(inference, "BATCHES", 1)
     extract(network, CARD, images, COUNT, tmp_path / "whole.zarr")
-    draft = tmp_path / ".cut.zarr.key.part"
-    draft.mkdir()
-    write_note(draft / inference.REACHED, text)
+    draft = tmp_path / ".cut.zarr.key.part/draft"
+    draft.mkdir(parents=True)
+    write_note(note_beside(draft), text)
     extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
     assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr")
 
@@ -168,7 +170,7 @@ def test_whatever_is_damaged_in_a_draft_the_bytes_are_those_of_one_run(
     """As by a disk, or by a power cut of which the note has reached the disk and a shard has not."""
     monkeypatch.setattr(inference, "BATCHES", 1)
     extract(network, CARD, images, COUNT, tmp_path / "whole.zarr")
-    append, draft = RowWriter.append, tmp_path / ".cut.zarr.key.part"
+    append, kept = RowWriter.append, tmp_path / ".cut.zarr.key.part"
 
     def die(writer: RowWriter, rows: np.ndarray) -> None:
         if writer.written == 8:
@@ -179,12 +181,13 @@ def test_whatever_is_damaged_in_a_draft_the_bytes_are_those_of_one_run(
         patched.setattr(RowWriter, "append", die)
         with pytest.raises(KeyboardInterrupt):
             extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
-    names = sorted(contents(draft))
-    assert names == ["features/c/0/0/0/0", "features/c/1/0/0/0", "features/zarr.json", inference.REACHED, "zarr.json"]
-    shutil.move(draft, tmp_path / "left")
+    names = sorted(contents(kept))
+    written = ["features/c/0/0/0/0", "features/c/1/0/0/0", "features/zarr.json", "zarr.json"]
+    assert names == ["draft.note", *(f"draft/{name}" for name in written)]
+    shutil.move(kept, tmp_path / "left")
     for name in names:
-        shutil.copytree(tmp_path / "left", draft)
-        damage(draft / name)
+        shutil.copytree(tmp_path / "left", kept)
+        damage(kept / name)
         extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
         assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr"), name
 
@@ -212,3 +215,37 @@ def test_one_batch_waits_to_be_written_no_more(
     extract(network, CARD, images, COUNT, tmp_path / "features.zarr")
     assert len(waiting) == COUNT
     assert max(waiting) <= 3  # one being written, one done, one at work
+
+
+def test_a_run_that_dies_when_all_is_computed_computes_nothing_again(
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As between the last row and the store's name, while the disk flushes it."""
+    extract(network, CARD, images, COUNT, tmp_path / "whole.zarr")
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "flush", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
+    monkeypatch.setattr(network, "maps", None)
+    extract(network, CARD, images, COUNT, tmp_path / "cut.zarr", "key")
+    assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr")
+
+
+def test_what_is_not_finite_is_refused(
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = network.maps
+    monkeypatch.setattr(network, "maps", lambda batch: maps(batch) * float("nan"))
+    with pytest.raises(FloatingPointError, match=r"f\.zarr: features of the images after row 0 are not finite; .*rate"):
+        extract(network, CARD, images, COUNT, tmp_path / "f.zarr")
+
+
+def test_a_network_of_other_images_is_refused(tmp_path: Path, network: PRNet, images: zarr.Group) -> None:
+    def of(image_set: str) -> Card:
+        return CARD.model_copy(update={"image_set": image_set})
+
+    extract(network, of("these"), images, COUNT, tmp_path / "f.zarr")
+    with pytest.raises(InputError, match="the model was trained on other images than there are now"):
+        extract(network, of("others"), images, COUNT, tmp_path / "f.zarr")
+    with pytest.raises(InputError, match="the model was trained on other images than there are now"):
+        embed(network, of("others"), images, 4.0, tmp_path / "e.zarr")

@@ -15,7 +15,7 @@ from hcga import preparation, store_writing
 from hcga.datasets.catalogue import catalogue, write_catalogue
 from hcga.datasets.examples import make_example
 from hcga.errors import InputError
-from hcga.files import resumable
+from hcga.files import note_beside, resumable
 from hcga.images import load_image, load_labels, resize_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image, load_params
@@ -262,7 +262,7 @@ def test_a_run_that_died_is_continued(
     with pytest.raises(KeyboardInterrupt), resumable(target, "key") as draft:
         write_images(samples, given, SIZE, skip, draft)
     (left,) = tmp_path.glob(".images.zarr.*")
-    for shard in sorted((left / "images" / "c").glob("*"))[dies_at // 4 :]:  # cut short in the middle of writing
+    for shard in sorted((left / "draft/images/c").glob("*"))[dies_at // 4 :]:  # cut short in the middle of writing
         next(path for path in shard.rglob("*") if path.is_file()).write_bytes(b"half a sha")
     dying = False
     decoded.clear()
@@ -277,7 +277,7 @@ def test_a_run_that_died_is_continued(
 
 
 @pytest.mark.parametrize("damage", [damages.flip_a_bit, damages.halve, damages.empty, Path.unlink])
-@pytest.mark.parametrize("name", ["images/c/1/0/0/0", "images/zarr.json", "zarr.json", preparation.PROGRESS])
+@pytest.mark.parametrize("name", ["images/c/1/0/0/0", "images/zarr.json", "zarr.json", "NOTE"])
 def test_whatever_is_damaged_in_a_draft_the_bytes_are_those_of_one_run(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: Callable[[Path], None]
 ) -> None:
@@ -296,7 +296,7 @@ def test_whatever_is_damaged_in_a_draft_the_bytes_are_those_of_one_run(
         patched.setattr(preparation, "load_image", dies)
         with pytest.raises(KeyboardInterrupt):
             write_strictly(samples, given, SIZE, draft)
-    damage(draft / name)
+    damage(note_beside(draft) if name == "NOTE" else draft / name)
     write_strictly(samples, given, SIZE, draft)
     files = {path.relative_to(draft): path.read_bytes() for path in draft.rglob("*") if path.is_file()}
     assert files == {path.relative_to(whole): path.read_bytes() for path in whole.rglob("*") if path.is_file()}
@@ -314,7 +314,7 @@ def test_what_another_run_has_left_is_not_taken(tiny_set: Path, tmp_path: Path) 
     target = tmp_path / "images.zarr"
     with pytest.raises(FileNotFoundError), resumable(target, keys[0]) as draft:
         (draft / "in a folder that is not there").touch()
-    (tmp_path / f".images.zarr.{keys[0]}.part").mkdir()
+    assert (tmp_path / f".images.zarr.{keys[0]}.part").exists()
     with resumable(target, keys[1]) as draft:
         assert not draft.exists()
         assert not (tmp_path / f".images.zarr.{keys[0]}.part").exists(), "it is removed"

@@ -125,6 +125,7 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
             "images_without": 0,
             "images_repaired": 1,
             "images_lacking_foreground": 0,
+            "images_lacking_background": 0,
             "images_lacking_part1": 0,
             "images_lacking_part2": 0,
             "iou_foreground": 100 * 2 / 7,
@@ -155,7 +156,7 @@ def test_agreement_with_the_round_before_is_weighed_by_images(tmp_path: Path) ->
     table = pd.DataFrame({"pid": [1, 2], "images": [1, 3], "agreement_previous": [0.0, 100.0], "repaired": 0})
     truth = truth_store(tmp_path, None)
     figures = evaluate_masks(masks, masks, truth, table, UNKNOWN, 4)
-    lacking = {f"images_lacking_{name}": 0 for name in ("head", "upper_body", "lower_body")}
+    lacking = {f"images_lacking_{name}": 0 for name in ("background", "head", "upper_body", "lower_body")}
     counts = {"images_without": 0, "images_repaired": 0, "inside_occluders": np.nan}
     counts |= {"images_lacking_foreground": 4, **lacking}
     expected = {"foreground_share": 0, "agreement_previous": 75.0, **counts}

@@ -1,6 +1,8 @@
 """Disk and memory: what is free, and what is refused."""
 
 import errno
+import os
+import resource
 import shutil
 from collections import namedtuple
 
@@ -9,12 +11,15 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 
-from hcga import resources, store_writing
+from hcga import resources, store_writing, stores
 from hcga.errors import InputError
+from hcga.images import load_image
 from hcga.resources import free_memory, need_disk
 from hcga.stage import clear_errors
-from hcga.store_writing import add_array, draft_store
+from hcga.store_writing import add_array, draft_store, write_store
+from hcga.stores import array, open_store, read_rows
 
 MACHINE = psutil.virtual_memory()._replace(available=10_000)
 Disk = namedtuple("Disk", "total used free")
@@ -109,3 +114,32 @@ def test_pytorch_says_what_is_looked_for():
         torch.empty(2**60, dtype=torch.uint8)
     with pytest.raises(click.ClickException, match=r"^out of memory"), clear_errors():
         np.empty(2**60, np.uint8)
+
+
+def test_a_lack_of_handles_or_memory_is_no_damage(tmp_path, monkeypatch):
+    write_store(tmp_path / "s.zarr", {"images": np.zeros((2, 4, 4, 3), np.uint8)})
+    found = array(open_store(tmp_path / "s.zarr"), "images")
+    Image.new("RGB", (4, 4)).save(tmp_path / "i.png")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(5)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 1, limits[1]))
+    try:
+        for read in (
+            lambda: open_store(tmp_path / "s.zarr"),
+            lambda: read_rows(found, np.arange(2)),
+            lambda: load_image(tmp_path / "i.png", 4, 4),
+        ):
+            with pytest.raises(click.ClickException, match="Too many open files.*; allow more"), clear_errors():
+                read()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for handle in taken:
+            os.close(handle)
+    assert read_rows(found, np.arange(2)).shape == (2, 4, 4, 3)
+
+    def no_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(stores, "_read_rows", no_memory)
+    with pytest.raises(MemoryError):
+        read_rows(found, np.arange(2))

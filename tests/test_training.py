@@ -340,6 +340,22 @@ def test_an_error_of_the_loader_surfaces(start, data, params):
         train(network, build_optimiser(network, params), replace(data, masks=data.masks[:3]), params, T, range(1), SEED)
 
 
+def test_loss_that_is_not_finite_stops_before_the_epoch_is_over(start, data, params, monkeypatch):
+    network, _ = load_model(start / "model")
+    done = []
+
+    def step(*_):
+        done.append(torch.tensor([torch.nan if len(done) == 1 else 1.0] + [0.0] * 5))
+        return done[-1]
+
+    monkeypatch.setattr(training, "training_step", step)
+    monkeypatch.setattr(training, "LOOK", 2)
+    one = params.model_copy(update={"identities": 1})
+    with pytest.raises(FloatingPointError, match="epoch 1, batch 2: the loss is nan"):
+        train(network, build_optimiser(network, params), data, one, T, range(1), SEED)
+    assert len(done) == 2
+
+
 def test_loss_that_is_not_finite_names_epoch_and_batch(start, data, params):
     network, _ = load_model(start / "model")
     with torch.no_grad():

@@ -79,18 +79,25 @@ def label_together(
     Raises
     ------
     FloatingPointError
-        The features are not all finite.
+        The features are not all finite, or a decoder has diverged.
     """
     for seed, of_identity in zip(seeds, features, strict=True):
-        if not np.isfinite(of_identity).all():
-            raise FloatingPointError(
-                f"features of identity {seed[-1]} are not finite; the training before has diverged"
-            )
+        require_finite(of_identity, seed[-1])
     decoder = seeded_decoder(features.shape[2], params, seeds)
     tiles = to_tiles(torch.from_numpy(features).to(device))
     height, width = features.shape[3:]
     del features, of_identity  # a tenth of a worker's memory
-    return train_decoders(decoder.to(device), tiles, height, width, torch.from_numpy(camids).to(device), params)
+    try:
+        return train_decoders(decoder.to(device), tiles, height, width, torch.from_numpy(camids).to(device), params)
+    except FloatingPointError as error:
+        pids = ", ".join(str(seed[-1]) for seed in seeds)
+        raise FloatingPointError(f"identity {pids}: {error}") from None
+
+
+def require_finite(features: np.ndarray, pid: int) -> None:
+    """Refuse features (N, q, h, w) of an identity that are not finite, with a `FloatingPointError`."""
+    if not np.isfinite(features).all():
+        raise FloatingPointError(f"features of identity {pid} are not finite; the training before has diverged")
 
 
 def seeded_decoder(channels: int, params: Coparse, seeds: Sequence[tuple[int, ...]]) -> torch.nn.Sequential:
@@ -115,10 +122,20 @@ def train_decoders(
         h and w of the features.
     camids : (B, N) int64
     params : Coparse
+
+    Raises
+    ------
+    FloatingPointError
+        A decoder has diverged; the message names the iteration.
     """
     found: dict[int, Labelling] = {}
     count = tiles.shape[1]
-    for iteration, (_, labels) in enumerate(iterate(decoder, tiles, height, width, camids, params), 1):
+    for iteration, (scores, labels) in enumerate(iterate(decoder, tiles, height, width, camids, params), 1):
+        if not scores.isfinite().all():
+            raise FloatingPointError(
+                f"iteration {iteration} of co-parsing: the decoder's scores are not finite; lower "
+                "coparse.learning_rate or the weights of the losses"
+            )
         left = count_labels(labels, params.labels)
         for number in set(range(count)) - set(found):
             if left[number] <= params.min_labels or iteration == params.iterations:

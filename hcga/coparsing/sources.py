@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from hcga.coparsing.batches import free_cuda_memory, label_in_batches
-from hcga.coparsing.identity import Labelling, label_identity
+from hcga.coparsing.identity import Labelling, label_identity, require_finite
 from hcga.coparsing.inputs import Input, settings_of
 from hcga.coparsing.isp import cluster_identity
 from hcga.coparsing.labels import reassign_labels
@@ -95,6 +95,7 @@ def isp(material: Material) -> Iterator[tuple[int, Parsed]]:
 
 
 def _cluster(pid: int, _: np.ndarray, values: np.ndarray, part_classes: int, seed: tuple[int, ...]) -> np.ndarray:
+    require_finite(values, pid)
     return cluster_identity(values, part_classes, (*seed, pid))
 
 

@@ -14,7 +14,7 @@ from hcga.figures import collect_curves, collect_figures, read_metrics
 from hcga.params import Evaluate
 from hcga.runlog import Finished
 from hcga.samples import read_samples
-from hcga.stores import array, open_store
+from hcga.stores import array, open_store, open_store_of
 
 
 class Round(NamedTuple):
@@ -64,23 +64,24 @@ def read_run(
     Raises
     ------
     InputError
-        Something of a round is missing.
+        Something of a round is missing, or was made of other images.
     """
+    images = open_store(paths["images"])
     rounds = {
         name: Round(
             read_metrics(paths["metrics"] / f"{name}.json"),
             read_table(paths["cmc"] / f"{name}.csv"),
             read_table(paths["rankings"] / f"{name}.csv"),
-            open_store(paths["masks"] / f"{name}.zarr"),
+            open_store_of(paths["masks"] / f"{name}.zarr", images),
             read_table(paths["identities"] / f"{name}.csv"),
-            open_store(paths["embeddings"] / f"{name}.zarr"),
+            open_store_of(paths["embeddings"] / f"{name}.zarr", images),
         )
         for name in names
     }
     return Run(
         samples=read_samples(paths["samples"]),
-        images=array(open_store(paths["images"]), "images"),
-        truth=open_store(paths["truth"]),
+        images=array(images, "images"),
+        truth=open_store_of(paths["truth"], images),
         history=collect_curves({name: paths["history"] / f"{name}.csv" for name in names}),
         figures=collect_figures({name: this.figures for name, this in rounds.items()}),
         rounds=rounds,

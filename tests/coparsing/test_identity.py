@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import DEFAULT
 
+from hcga.coparsing import sources
 from hcga.coparsing.decoder import build_decoder, decode
 from hcga.coparsing.identity import _descend, hcnet_loss, label_together, train_decoders
 from hcga.coparsing.labels import reassign_labels
@@ -348,3 +349,21 @@ def test_the_background_term_alone_has_nothing_to_teach_without_pairs(params):
     only = {"semantic_weight": 0.0, "local_weight": 0.0, "back_weight": 1.0, "min_labels": 1, "iterations": 5}
     found = label_identity(random_features(13, images=1), np.array([1]), params.model_copy(update=only), SEED)
     assert found.labels_left == len(np.unique(found.labels))
+
+
+def test_a_decoder_that_diverges_is_named_not_taken_for_one_with_few_labels(params):
+    wild = params.model_copy(update={"learning_rate": 1e30, "iterations": 5})
+    message = (
+        r"identity 7: iteration \d of co-parsing: the decoder's scores are not finite; lower coparse.learning_rate"
+    )
+    with pytest.raises(FloatingPointError, match=message):
+        label_identity(random_features(), np.array([1, 1, 2, 2]), wild, SEED)
+
+
+def test_features_that_are_not_finite_name_the_identity(params):
+    features = random_features()
+    features[0, 0, 0, 0] = np.nan
+    with pytest.raises(FloatingPointError, match="features of identity 7 are not finite; the training before"):
+        label_identity(features, np.array([1, 1, 2, 2]), params, SEED)
+    with pytest.raises(FloatingPointError, match="features of identity 7 are not finite; the training before"):
+        sources._cluster(7, np.arange(4), features, 4, (1, 0))

@@ -77,7 +77,7 @@ def _load(file: Path) -> pd.DataFrame:
     """The table, rows numbered from 0, with the required columns and at least one row."""
     try:
         table = _read_csv(file) if file.suffix == ".csv" else _read_parquet(file)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, csv.Error) as error:
         raise InputError(f"{file}: cannot be read as a table ({error}); write CSV with commas, in UTF-8") from None
     missing = [column for column in REQUIRED if column not in table]
     if missing:
