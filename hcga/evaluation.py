@@ -93,7 +93,7 @@ def evaluate_round(
     skipped = len(read_table(skipped_file))
     figures: dict[str, Any] = {
         "epoch": attribute(embeddings, "epoch", int),
-        "run": describe_run(attribute(embeddings, "run", dict)),
+        "run": describe_run({**attribute(masks, "run", dict), **attribute(embeddings, "run", dict)}),
         "skipped_images": skipped,
         "retrieval": found.figures,
     }
@@ -117,18 +117,21 @@ def describe_run(recorded: dict[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     recorded : dict
-        What `hcga.inference.embed` writes down: seed, train and embed.
+        What stages have written down: seed, and for extract, coparse, train and embed the environment; those of masks
+        that were not computed may lack.
 
     Returns
     -------
     dict
-        hcga, its version; code, the digest of its modules; seed; the environment of the training; and of embed and
-        evaluate what was another there, if anything.
+        hcga, its version; code, the digest of its modules; seed; the environment of the training; and of the other
+        stages what was another there, if anything.
     """
     trained, here = recorded["train"], {"python": platform.python_version(), "numpy": np.__version__}
+    recorded = recorded | {"evaluate": here}
     others = {
-        stage: {name: value for name, value in environment.items() if trained.get(name) != value}
-        for stage, environment in (("embed", recorded["embed"]), ("evaluate", here))
+        stage: {name: value for name, value in recorded[stage].items() if trained.get(name) != value}
+        for stage in ("extract", "coparse", "embed", "evaluate")
+        if stage in recorded
     }
     about = {"hcga": metadata.version("hcga"), "code": code_digest()[:12], "seed": recorded["seed"]}
     return about | trained | {stage: differing for stage, differing in others.items() if differing}

@@ -56,7 +56,8 @@ def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Pa
     """
     size = (card.height // STRIDE, card.width // STRIDE)
     shapes = {"features": ((card.channels, *size), "float16")}
-    attributes = {"epoch": card.epoch, "stride": STRIDE}
+    here = environment(network.mean.device).model_dump()
+    attributes = {"epoch": card.epoch, "stride": STRIDE, "run": {"extract": here}}
     _refuse_others(card, images)
     _stream(images, count, path, key, shapes, lambda batch: (network.maps(batch),), network, **attributes)
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+import PIL
 from pydantic import BaseModel
 
 from hcga.datasets.catalogue import join_tables, read_catalogues
@@ -71,7 +72,8 @@ def leave_out(samples: pd.DataFrame, bad: pd.DataFrame) -> pd.DataFrame:
 def preparation_key(samples: pd.DataFrame, catalogues: Mapping[str, Path], size: Image, skip: bool) -> str:
     """Key of `resumable` for the store of images: what decides its bytes."""
     listed = [samples.to_csv(index=False).encode(), *(file.read_bytes() for file in catalogues.values())]
-    return digest(code_digest().encode(), size.model_dump_json().encode(), str(skip).encode(), *listed)
+    settings = (code_digest(), PIL.__version__, size.model_dump_json(), str(skip))
+    return digest(*(text.encode() for text in settings), *listed)
 
 
 def describe_image_set(samples: pd.DataFrame, size: Image) -> dict[str, str]:

@@ -16,7 +16,7 @@ import zarr
 from hcga.augmentation import augment
 from hcga.params import Train
 from hcga.samples import read_samples
-from hcga.stores import array, attribute, open_store, open_store_of, read_all, read_rows
+from hcga.stores import IMAGE_SET, array, attribute, image_set, open_store, open_store_of, read_all, read_rows
 
 log = logging.getLogger(__name__)
 HELD_BYTES = 2 * 2**30  # of images: over 20,000 of 256 x 128 pixels
@@ -30,6 +30,7 @@ class TrainingSet:
     masks: np.ndarray  # (n, h, w) uint8, pseudo-masks of the n training rows
     samples: pd.DataFrame
     parsing: bool  # False: the baseline without parsing, on the image loss alone
+    image_set: str | None = None  # see `hcga.stores.IMAGE_SET`
 
 
 def read_training_set(samples: Path, images: Path, masks: Path) -> TrainingSet:
@@ -38,7 +39,8 @@ def read_training_set(samples: Path, images: Path, masks: Path) -> TrainingSet:
     store = open_store_of(masks, pictures)
     drawn = read_all(array(store, "masks"))
     pixels = hold_images(array(pictures, "images"), len(drawn))
-    return TrainingSet(pixels, drawn, read_samples(samples), attribute(store, "source", str) != "none")
+    parsing = attribute(store, "source", str) != "none"
+    return TrainingSet(pixels, drawn, read_samples(samples), parsing, image_set(pictures).get(IMAGE_SET))
 
 
 def hold_images(images: zarr.Array[Any], count: int) -> zarr.Array[Any] | np.ndarray:

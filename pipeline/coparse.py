@@ -4,12 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
-import torch
 
 from hcga.coparsing.coparse import coparse
 from hcga.coparsing.kept import Kept
 from hcga.coparsing.sources import Material
 from hcga.devices import choose_device
+from hcga.environment import environment
 from hcga.files import fresh, run_key, scratch
 from hcga.masks import mask_attributes
 from hcga.samples import read_samples
@@ -28,10 +28,10 @@ from hcga.stores import array, attribute, image_set, open_store, open_store_of, 
 @click.option("--table", type=PATH, required=True, help="CSV to write, one row an identity.")
 def main(params: SimpleNamespace, **paths: Path) -> None:
     """Make the masks of every training identity, with HCNet and CPLR unless params say otherwise."""
-    images = open_store(paths["images"])
-    translated = open_store(paths["translated"])
+    images, translated = (open_store(paths[name]) for name in ("images", "translated"))
+    features, before = (open_store_of(paths[name], images) for name in ("features", "previous"))
     external, repairs = (read_all(array(translated, name)) for name in ("external", "repairs"))
-    epoch = attribute(open_store_of(paths["features"], images), "epoch", int)
+    epoch, run = attribute(features, "epoch", int), attribute(features, "run", dict)
     material = Material(
         samples=read_samples(paths["samples"]),
         features=paths["features"],
@@ -42,15 +42,15 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
         seed=(params.seed, epoch),
         device=choose_device(params.device),
     )
-    previous = read_all(array(open_store_of(paths["previous"], images), "masks"))
-    read = ["samples", "features", "translated", *(["images"] if params.coparse.input == "rgb" else [])]
+    names = ["samples", "features", "translated", *(["images"] if params.coparse.input == "rgb" else [])]
+    read = [Path(__file__), *(paths[name] for name in names)]
     decisive = params.coparse.model_copy(update={"workers": None})
-    settings = (decisive, params.part_classes, material.seed, material.device.type, torch.__version__)
-    with scratch(paths["masks"], run_key([paths[name] for name in read], *settings)) as folder:
-        found = coparse(material, previous, repairs, Kept(folder))
-        about = mask_attributes(params.part_classes) | image_set(images)
-        arrays = {"masks": found.masks, "labels": found.labels}
-        write_store(paths["masks"], arrays, source=params.coparse.source, epoch=epoch, **about)
+    here = environment(material.device).model_copy(update={"threads": 1})  # of a worker
+    with scratch(paths["masks"], run_key(read, decisive, params.part_classes, material.seed, here)) as folder:
+        found = coparse(material, read_all(array(before, "masks")), repairs, Kept(folder))
+        run |= {"coparse": here.model_dump(exclude={"threads"})}
+        about = {"source": params.coparse.source, "epoch": epoch, "run": run, **mask_attributes(params.part_classes)}
+        write_store(paths["masks"], {"masks": found.masks, "labels": found.labels}, **about, **image_set(images))
         with fresh(paths["table"]) as draft:
             found.table.to_csv(draft, index=False, lineterminator="\n")
 

@@ -22,7 +22,7 @@ def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -
     """Write image, foreground and part features, part visibility and parsed labels."""
     device = choose_device(params.device, params.threads)
     network, card = load_model(model)
-    key = run_key([model, images], params.embed, params.gam, environment(device))
+    key = run_key([Path(__file__), model, images], params.embed, params.gam, environment(device))
     embed(network.to(device), card, open_store(images), params.gam.t, embeddings, key, params.embed.binary)
 
 

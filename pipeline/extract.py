@@ -25,7 +25,7 @@ def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, feat
     device = choose_device(params.device, params.threads)
     network, card = load_model(model)
     count = int((read_samples(samples)["split"] == "train").sum())
-    key = run_key([model, images], count, environment(device))
+    key = run_key([Path(__file__), model, images], count, environment(device))
     extract(network.to(device), card, open_store(images), count, features, key)
 
 

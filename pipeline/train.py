@@ -14,7 +14,6 @@ from hcga.optimisation import build_optimiser
 from hcga.resuming import Keeper, State
 from hcga.stage import PATH, stage
 from hcga.stopping import stop_requests
-from hcga.stores import image_set, open_store
 from hcga.training import train
 from hcga.training_memory import refuse_large_batch
 from hcga.training_set import read_training_set
@@ -33,7 +32,8 @@ from hcga.training_set import read_training_set
 def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
     """Train PRNet on, from the state of the round before."""
     device = choose_device(params.device, params.threads)
-    inputs = [paths[name] for name in ("samples", "images", "masks", "from_model", "from_optimiser")]
+    names = ("samples", "images", "masks", "from_model", "from_optimiser")
+    inputs = [Path(__file__), *(paths[name] for name in names)]
     here = environment(device)
     settings = (params.train, params.gam, params.seed, until_epoch, here)
     with scratch(paths["model"], run_key(inputs, *settings)) as folder, stop_requests() as stop:
@@ -50,9 +50,9 @@ def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
         with fresh(paths["history"]) as draft:
             history.to_csv(draft, index=False, lineterminator="\n")
         save_optimiser(optimiser, paths["optimiser"])
-        reached = {"epoch": until_epoch, "parsing": data.parsing, "seed": params.seed, "environment": here}
-        reached |= image_set(open_store(paths["images"]))
-        save_model(network, card.model_copy(update=reached), paths["model"])
+        about = {"epoch": until_epoch, "seed": params.seed, "environment": here}
+        about |= {"parsing": data.parsing, "image_set": data.image_set}
+        save_model(network, card.model_copy(update=about), paths["model"])
 
 
 if __name__ == "__main__":

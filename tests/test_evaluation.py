@@ -28,7 +28,7 @@ LACKING |= {"images_lacking_part2": 2}
 
 
 def masks_store(path: Path, masks: np.ndarray, truth: np.ndarray | None) -> tuple[zarr.Group, zarr.Group]:
-    write_store(path / "masks.zarr", {"masks": masks, "labels": masks})
+    write_store(path / "masks.zarr", {"masks": masks, "labels": masks}, run={})
     write_store(path / "truth.zarr", {} if truth is None else {"truth": truth}, part_classes=3)
     return open_store(path / "masks.zarr"), open_store(path / "truth.zarr")
 
@@ -38,9 +38,11 @@ def test_a_round_says_how_it_came_about() -> None:
     run = describe_run({"seed": 5, "train": trained, "embed": trained})
     assert run == {"hcga": __version__, "code": code_digest()[:12], "seed": 5} | trained
     elsewhere = {"seed": 5, "train": trained | {"numpy": "1"}, "embed": trained | {"numpy": "1", "device": "cuda: B"}}
-    run = describe_run(elsewhere)
-    assert (run["device"], run["embed"], run["evaluate"]) == (
+    run = describe_run(elsewhere | {"coparse": {"device": "cpu: C", "numpy": "1"}, "extract": {"device": "cpu: A"}})
+    assert "extract" not in run
+    assert (run["device"], run["coparse"], run["embed"], run["evaluate"]) == (
         "cpu: A",
+        {"device": "cpu: C"},
         {"device": "cuda: B"},
         {"numpy": np.__version__},
     )

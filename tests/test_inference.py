@@ -53,7 +53,8 @@ def test_features_are_the_networks_maps(tmp_path: Path, network: PRNet, images: 
     found = np.asarray(array(store, "features")[:])
     assert (found.dtype, found.shape) == (np.float16, (count, 8, 16, 8))
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
-    assert dict(store.attrs) == {"epoch": 0, "stride": 4, "image_set": "these"}
+    here = environment(torch.device("cpu")).model_dump()
+    assert dict(store.attrs) == {"epoch": 0, "stride": 4, "image_set": "these", "run": {"extract": here}}
 
 
 def test_embeddings_are_the_networks_own(tmp_path: Path, network: PRNet, images: zarr.Group) -> None:

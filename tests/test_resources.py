@@ -129,7 +129,7 @@ def test_a_lack_of_handles_or_memory_is_no_damage(tmp_path, monkeypatch):
             lambda: read_rows(found, np.arange(2)),
             lambda: load_image(tmp_path / "i.png", 4, 4),
         ):
-            with pytest.raises(click.ClickException, match="Too many open files.*; allow more"), clear_errors():
+            with pytest.raises(click.ClickException, match=r"Too many open files.*; allow more"), clear_errors():
                 read()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

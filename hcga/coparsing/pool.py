@@ -90,7 +90,7 @@ class _WorkerDied(Exception):
 
 def _map(work: Work[T], source: Input, identities: Mapping[int, np.ndarray], workers: int) -> Iterator[tuple[int, T]]:
     """As `map_identities`; whose worker has died is tried again, alone."""
-    left = dict(identities)
+    left, at_rest = dict(identities), 0
     while left:
         try:
             for pid, result in _map_in_pool(work, source, left, workers):
@@ -98,8 +98,9 @@ def _map(work: Work[T], source: Input, identities: Mapping[int, np.ndarray], wor
                 yield pid, result
         except _WorkerDied as death:
             suspects = [pid for pid in death.pids if pid in left]
-            if not suspects:
-                raise InputError(f"a co-parsing worker was killed before it began; {SCARCE}") from None
+            at_rest += not suspects
+            if at_rest == TRIES:
+                raise InputError(f"a co-parsing worker was killed {TRIES} times before it began; {SCARCE}") from None
             for pid in suspects:
                 log.warning("a worker was killed, perhaps that of identity %d: it is tried again, alone", pid)
                 yield pid, _try_alone(work, source, pid, left.pop(pid))
@@ -167,7 +168,5 @@ def _end_with_parent() -> None:
 
 
 def _do(pid: int, rows: np.ndarray) -> Any:
-    _at_work[_slot] = pid
-    result = _work(pid, rows, read_rows(_values, rows))
-    _at_work[_slot] = NOBODY
-    return result
+    _at_work[_slot] = pid  # until it takes the next: its result is on the way for a while
+    return _work(pid, rows, read_rows(_values, rows))

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from hcga.datasets.layouts.market1501 import FOLDERS
-from hcga.datasets.matlab import read_arrays
+from hcga.datasets.matlab import UNPACKED, read_arrays
 from hcga.errors import InputError, brief
 from hcga.files import fresh
 from hcga.images import LARGEST
@@ -90,6 +90,8 @@ def _own(file: Any, found: Any, most: int = LARGEST) -> Any:
 def _read_protocol(path: Path) -> tuple[list[str], list[int], dict[str, list[int]]]:
     """File names, identities, and places in both, from 1, of each split."""
     try:
+        if path.stat().st_size > UNPACKED:
+            raise ValueError(f"{path.stat().st_size:,} bytes; {UNPACKED:,} are the most")
         content = read_arrays(path.read_bytes())
         names = [str(name) for name in content["filelist"]]
         labels = [int(label) for label in content["labels"]]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-UNPACKED = 64 * 2**20  # bytes at most, of all parts
+UNPACKED = 64 * 2**20  # bytes at most, of all parts; of a file too
 HEADER = 128  # bytes
 MATRIX, PACKED = 14, 15  # kinds of parts that hold parts
 CELL, TEXT = 1, 4  # classes of matrices
@@ -37,6 +37,8 @@ def read_arrays(content: bytes) -> dict[str, list[Any]]:
     ValueError, LookupError, zlib.error
         It is no such file, is cut short, unpacks to more than `UNPACKED` bytes, or holds something else.
     """
+    if not content.startswith(b"MATLAB 5.0"):
+        raise ValueError("it does not begin as a MAT-file of level 5 does")
     order = ">" if content[HEADER - 2 : HEADER] == b"MI" else "<"
     found, left = {}, UNPACKED
     for kind, part in _parts(content[HEADER:], order):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import filecmp
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from hcga.errors import InputError
 from hcga.verification.measures import MEASURES, NO_MEASURE, Measured, measure_bytes
+
+# In figures and attributes of embeddings, and in the card of a model.
+CIRCUMSTANCE = re.compile(r"(attribute )?run\.|metadata hcga\.environment(\.|$)")
 
 
 class Difference(NamedTuple):
@@ -23,6 +27,11 @@ class Difference(NamedTuple):
     part: str  # array, column or figure; empty for the file as a whole
     how: str  # in words
     extent: float
+
+    @property
+    def circumstance(self) -> bool:
+        """Whether it is where something was computed or with which code, which is written down but decides nothing."""
+        return bool(CIRCUMSTANCE.match(self.part))
 
 
 def compare(before: Path, after: Path, name: str) -> list[Difference]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,7 +60,8 @@ def _measure_tensors(before: Path, after: Path) -> Iterator[Measured]:
 
     try:
         with safe_open(before, framework="pt") as first, safe_open(after, framework="pt") as second:
-            yield from _measure_values(first.metadata() or {}, second.metadata() or {}, "metadata ")
+            old, new = (_described(file.metadata() or {}) for file in (first, second))
+            yield from _measure_values(old, new, "metadata ")
             for name in sorted({*first.keys(), *second.keys()}):
                 if name not in first.keys() or name not in second.keys():  # noqa: SIM118
                     yield Measured(name, "is new" if name in second.keys() else "is no longer there", NO_MEASURE)  # noqa: SIM118
@@ -70,6 +72,15 @@ def _measure_tensors(before: Path, after: Path) -> Iterator[Measured]:
                 yield from _measure_arrays(name, forms, [values])
     except SafetensorError as error:
         raise InputError(str(error)) from None
+
+
+def _described(metadata: dict[str, str]) -> dict[str, Any]:
+    """What a model says of itself, with its card unfolded."""
+    values = {}
+    for name, text in metadata.items():
+        with suppress(ValueError):
+            values[name] = json.loads(text)
+    return metadata | values
 
 
 def _measure_tables(before: Path, after: Path) -> Iterator[Measured]:

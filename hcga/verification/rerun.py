@@ -18,7 +18,7 @@ from hcga.verification.differences import Difference, compare
 from hcga.verification.measures import NO_MEASURE
 from hcga.verification.record import Recorded
 
-State = Literal["equal", "within", "differs", "failed", "unverified"]
+State = Literal["equal", "elsewhere", "within", "differs", "failed", "unverified"]
 LOST = "other bytes; those that were recorded are neither here nor in DVC's cache"
 CHANGED = (
     "has changed since it ran, and no option of its command names it; `dvc checkout --force`, or `dvc repro` first"
@@ -67,7 +67,7 @@ def verify_stage(stage: Recorded, content: Content, folder: Path, tolerance: flo
         outcome = Outcome("failed", seconds, reason_of(log.read_text("utf-8", errors="replace")))
     else:
         outcome = _judge(stage, content, folder, tolerance, seconds)
-    if outcome.state == "equal":
+    if outcome.state in ("equal", "elsewhere"):
         return outcome
     edited = [dep.path for dep in read_here if content.digest(content.root / dep.path) != dep.md5]
     why = f"{', '.join(edited)} has changed while it ran; leave the workspace alone meanwhile"
@@ -128,9 +128,14 @@ def _judge(stage: Recorded, content: Content, folder: Path, tolerance: float, se
     varying = {difference.file for difference in found if difference.file in stage.varies}
     notes += [f"{file} differs, as it may: it shows {stage.varies[file]}" for file in sorted(varying)]
     found = [difference for difference in found if difference.file not in varying]
-    worst = max((difference.extent for difference in found), default=None)
-    state: State = "equal" if worst is None else "within" if tolerance > 0 and worst <= tolerance else "differs"
-    return Outcome(state, seconds, "", found, notes)
+    notes += [f"{one.file}: {one.part}: {one.how}" for one in found if one.circumstance]
+    worst = max((difference.extent for difference in found if not difference.circumstance), default=None)
+    state: State
+    if worst is None:
+        state = "elsewhere" if found else "equal"
+    else:
+        state = "within" if tolerance > 0 and worst <= tolerance else "differs"
+    return Outcome(state, seconds, "", [one for one in found if not one.circumstance], notes)
 
 
 def _compare_out(out: Item, content: Content, folder: Path) -> tuple[list[Difference], str]:

@@ -109,12 +109,28 @@ def test_an_identity_whose_worker_was_killed_is_tried_again(features, workers, t
 
 def test_a_worker_that_is_killed_before_it_begins_is_an_error(features, monkeypatch):
     monkeypatch.setattr(pool, "_do", end)
-    with pytest.raises(InputError, match="a co-parsing worker was killed before it began; most likely for"):
+    with pytest.raises(InputError, match="a co-parsing worker was killed 2 times before it began; most likely for"):
         list(map_identities(count_threads, Input(features[0], "features"), IDENTITIES, 2, hcnet_bytes))
 
 
 def end(*_):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_when_its_result_is_on_the_way_is_tried_again(features, tmp_path, monkeypatch):
+    monkeypatch.setattr(pool, "_do", partial(die_after, tmp_path / "dead"))
+    found = map_identities(partial(die_at, None), Input(features[0], "features"), IDENTITIES, 1, hcnet_bytes)
+    assert sorted(found) == [(pid, len(rows)) for pid, rows in IDENTITIES.items()]
+    assert (tmp_path / "dead").exists()
+
+
+def die_after(dead, pid, rows):
+    """The first result is never sent."""
+    result = pool._do(pid, rows)
+    if not dead.exists():
+        dead.touch()
+        end()
+    return result
 
 
 def die_at(whom, pid, rows, values):

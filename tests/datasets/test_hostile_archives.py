@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from hcga.datasets.cuhk03_archive import extract_cuhk03
+from hcga.datasets.cuhk03_archive import _read_protocol, extract_cuhk03
 from hcga.errors import InputError
 
 h5py = pytest.importorskip("h5py")
@@ -104,3 +104,16 @@ def test_cells_within_cells(tmp_path: Path) -> None:
     write_protocol(tmp_path / "protocol.mat", filelist=nested)
     with pytest.raises(InputError, match="no protocol of CUHK03-NP"):
         extract_cuhk03(tmp_path / "archive.mat", tmp_path / "protocol.mat", "detected", tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [(2**31, r"2,147,483,648 bytes; 67,108,864 are the most"), (10**6, "does not begin as a MAT-file of level 5 does")],
+)
+def test_what_is_no_protocol_is_not_read_for_long(tmp_path: Path, size: int, told: str) -> None:
+    """As when somebody gives the archive itself for it."""
+    file = tmp_path / "protocol.mat"
+    with file.open("wb") as opened:
+        opened.truncate(size)
+    with pytest.raises(InputError, match=rf"protocol\.mat: no protocol of CUHK03-NP \(.*{told}"):
+        _read_protocol(file)

@@ -301,6 +301,12 @@ def test_a_table_may_be_parquet(tmp_path: Path) -> None:
         read_data_set("table", root)
 
 
+def test_a_quote_that_is_not_closed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "samples.csv").write_text('path,split,pid,camid\n"' + "a.jpg,query,1,1\n" * 10_000)
+    with pytest.raises(InputError, match=r"samples\.csv: cannot be read as a table \(field larger than field limit"):
+        read_data_set("table", tmp_path)
+
+
 def test_a_small_parquet_file_may_not_unpack_to_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "samples.parquet"
     write_parquet(pa.table({"path": pa.nulls(10**7 + 1)}), file)

@@ -100,6 +100,22 @@ def test_tensors_of_a_model(sides: tuple[Path, Path]) -> None:
     assert [(found.part, found.extent) for found in others] == [("n", 0.5), ("b", 0.25)]
 
 
+def test_what_is_said_of_machine_and_code_is_a_circumstance(sides: tuple[Path, Path]) -> None:
+    for side, threads, epoch in zip(sides, (1, 2), (3, 4), strict=True):
+        card = {"epoch": epoch, "environment": {"threads": threads, "torch": "2"}}
+        save_file({"a": torch.zeros(2)}, side / "m.safetensors", {"hcga": json.dumps(card)})
+        write_store(side / "e.zarr", {"image": np.zeros((2, 3), np.float32)}, run={"embed": {"threads": threads}})
+        (side / "r1.json").write_text(json.dumps({"run": {"code": f"a{threads}"}, "retrieval": {"runs.": epoch}}))
+    found = compare(*sides, "data")
+    assert {(one.file, one.part): one.circumstance for one in found} == {
+        ("data/m.safetensors", "metadata hcga.epoch"): False,
+        ("data/m.safetensors", "metadata hcga.environment.threads"): True,
+        ("data/e.zarr", "attribute run.embed.threads"): True,
+        ("data/r1.json", "run.code"): True,
+        ("data/r1.json", "retrieval.runs."): False,
+    }
+
+
 def test_columns_of_a_table(sides: tuple[Path, Path]) -> None:
     rows = ["pid,loss,name", "1,0.5,x", "2,-2.0,y", "3,,z", "4,1,z"]
     (sides[0] / "t.csv").write_text("\n".join(rows))
