@@ -8,11 +8,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("hcga", "pipeline", "benchmarks")
 MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "yaml"}
-CALLS = {"eval", "exec", "compile", "__import__"}
+CALLS = {"eval", "exec", "compile", "__import__", "importlib.import_module", "ruamel.yaml.load", "ruamel.yaml.load_all"}
+CALLS |= {"torch.jit.load", "torch.hub.load", "torch.export.load", "torch.package.PackageImporter"}
+OPTIONS = {"shell", "allow_pickle", "weights_only"}  # not hidden in a dictionary either
 ATTRIBUTES = {  # called on whatever
     *(
         "system",
         "popen",
+        "extract",
         "extractall",
         "unpack_archive",
         "read_pickle",
@@ -29,34 +32,59 @@ ATTRIBUTES_OF_TABLES = {"eval", "query"}  # of pandas: an expression in text; to
 def dangers(source: str) -> list[str]:
     """List what source code may not do, each with its line."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    meant = _imported(tree)
+    for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
         found += [(node, name) for name in names if name in MODULES or name.split(".")[0] in MODULES]
         if isinstance(node, ast.ImportFrom):
-            taken = {alias.name for alias in node.names} & ATTRIBUTES
-            found += [(node, f"{node.module}.{name}") for name in taken]
-        if isinstance(node, ast.Call) and (what := _danger_of(node)):
+            taken = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [(node, name) for name in taken if _taken(name)]
+        if isinstance(node, ast.Call) and (what := _danger_of(node, meant)):
             found.append((node, what))
+        if isinstance(node, ast.Dict):
+            found += [(key, f"{key.value} in a dictionary") for key in node.keys if _names(key, OPTIONS)]
         if isinstance(node, ast.keyword) and node.arg == "typ" and not _is(node.value, "safe"):
             found.append((node.value, "another YAML than the safe one"))
     return [f"line {node.lineno}: {what}" for node, what in found]
 
 
-def _danger_of(call: ast.Call) -> str | None:
-    name = ast.unparse(call.func)
+def _imported(tree: ast.Module) -> dict[str, str]:
+    """What imported names mean: `np` is numpy, and after `from torch import load as x` x is torch.load."""
+    meant = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            meant |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            meant |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return meant
+
+
+def _danger_of(call: ast.Call, meant: dict[str, str]) -> str | None:
+    first, dot, rest = ast.unparse(call.func).partition(".")
+    name = meant.get(first, first) + dot + rest
     last, options = name.rpartition(".")[2], {option.arg: option.value for option in call.keywords}
     if "shell" in options and not _is(options["shell"], False):
         return f"{name} with shell"
     if "allow_pickle" in options and not _is(options["allow_pickle"], False):
         return f"{name} with allow_pickle"
-    if name in ("np.load", "numpy.load") and "allow_pickle" not in options:
+    if name in ("np.load", "numpy.load", "numpy.lib.format.read_array") and "allow_pickle" not in options:
         return f"{name} without allow_pickle=False"
     if name == "torch.load" and not _is(options.get("weights_only"), True):
         return f"{name} without weights_only=True"
-    if name in CALLS or last in ATTRIBUTES or (last in ATTRIBUTES_OF_TABLES and call.args):
+    if name in CALLS or _taken(name) or (last in ATTRIBUTES_OF_TABLES and call.args):
         return name
     return None
+
+
+def _taken(name: str) -> bool:
+    """Whether a dotted name ends in one that is dangerous; our own are not."""
+    return "." in name and name.rpartition(".")[2] in ATTRIBUTES and not name.startswith("hcga.")
+
+
+def _names(node: ast.AST | None, names: set[str]) -> bool:
+    return isinstance(node, ast.Constant) and node.value in names
 
 
 def _is(node: ast.AST | None, value: object) -> bool:
@@ -106,6 +134,17 @@ def test_torch_loads_in_one_place_only_and_tensors_only() -> None:
         "shutil.unpack_archive(path)",
         "YAML(typ='unsafe').load(path)",
         "YAML(typ=kind)",
+        "from torch import load; load(path)",
+        "from torch import load as read; read(path)",
+        "import torch as t; t.load(path)",
+        "import numpy as n; n.load(path)",
+        "import torch; torch.jit.load(path)",
+        "from torch import hub; hub.load(name)",
+        "import importlib; importlib.import_module('pickle')",
+        "from importlib import import_module; import_module(name)",
+        "run(text, **{'shell': True})",
+        "from ruamel import yaml; yaml.load(text)",
+        "ZipFile(path).extract(name)",
     ],
 )
 def test_each_of_these_would_be_found(source: str) -> None:
