@@ -22,6 +22,7 @@ from hcga.files import note_beside, read_note, resumable, write_note
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
 from hcga.progress import track
+from hcga.resources import need_disk
 from hcga.store_writing import SHARD_BYTES, RowWriter, add_array, draft_store
 from hcga.stores import IMAGE_SET, array, image_set, read_rows
 
@@ -133,6 +134,7 @@ def _stream(
     """Read, compute and write batch after batch, all three at once; memory does not grow with the number of images."""
     device, pixels = network.mean.device, array(images, "images")
     rows = _shard_rows(shapes)
+    need_disk(path, count * sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes.values()))
     with resumable(path, key or uuid4().hex) as draft, ThreadPoolExecutor(1) as disk:
         note = note_beside(draft)
 

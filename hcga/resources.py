@@ -14,6 +14,7 @@ from hcga.errors import InputError
 GB = 1e9
 COMPRESSED = 0.5  # of the bytes of features and photographs at least are left by zstd
 CGROUPS = Path("/sys/fs/cgroup")
+SHARED, SHARED_BYTES = Path("/dev/shm"), 2**20
 MEMORY = re.compile(r"[^.]*(out of memory|can't allocate memory)[^.]*")  # in messages of PyTorch, of any device
 
 
@@ -39,6 +40,15 @@ def need_disk(folder: Path, size: float) -> None:
             f"{folder}: needs {size / GB:.1f} GB, about {COMPRESSED * size / GB:.1f} of them after compression, and "
             f"{free / GB:.1f} are free; free some (`dvc gc --workspace` drops what older runs have in DVC's cache) or "
             "move the checkout to a larger disk"
+        )
+
+
+def need_shared_memory() -> None:
+    """Refuse to start workers where they cannot share the little memory that they need, `InputError`."""
+    if SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < SHARED_BYTES:
+        raise InputError(
+            f"{SHARED}: {free:,} bytes are free there, and co-parsing workers need {SHARED_BYTES:,}; remove what other "
+            "programs have left there, or give a container more (docker run --shm-size)"
         )
 
 

@@ -353,6 +353,69 @@ def test_stages_give_the_same_bytes_again(checkout: Checkout) -> None:
     assert checkout.outputs() == outputs
 
 
+SMALL_STEPS = """\
+import os, runpy, signal, sys
+from functools import reduce
+from hcga import inference, preparation, resuming, store_writing
+import hcga.coparsing.kept
+inference.BATCH, inference.BATCHES, preparation.BLOCK, resuming.SECONDS = 4, 1, 4, 0
+store_writing.SHARD_BYTES = 4 * 64 * 32 * 3
+place, left, *sys.argv = sys.argv[1:]
+*owner, name = place.split(".")
+owner, left = reduce(getattr, owner, hcga), int(left)
+original = getattr(owner, name)
+
+def dying(*arguments):
+    global left
+    original(*arguments)
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(owner, name, dying)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "step"),
+    [
+        ("prepare", "preparation.write_note"),
+        ("extract@r2", "inference.write_note"),
+        ("coparse@r2", "coparsing.kept.Kept.add"),
+        ("train@r2", "resuming.Keeper.keep"),
+        ("embed@r2", "inference.write_note"),
+    ],
+)
+def test_a_stage_that_was_killed_goes_on_from_there(checkout: Checkout, tmp_path: Path, stage: str, step: str) -> None:
+    """With steps so small that there are several; the second is its last."""
+    copy = Checkout(shutil.copytree(checkout.folder, tmp_path / "copy", ignore=shutil.ignore_patterns(".git", ".dvc")))
+    entry = YAML(typ="safe").load(copy.folder / "dvc.lock")["stages"][stage]
+    outs = [copy.folder / out["path"] for out in entry["outs"]]
+
+    def run(steps: int) -> subprocess.CompletedProcess[str]:
+        program, *arguments = entry["cmd"].split()
+        assert program == "python"
+        return copy.run(sys.executable, "-c", SMALL_STEPS, step, str(steps), *arguments)
+
+    def written() -> dict[str, bytes]:
+        files = (file for out in outs for file in (out, *out.rglob("*")) if file.is_file())
+        return {str(file.relative_to(copy.folder)): file.read_bytes() for file in files}
+
+    done = run(0)
+    assert done.returncode == 0, done.stderr
+    whole = written()
+    for out in outs:
+        shutil.rmtree(out) if out.is_dir() else out.unlink()
+    died = run(2)
+    assert died.returncode == -9, died.stderr
+    done = run(0)
+    assert done.returncode == 0, done.stderr
+    assert "going on after" in done.stderr
+    assert written() == whole
+    assert not list((copy.folder / "data").rglob("*.part"))
+
+
 ELSEWHERE = {
     "PYTHONHASHSEED": "1234",
     "TZ": "Pacific/Kiritimati",

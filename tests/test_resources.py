@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import click
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 from hcga import resources, store_writing, stores
 from hcga.errors import InputError
 from hcga.images import load_image
-from hcga.resources import free_memory, need_disk
+from hcga.resources import free_memory, need_disk, need_shared_memory
 from hcga.stage import clear_errors
 from hcga.store_writing import add_array, draft_store, write_store
 from hcga.stores import array, open_store, read_rows
@@ -78,6 +79,15 @@ def test_a_store_asks_for_what_is_still_to_be_written(tmp_path, monkeypatch):
         store = draft_store(tmp_path / "a.zarr", anew=not written)
         add_array(store, "values", (6, 4), "float32", written)
     assert asked == [("values", 6 * 4 * 4), ("values", 4 * 4 * 4)]
+
+
+def test_too_little_memory_to_share_is_refused(monkeypatch):
+    monkeypatch.setattr(resources, "SHARED", Path())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(0, 0, 2**20))
+    need_shared_memory()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(0, 0, 2**20 - 1))
+    with pytest.raises(InputError, match="1,048,575 bytes are free there, and co-parsing workers need 1,048,576"):
+        need_shared_memory()
 
 
 CUDA = """CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB and 1.1 are free."""

@@ -22,7 +22,7 @@ from hcga.coparsing.inputs import Input, as_input
 from hcga.coparsing.memory import choose_workers
 from hcga.errors import InputError
 from hcga.progress import counted, track
-from hcga.resources import free_memory
+from hcga.resources import free_memory, need_shared_memory
 from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,12 @@ def map_identities(
     Raises
     ------
     InputError
-        The store is missing or lacks the array, there is not enough memory, or a worker was killed and again when its
-        identity was tried alone.
+        The store is missing or lacks the array, there is not enough memory of one's own or to share, or a worker was
+        killed and again when its identity was tried alone.
     Exception
         What `work` raises; what has not begun is given up.
     """
+    need_shared_memory()
     largest_first = {pid: identities[pid] for pid in sorted(identities, key=lambda pid: (-len(identities[pid]), pid))}
     shape = as_input(np.asarray(array(open_store(source.store), source.name)[:1])).shape[1:]
     workers = choose_workers([*map(len, largest_first.values())], of_image(shape), workers, free_memory())
