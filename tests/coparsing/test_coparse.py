@@ -183,7 +183,7 @@ def test_a_log_has_a_line_a_round(calls, samples, previous, params, caplog, chan
 def test_degenerate_masks_are_warned_of(calls, samples, previous, params, caplog):
     coparse(samples, previous, params)
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
-        "DEGENERATE MASKS: 3 of 5 masks (60 %) have no foreground"
+        "DEGENERATE MASKS: 3 of 5 (60 %) masks have no foreground"
     ]
 
 
