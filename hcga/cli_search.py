@@ -162,7 +162,10 @@ def _print_lists(model: Model, lists: list[Ranked], as_csv: bool) -> None:
     if as_csv:
         named = [table.assign(query=str(of.file)) for table, of in zip(tables, lists, strict=True)]
         joined = pd.concat(named)
-        click.echo(joined[["query", *(name for name in joined if name != "query")]].to_csv(index=False), nl=False)
+        click.echo(
+            joined[["query", *(name for name in joined if name != "query")]].to_csv(index=False, float_format="%.6f"),
+            nl=False,
+        )
         return
     for table, ranked in zip(tables, lists, strict=True):
         parts = ", ".join(shown(ranked.seen))

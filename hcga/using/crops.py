@@ -18,7 +18,7 @@ SUFFIXES = (*ENDINGS, ".gif", ".webp")  # of all formats that `hcga.images` read
 class Crops(NamedTuple):
     """Image files."""
 
-    root: Path  # the folder that they have in common
+    root: Path  # the folder that they have in common; relative if it is below the current one
     names: list[str]  # their paths below it, with /
     others: list[Path]  # files of the folders that are no images
 
@@ -61,20 +61,25 @@ def find_crops(named: Sequence[Path]) -> Crops:
             images.append(path)
         else:
             raise InputError(f"{path}: no such file or folder; name images, or a folder of them")
-    files = list(dict.fromkeys(Path(os.path.abspath(path)) for path in images))  # noqa: PTH100 (resolve follows links)
-    folders = [Path(os.path.abspath(path)) for path in named if path.is_dir()]  # noqa: PTH100
+    files = list(dict.fromkeys(_absolute(path) for path in images))
+    folders = [_absolute(path) for path in named if path.is_dir()]
     root = Path(os.path.commonpath([*folders, *(file.parent for file in files)]))
-    return Crops(root, [file.relative_to(root).as_posix() for file in files], others)
+    shown = root.relative_to(Path.cwd()) if root.is_relative_to(Path.cwd()) else root
+    return Crops(shown, [file.relative_to(root).as_posix() for file in files], others)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  (resolve would follow links)
 
 
 def _below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Images and other files at any depth, in the order of their paths."""
+    """Images and other files at any depth, in the order of their paths; nothing of stores that lie among them."""
     refuse_what_cannot_be_copied(folder)
     images, others, waiting = [], [], [folder]
     while waiting:
         for path in visible(waiting.pop()):
             if path.is_dir():
-                waiting.append(path)
+                waiting += [path] if path.suffix != ".zarr" else []
             else:
                 (images if path.suffix.lower() in SUFFIXES else others).append(path)
     return sorted(images), sorted(others)

@@ -16,7 +16,7 @@ from hcga.using.search import Ranked, Seen, Term, shown
 
 TALL, WIDE = 192, 128  # pixels of a tile's picture, at most
 GAP, LINE, SWATCH = 8, 16, 9  # pixels: between tiles, of a line of text, of a coloured square
-FAINT = (225, 225, 225)
+FAINT, SOFT = (225, 225, 225), (110, 110, 110)
 
 
 def colours_of(model: Model) -> dict[str, tuple[int, int, int]]:
@@ -40,7 +40,7 @@ def draw_ranked(model: Model, lists: Sequence[Ranked]) -> Image.Image:
     PIL Image
     """
     colours = colours_of(model)
-    lines = len(features_compared(model.card.use.matching.features, model.card.part_classes - 1))
+    lines = 1 + len(features_compared(model.card.use.matching.features, model.card.part_classes - 1))
     high = 2 * LINE + TALL + lines * LINE + 3 * GAP
     titles = [_title(ranked) for ranked in lists]
     remark = "similarity, and the cosine of each feature; - : not seen in both; * : seen, but GAM leaves no cell of it"
@@ -61,6 +61,7 @@ def draw_ranked(model: Model, lists: Sequence[Ranked]) -> Image.Image:
             left = 3 * GAP + entry.rank * (WIDE + GAP)
             _tile(sheet, (left, top), entry.file, f"{entry.rank}:  {entry.similarity:.3f}")
             _lines(draw, (left, top + TALL + LINE), _term_lines(entry.terms), colours)
+            draw.text((left, top + TALL + lines * LINE + 2), _shortened(entry.name), SOFT, _font())
     return sheet
 
 
@@ -80,6 +81,14 @@ def _seen_lines(seen: Sequence[Seen]) -> list[tuple[str, str]]:
 
 def _term_lines(terms: Sequence[Term]) -> list[tuple[str, str]]:
     return [(term.feature, value_of(term)) for term in terms]
+
+
+def _shortened(name: str) -> str:
+    """The end of a path, as much as fits below a picture."""
+    kept = name
+    while _font().getlength(kept) > WIDE - GAP:
+        kept = "..." + kept.removeprefix("...")[1:]
+    return kept
 
 
 def _tile(sheet: Image.Image, place: tuple[int, int], file: Path, caption: str) -> None:

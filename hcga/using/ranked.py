@@ -65,6 +65,7 @@ def build_page(model: Model, lists: Sequence[Ranked]) -> str:
         colours=colours,
         use=model.card.use,
         made=model.digest[:12],
+        halved=model.card.use.matching.similarity == "paper" and model.card.use.matching.features == "F+P",
         empty=any(term.empty and term.weight for entry in entries for term in entry.terms),
     )
 

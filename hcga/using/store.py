@@ -86,7 +86,7 @@ def pour(model: Model, crops: Crops, on_bad_image: OnBadImage, write: Sink) -> W
 
 def describe_store(target: Path, model: Model, crops: Crops) -> dict[str, Any]:
     """Say of which model and folder a store is; the folder only if it lies beside the store or below, as a path."""
-    home, root = target.absolute().parent, crops.root
+    home, root = target.absolute().parent, crops.root.absolute()
     below = root.relative_to(home).as_posix() if root.is_relative_to(home) else None
     return {MODEL: model.digest, FOLDER: below, CLASSES: part_names(model.card.part_classes)}
 

@@ -98,14 +98,14 @@ def test_what_dvc_lock_does_not_have_is_refused(checkout: Path, name: str) -> No
 
 def test_a_model_that_was_trained_for_other_epochs_is_refused(checkout: Path) -> None:
     write_params(checkout, {"rounds.r1.until_epoch": 5})
-    with pytest.raises(InputError, match="params.yaml has epoch 5, the model 6, its figures 6"):
+    with pytest.raises(InputError, match=r"params.yaml has epoch 5, the model 6, its figures 6"):
         read_round(checkout, ROUND)
 
 
 def test_a_round_without_figures_or_model_is_refused(checkout: Path) -> None:
-    with pytest.raises(InputError, match="r2.json: no figures of this round yet"):
+    with pytest.raises(InputError, match=r"r2.json: no figures of this round yet"):
         read_round(checkout, Place("workspace", "r2"))
-    with pytest.raises(InputError, match="no round 'r9' in params.yaml; known: r1, r2, r3"):
+    with pytest.raises(InputError, match=r"no round 'r9' in params.yaml; known: r1, r2, r3"):
         read_round(checkout, Place("workspace", "r9"))
     (checkout / "data/models/r1.safetensors").unlink()
     with pytest.raises(InputError, match=r"r1.safetensors: cannot be read .*`dvc repro` makes it"):

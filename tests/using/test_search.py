@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from trained import new_checkout, new_crops, new_file, new_model, new_weights
+from trained import new_checkout, new_crops, new_model, new_weights
 
 from hcga.errors import InputError
 from hcga.retrieval import search as blocks
@@ -77,9 +77,9 @@ def test_what_is_no_number_is_refused(model: Model, crops: Path, query: Path) ->
     import zarr
 
     zarr.open_group(str(store), mode="r+")["foreground"][0] = np.nan
-    with pytest.raises(InputError, match="the gallery cannot be ranked: similarity holds NaN"):
+    with pytest.raises(InputError, match=r"the gallery cannot be ranked: similarity holds NaN"):
         find(model, [query], store)
-    with pytest.raises(InputError, match="--gallery .*none: no such file or folder"):
+    with pytest.raises(InputError, match=r"--gallery .*none: no such file or folder"):
         find(model, [query], crops.parent / "none")
 
 
@@ -88,12 +88,12 @@ def test_pictures_are_sought_where_one_says(model: Model, crops: Path, query: Pa
     store = tmp_path / "sub/g.zarr"
     write_store_of(model, find_crops([crops]), store, "error")
     lists = find(model, [query], store)
-    with pytest.raises(InputError, match="ranked.png: the store does not lie beside its pictures; say --pictures"):
+    with pytest.raises(InputError, match=r"ranked.png: the store does not lie beside its pictures; say --pictures"):
         write_ranked(tmp_path / "ranked.png", model, lists)
     lists = find(model, [query], store, pictures=crops)
     assert lists[0].entries[0].file == crops / lists[0].entries[0].name
     (crops / "cam1/3.png").unlink()
-    with pytest.raises(InputError, match="cam1/3.png: no such file"):
+    with pytest.raises(InputError, match=r"cam1/3.png: no such file"):
         write_ranked(tmp_path / "ranked.png", model, lists)
     assert not [path for path in tmp_path.iterdir() if "ranked" in path.name]
 
@@ -129,10 +129,10 @@ def test_outputs_that_cannot_be_written_are_refused(
     model: Model, crops: Path, query: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.jpg", "nowhere/a.png", "cam1"):
-        with pytest.raises(InputError, match="give a name that ends in .png or .html in a folder that exists"):
+        with pytest.raises(InputError, match=r"give a name that ends in .png or .html in a folder that exists"):
             require_output(crops / name)
     monkeypatch.setattr(pages, "MOST", 1)
-    with pytest.raises(InputError, match="2 queries, of which 1 can be shown; name fewer"):
+    with pytest.raises(InputError, match=r"2 queries, of which 1 can be shown; name fewer"):
         write_ranked(crops / "a.png", model, find(model, [query, crops / "cam1/0.png"], crops))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from trained import new_checkout, new_crops, new_file, new_model, new_weights
+from trained import new_checkout, new_crops, new_model, new_weights
 
 from hcga.errors import InputError
 from hcga.store_writing import write_store
@@ -95,7 +95,7 @@ def test_a_store_is_replaced_and_nothing_else_is(model: Model, crops: Path, targ
         write_store_of(model, find_crops([crops]), other, "error")
     assert other.exists()
     for name in ("a.csv", "nowhere/a.zarr"):
-        with pytest.raises(InputError, match="give a name that ends in .zarr or .parquet in a folder that exists"):
+        with pytest.raises(InputError, match=r"give a name that ends in .zarr or .parquet in a folder that exists"):
             write_store_of(model, find_crops([crops]), tmp_path / name, "error")
 
 
@@ -110,10 +110,10 @@ def test_damage_and_disguise_are_named(model: Model, crops: Path, target: Path) 
     write_store_of(model, find_crops([crops]), target, "error")
     if target.suffix == ".parquet":
         target.write_bytes(target.read_bytes()[:-40])
-        with pytest.raises(InputError, match="gallery.parquet: no readable table of embeddings"):
+        with pytest.raises(InputError, match=r"gallery.parquet: no readable table of embeddings"):
             opened(target, model)
         pd.DataFrame({"path": ["x"]}).to_parquet(target)
-        with pytest.raises(InputError, match="gallery.parquet: no table of embeddings"):
+        with pytest.raises(InputError, match=r"gallery.parquet: no table of embeddings"):
             opened(target, model)
         return
     for name, change in {

@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 from hcga.checkpoints import save_model
 from hcga.prnet import PRNet, new_card
 from hcga.recorded import dvc_digest
+from hcga.revisions import Place
 from hcga.using.model import Model
 from hcga.using.rounds import read_round
-from hcga.revisions import Place
 
 EPOCH = 6  # of r1 in the default params
 FIGURES = {"epoch": EPOCH, "run": {"seed": 1}, "skipped_images": 0, "retrieval": {"rank1": 43.21, "mAP": 32.1}}
