@@ -62,7 +62,7 @@ def embed(images: tuple[Path, ...], target: Path, source: str, device: str, on_b
         _name_left_out((f"{path}: no image" for path in crops.others), "file")
         written = write_store_of(model, crops, target, on_bad_image)
         _name_left_out(written.problems, "image")
-    click.echo(f"{target}: {counted(written.count, 'image')} embedded by model {model.digest[:12]}")
+    click.echo(f"{target}: {counted(written.images, 'image')} embedded by model {model.digest[:12]}")
 
 
 @click.command()

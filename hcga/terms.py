@@ -67,7 +67,7 @@ def cosines(query: Embeddings, gallery: Embeddings, features: str) -> dict[str, 
     whole = [name for name in names if name in WHOLE.values()]
     vectors = {name: [getattr(of, name) for of in (query, gallery)] for name in whole}
     vectors |= {name: [of.parts[:, part] for of in (query, gallery)] for part, name in enumerate(names[len(whole) :])}
-    return {name: similarity(*map(_as_foreground, of), features="F") for name, of in vectors.items()}
+    return {name: similarity(_as_foreground(one), _as_foreground(other), "F") for name, (one, other) in vectors.items()}
 
 
 def match(embeddings: Embeddings, guided: np.ndarray, params: Matching) -> Matched:

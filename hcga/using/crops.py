@@ -75,7 +75,9 @@ def _absolute(path: Path) -> Path:
 def _below(folder: Path) -> tuple[list[Path], list[Path]]:
     """Images and other files at any depth, in the order of their paths; nothing of stores that lie among them."""
     refuse_what_cannot_be_copied(folder)
-    images, others, waiting = [], [], [folder]
+    images: list[Path] = []
+    others: list[Path] = []
+    waiting = [folder]
     while waiting:
         for path in visible(waiting.pop()):
             if path.is_dir():

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from hcga.images import load_picture
 from hcga.masks import part_colour
 from hcga.pictures import INK, PAPER
-from hcga.terms import WHOLE, features_compared
+from hcga.terms import WHOLE, Seen, Term, features_compared
 from hcga.using.model import Model
-from hcga.using.search import Ranked, Seen, Term, shown
+from hcga.using.search import Ranked, shown
 
 TALL, WIDE = 192, 128  # pixels of a tile's picture, at most
 GAP, LINE, SWATCH = 8, 16, 9  # pixels: between tiles, of a line of text, of a coloured square

@@ -31,7 +31,7 @@ Sink = Callable[[list[str], Embedded], None]  # takes rows: names and embeddings
 class Written(NamedTuple):
     """What became of files."""
 
-    count: int  # of images embedded
+    images: int  # that were embedded
     problems: list[str]  # of images left out
 
 
@@ -74,7 +74,8 @@ def write_store_of(model: Model, crops: Crops, target: Path, on_bad_image: OnBad
 
 def pour(model: Model, crops: Crops, on_bad_image: OnBadImage, write: Sink) -> Written:
     """Embed crops and hand them on, batch after batch."""
-    count, problems = 0, []
+    count = 0
+    problems: list[str] = []
     for batch in model.embed_in_batches(crops.files, on_bad_image):
         if batch.places:
             write([crops.names[place] for place in batch.places], batch.embedded)

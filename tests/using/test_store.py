@@ -51,7 +51,7 @@ def test_a_store_holds_what_was_embedded(
     files = sorted(crops.rglob("*.png"))
     files[1].write_bytes(b"no picture")
     written = write_store_of(model, find_crops([crops]), target, "skip")
-    assert written.count == 6
+    assert written.images == 6
     assert [problem.partition(":")[0] for problem in written.problems] == [str(files[1])]
     gallery = opened(target, model)
     kept = [file for file in files if file != files[1]]
