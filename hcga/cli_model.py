@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hcga.cli_pictures import writing
 from hcga.errors import InputError
 from hcga.stage import PATH, clear_errors
 
@@ -35,7 +36,8 @@ def export(place: str, target: Path, licence: str | None) -> None:
         if target.suffix != SUFFIX or not target.parent.is_dir() or target.is_dir():
             raise InputError(f"--output {target}: give a name that ends in {SUFFIX} in a folder that exists")
         made = Model(*read_round(Path(), parse_place(place), licence or NO_LICENCE))
-        made.save(target)
+        with writing(target):
+            made.save(target)
     click.echo(f"{target}: model {made.digest[:12]} of {place}; `hcga model show {target}` says what it is")
     if licence is None:
         click.echo("note: its card names no licence; say one with --licence before you pass it on", err=True)

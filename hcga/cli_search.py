@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hcga.cli_pictures import writing
 from hcga.errors import printable
 from hcga.progress import counted
 from hcga.stage import PATH, clear_errors
@@ -60,7 +61,8 @@ def embed(images: tuple[Path, ...], target: Path, source: str, device: str, on_b
         model = Model.load(source, device)
         crops = find_crops(images)
         _name_left_out((f"{path}: no image" for path in crops.others), "file")
-        written = write_store_of(model, crops, target, on_bad_image)
+        with writing(target):
+            written = write_store_of(model, crops, target, on_bad_image)
         _name_left_out(written.problems, "image")
     click.echo(f"{target}: {counted(written.images, 'image')} embedded by model {model.digest[:12]}")
 
@@ -70,7 +72,7 @@ def embed(images: tuple[Path, ...], target: Path, source: str, device: str, on_b
 @click.option("--gallery", type=PATH, required=True, help="Folder of images, or a store of `hcga embed`.")
 @click.option("--top", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="Images to list.")
 @click.option("--output", "-o", "target", type=PATH, help="Ranked lists to write: .png or .html.")
-@click.option("--pictures", type=click.Path(path_type=Path, exists=True), help="Folder of a store's pictures.")
+@click.option("--pictures", type=PATH, help="Folder of a store's pictures, if it is elsewhere.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for other programs.")
 @_of_model
 @_on_bad_image
@@ -108,7 +110,8 @@ def search(
             lists = find(model, asked.files, asked.embedded, opened, count)
         _print_lists(model, lists, as_csv)
         if target:
-            write_ranked(target, model, lists)
+            with writing(target):
+                write_ranked(target, model, lists)
             click.echo(target, err=as_csv)
 
 

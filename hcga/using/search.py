@@ -68,6 +68,8 @@ def opened_gallery(path: Path, model: Model, pictures: Path | None, on_bad_image
         raise InputError(
             f"--gallery {path}: no such file or folder; give a folder of images or a store of `hcga embed`"
         )
+    if pictures and not pictures.is_dir():
+        raise InputError(f"--pictures {pictures}: no such folder; name the one that was embedded")
     if path.suffix == ".zarr":
         gallery = open_gallery(path, model)
         yield gallery._replace(folder=pictures or gallery.folder)

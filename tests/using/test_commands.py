@@ -148,11 +148,28 @@ def test_a_store_of_another_model_is_refused_by_a_search(run: Run, weights: Path
         (("search", "crops/cam1/0.png", "--gallery", "none"), "--gallery none: no such file or folder"),
         (("search", "crops/cam1/0.png", "--gallery", "crops/cam1/0.png"), "0.png: no readable table of embeddings"),
         (("search", "crops", "--gallery", "crops", "-o", "a.gif"), "--output a.gif: give a name that ends in .png"),
+        (("search", "crops", "--gallery", "crops", "--pictures", "none"), "--pictures none: no such folder"),
+        (("embed", "crops", "-o", "/proc/g.zarr"), "/proc/g.zarr: cannot be written ("),
         (("compare", "crops/cam1/0.png", "none.png"), "none.png: no such file"),
     ],
 )
 def test_mistakes_are_one_message(run: Run, arguments: tuple[str, ...], message: str) -> None:
     fails(run(*arguments, *MODEL), message)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("model export", ["[REV:]ROUND", "--licence", "figures are of an earlier run is refused"]),
+        ("model show", ["FILE", "HEAD:r3"]),
+        ("embed", ["FOLDER|FILE...", ".zarr or .parquet", "docs/privacy.md"]),
+        ("search", ["QUERY...", "--gallery", "--top", ".png or .html", "--on-bad-image"]),
+        ("compare", ["FIRST SECOND", "which parts both show"]),
+    ],
+)
+def test_help_says_what_each_command_does(command: str, told: list[str]) -> None:
+    text = " ".join(CliRunner().invoke(main, [*command.split(), "--help"]).output.split())
+    assert [fragment for fragment in told if fragment not in text] == []
 
 
 def test_two_crops_are_compared_part_by_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
