@@ -148,6 +148,9 @@ def test_the_digest_is_of_what_decides_an_embedding(model: Model, weights: Path)
     use = model.card.use.model_copy(update={"licence": "x", "figures": {}, "matching": matching})
     assert Model(network, model.card.model_copy(update={"use": use, "seed": 5})).digest == model.digest
     assert Model(network, model.card.model_copy(update={"height": 128})).digest != model.digest
+    for change in ({"gam": Gam(t=2.0)}, {"embed": Embed(binary=True)}):
+        other = model.card.model_copy(update={"use": model.card.use.model_copy(update=change)})
+        assert Model(network, other).digest != model.digest
     with torch.no_grad():
         network.parsing_head.bias[0] += 1
     assert Model(network, model.card).digest != model.digest
