@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +17,7 @@ from hcga.resources import blame_machine
 CARD = "hcga"  # the one key of the metadata: several would be written in random order
 ADAM = "adam"
 NAMED = 5  # of the tensors that do not fit
+C = TypeVar("C", bound=Card)
 
 
 def save_model(network: PRNet, card: Card, path: Path) -> None:
@@ -31,12 +33,17 @@ def load_model(path: Path) -> tuple[PRNet, Card]:
     InputError
         The file is missing, no safetensors file, has no card, or does not fit its card.
     """
-    tensors, metadata = _load(path)
+    return load_described(path, Card, REMEDY)
+
+
+def load_described(path: Path, kind: type[C], remedy: str) -> tuple[PRNet, C]:
+    """Do as `load_model`, with a card of another kind; `remedy` ends the messages."""
+    tensors, metadata = _load(path, remedy)
     try:
-        card = Card.model_validate_json(metadata[CARD])
+        card = kind.model_validate_json(metadata[CARD])
         _refuse_other_shapes(tensors, card)
     except (KeyError, ValueError) as error:  # of pydantic, and InputError
-        raise InputError(f"{path}: holds no model of this version of hcga ({error}); {REMEDY}") from None
+        raise InputError(f"{path}: holds no model of this version of hcga ({error}); {remedy}") from None
     network = PRNet(card)
     network.load_state_dict(tensors)
     return network.to(memory_format=torch.channels_last).eval(), card
@@ -99,10 +106,10 @@ def _save(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]
         draft.write_bytes(save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata))
 
 
-def _load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def _load(path: Path, remedy: str = REMEDY) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         blame_machine(error)
-        raise InputError(f"{path}: cannot be read ({error}); `dvc checkout` or `dvc repro` restores it") from None
+        raise InputError(f"{path}: cannot be read ({error}); {remedy}") from None

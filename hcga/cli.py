@@ -11,7 +11,9 @@ import hcga
 from hcga.cli_ablate import ablate
 from hcga.cli_data import data
 from hcga.cli_masks import masks
+from hcga.cli_model import model
 from hcga.cli_pictures import of, picture_file, warn_if_stale, writing
+from hcga.cli_search import compare, embed, search
 from hcga.cli_verify import verify
 from hcga.errors import InputError
 from hcga.lock import changed_params
@@ -29,10 +31,8 @@ def main() -> None:
     """
 
 
-main.add_command(ablate)
-main.add_command(data)
-main.add_command(masks)
-main.add_command(verify)
+for command in (ablate, compare, data, embed, masks, model, search, verify):
+    main.add_command(command)
 
 
 @main.command()

@@ -199,13 +199,18 @@ class Train(Section):
     erasing: Share
 
 
-class Evaluate(Section):
-    """Matching (III-D)."""
+class Matching(Section):
+    """How the embeddings of two images are compared (III-D)."""
 
     features: Literal["I", "F", "P", "F+P", "I+F", "I+F+P"]
     similarity: Literal["paper", "authors"]
     visibility: Literal["any", "guided", "share", "soft"]
     least_share: Annotated[float, Field(gt=0, le=1)]
+
+
+class Evaluate(Matching):
+    """The matching of queries with the gallery (III-D)."""
+
     rerank: bool
 
 

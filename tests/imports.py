@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+OFFERS = "hcga/__init__.py"  # its imports happen when somebody asks for what it offers, which no stage does
 # They carry values, messages and files, and decide no result: a change of theirs must not rerun every stage.
 NEUTRAL = {
     "hcga/__init__.py",
@@ -33,7 +34,7 @@ def modules_used(script: Path) -> set[str]:
         for path in _imports(waiting.pop()):
             if path not in found:
                 found.add(path)
-                waiting.append(ROOT / path)
+                waiting += [ROOT / path] if path != OFFERS else []
     return {path for path in found if (ROOT / path).stat().st_size} - NEUTRAL
 
 

@@ -71,7 +71,7 @@ def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.safetensors: cannot be read .*`dvc checkout` or `dvc repro`"):
+    with pytest.raises(InputError, match=r"none\.safetensors: cannot be read .*`dvc repro` makes it, `dvc checkout"):
         load_model(tmp_path / "none.safetensors")
 
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from importlib import metadata, resources
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
@@ -18,6 +17,7 @@ from hcga.pictures import legend, overlay
 from hcga.report import terms
 from hcga.report.charts import draw_curves
 from hcga.report.inputs import Run
+from hcga.report.templates import page_environment
 from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.runlog import Finished
@@ -42,10 +42,7 @@ def build_page(run: Run) -> str:
     -------
     str
     """
-    loader = jinja2.FunctionLoader(lambda name: resources.files("hcga.report").joinpath(name).read_text("utf-8"))
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = page_environment(resources.files("hcga.report"))
     last = list(run.rounds)[-1]
     parsing = attribute(run.rounds[last].embeddings, "parsing", bool)
     return environment.get_template("page.html").render(

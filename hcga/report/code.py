@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hcga.errors import InputError
@@ -10,13 +11,15 @@ from hcga.git import git, head
 CODE = ("dvc.yaml", "hcga", "pipeline")
 
 
-def name_code(checkout: Path) -> str:
+def name_code(checkout: Path, code: Sequence[str] = CODE) -> str:
     """Name the Git commit of a checkout, and the files of its code that are not as committed.
 
     Parameters
     ----------
     checkout : Path
         Where dvc.yaml stands.
+    code : sequence of str
+        Files and folders that count as such.
 
     Returns
     -------
@@ -25,7 +28,7 @@ def name_code(checkout: Path) -> str:
     """
     try:
         commit = head(checkout)
-        changed = git(checkout, "--no-optional-locks", "status", "--porcelain", "--no-renames", "-uall", "--", *CODE)
+        changed = git(checkout, "--no-optional-locks", "status", "--porcelain", "--no-renames", "-uall", "--", *code)
     except InputError:
         return "unknown"
     files = [line[3:] for line in changed.splitlines()]

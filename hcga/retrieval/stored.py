@@ -9,7 +9,7 @@ import pandas as pd
 import zarr
 
 from hcga.errors import InputError
-from hcga.params import Evaluate
+from hcga.params import Evaluate, Matching
 from hcga.progress import counted
 from hcga.retrieval.ranking import Ranking, rank
 from hcga.retrieval.reranking import Distances, rerank
@@ -89,11 +89,11 @@ class StoredEmbeddings:
         As `hcga.inference.embed` writes it.
     rows : (N,) int64
         Of the images.
-    params : Evaluate
+    params : Matching
         Its features say what is read; its rule of visibility which parts are visible, see `visible_parts`.
     """
 
-    def __init__(self, store: zarr.Group, rows: np.ndarray, params: Evaluate) -> None:
+    def __init__(self, store: zarr.Group, rows: np.ndarray, params: Matching) -> None:
         self._store, self._rows, self._params = store, rows, params
         self._unread = "image" if "I" not in params.features else ""
 

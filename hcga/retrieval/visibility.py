@@ -13,7 +13,7 @@ import zarr
 
 from hcga.masks import part_names
 from hcga.occluders import Occlusion
-from hcga.params import Evaluate
+from hcga.params import Matching
 from hcga.stores import array, read_rows
 
 
@@ -30,13 +30,13 @@ def read_statistics(embeddings: zarr.Group, rows: np.ndarray) -> PartStatistics:
     return PartStatistics(*(read_rows(array(embeddings, name), rows) for name in PartStatistics._fields))
 
 
-def visible_parts(statistics: PartStatistics, params: Evaluate) -> np.ndarray:
+def visible_parts(statistics: PartStatistics, params: Matching) -> np.ndarray:
     """Decide how far each part is visible.
 
     Parameters
     ----------
     statistics : PartStatistics
-    params : Evaluate
+    params : Matching
         Its `visibility` is the rule. any: the part is the most likely class of some cell (the paper, authors' code).
         guided: GAM leaves it some cell; where it leaves none, the part vector is that of an empty map, the same for
         every image, and the other rules compare it nevertheless. share: the part is the most likely class of at least

@@ -7,12 +7,12 @@ from importlib import resources
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import jinja2
 import pandas as pd
 from starlette.requests import Request
 
 from hcga.errors import InputError
 from hcga.figures import collect_curves, collect_figures, read_metrics, telling_figures
+from hcga.report.templates import page_environment
 from hcga.revisions import WORKSPACE, Place
 from hcga.view.changes import describe_changes
 from hcga.view.filters import FILTERS, cameras
@@ -35,11 +35,7 @@ class Pages:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        templates = resources.files("hcga.view").joinpath("templates")
-        loader = jinja2.FunctionLoader(lambda name: templates.joinpath(name).read_text("utf-8"))
-        self._templates = jinja2.Environment(
-            loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
+        self._templates = page_environment(resources.files("hcga.view").joinpath("templates"))
         self._templates.globals["address"] = address
 
     def problem(self, text: str) -> str:

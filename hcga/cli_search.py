@@ -1,0 +1,200 @@
+"""`hcga embed`, `search` and `compare`: a model in use on one's own crops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hcga.cli_pictures import writing
+from hcga.errors import printable
+from hcga.progress import counted
+from hcga.stage import PATH, clear_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hcga.terms import Matched
+    from hcga.using.model import Model, OnBadImage
+    from hcga.using.search import Ranked
+
+NAMED = 10  # of the images left out
+Command = Callable[..., None]
+
+
+def _of_model(function: Command) -> Command:
+    """Options that all three commands have."""
+    wanted = click.option(
+        "--model", "source", required=True, help="File of `hcga model export`, or a round such as r3 or HEAD:r3."
+    )
+    device = click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
+    return wanted(device(function))
+
+
+_on_bad_image = click.option(
+    "--on-bad-image",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="What to do with an image that cannot be decoded.",
+)
+
+
+@click.command()
+@click.argument("images", type=PATH, nargs=-1, required=True, metavar="FOLDER|FILE...")
+@click.option("--output", "-o", "target", type=PATH, required=True, help="Store to write: .zarr or .parquet.")
+@_of_model
+@_on_bad_image
+def embed(images: tuple[Path, ...], target: Path, source: str, device: str, on_bad_image: OnBadImage) -> None:
+    """Embed all images below folders, or those named, into a store for `hcga search`.
+
+    The store has the features, what says which parts are visible, the images' paths below their folder, and by which
+    model it was made. It holds data on people: docs/privacy.md.
+    """
+    from hcga.using.crops import find_crops
+    from hcga.using.model import Model
+    from hcga.using.store import write_store_of
+
+    with clear_errors():
+        model = Model.load(source, device)
+        crops = find_crops(images)
+        _name_left_out((f"{path}: no image" for path in crops.others), "file")
+        with writing(target):
+            written = write_store_of(model, crops, target, on_bad_image)
+        _name_left_out(written.problems, "image")
+    click.echo(f"{target}: {counted(written.images, 'image')} embedded by model {model.digest[:12]}")
+
+
+@click.command()
+@click.argument("queries", type=PATH, nargs=-1, required=True, metavar="QUERY...")
+@click.option("--gallery", type=PATH, required=True, help="Folder of images, or a store of `hcga embed`.")
+@click.option("--top", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="Images to list.")
+@click.option("--output", "-o", "target", type=PATH, help="Ranked lists to write: .png or .html.")
+@click.option("--pictures", type=PATH, help="Folder of a store's pictures, if it is elsewhere.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for other programs.")
+@_of_model
+@_on_bad_image
+def search(
+    queries: tuple[Path, ...],
+    gallery: Path,
+    count: int,
+    target: Path | None,
+    pictures: Path | None,
+    as_csv: bool,
+    source: str,
+    device: str,
+    on_bad_image: OnBadImage,
+) -> None:
+    """List the images of a gallery that are most like each query, an image or a folder of them.
+
+    The table has the similarity, the cosine of each feature, nothing where not both images show the part, and which
+    parts an image shows. `(empty)`: it counts as visible, but GAM leaves no cell of it, so its cosine says nothing.
+    An image that is the query itself is left out.
+    """
+    from hcga.using.crops import find_crops
+    from hcga.using.model import Model
+    from hcga.using.ranked import require_output, write_ranked
+    from hcga.using.search import opened_gallery
+    from hcga.using.search import search as find
+
+    with clear_errors():
+        if target:
+            require_output(target)
+        model = Model.load(source, device)
+        asked = model.embed_files(find_crops(queries).files, on_bad_image)
+        _name_left_out(asked.problems, "query")
+        with opened_gallery(gallery, model, pictures, on_bad_image) as opened:
+            _name_left_out(opened.problems, "image")
+            lists = find(model, asked.files, asked.embedded, opened, count)
+        _print_lists(model, lists, as_csv)
+        if target:
+            with writing(target):
+                write_ranked(target, model, lists)
+            click.echo(target, err=as_csv)
+
+
+@click.command()
+@click.argument("first", type=PATH)
+@click.argument("second", type=PATH)
+@_of_model
+def compare(first: Path, second: Path, source: str, device: str) -> None:
+    """Say how alike two crops are, as a whole and each part, and which parts both show."""
+    from hcga.using.model import Model
+
+    with clear_errors():
+        model = Model.load(source, device)
+        both = model.embed_files([first, second]).embedded
+        one, other = both.take([0]), both.take([1])
+        matched = model.match(one, other)
+        similarity = model.similarity(one, other).item()
+    matching = model.card.use.matching
+    click.echo(f"similarity  {similarity:.3f}  ({matching.features}, {matching.similarity})\n")
+    click.echo(_describe_pair(matched, ("both", str(first), str(second))))
+
+
+def _describe_pair(matched: Matched, names: tuple[str, str, str]) -> str:
+    """A row a feature that is compared: its cosine, and who shows it."""
+    import pandas as pd
+
+    from hcga.terms import WHOLE
+
+    first, second = ({one.part for one in seen} for seen in matched.seen)
+    by = {(True, True): names[0], (True, False): f"{names[1]} alone", (False, True): f"{names[2]} alone"}
+    rows = [
+        {
+            "feature": term.feature,
+            "cosine": f"{term.cosine:.3f}" if term.weight else "-",
+            "seen in": ""
+            if term.feature in WHOLE.values()
+            else by.get((term.feature in first, term.feature in second), "neither")
+            + (" (empty: GAM leaves no cell of it, so its cosine says nothing)" if term.empty and term.weight else ""),
+        }
+        for term in matched.gallery[0]
+    ]
+    return printable(_format(pd.DataFrame(rows)))
+
+
+def _print_lists(model: Model, lists: list[Ranked], as_csv: bool) -> None:
+    import pandas as pd
+
+    from hcga.using.search import shown, tabulate
+
+    tables = [tabulate(model, ranked) for ranked in lists]
+    if as_csv:
+        named = [table.assign(query=str(of.file)) for table, of in zip(tables, lists, strict=True)]
+        joined = pd.concat(named)
+        click.echo(
+            joined[["query", *(name for name in joined if name != "query")]].to_csv(index=False, float_format="%.6f"),
+            nl=False,
+        )
+        return
+    for table, ranked in zip(tables, lists, strict=True):
+        parts = ", ".join(shown(ranked.seen))
+        click.echo(printable(str(ranked.file)) + (f"  shows {parts}" if parts else ""))
+        if ranked.left_out:
+            click.echo("it is in the gallery itself, and left out there")
+        numbers = table.select_dtypes("float").columns
+        texts = {name: [f"{value:.3f}" if value == value else "-" for value in table[name]] for name in numbers}
+        click.echo(f"{_format(table.assign(**texts))}\n")
+
+
+def _format(table: pd.DataFrame) -> str:
+    """A table as text, texts at the left of their columns."""
+    columns = []
+    for name in table:
+        texts = [str(name), *map(str, table[name])]
+        width = max(map(len, texts))
+        left = name in ("feature", "seen in", "shows", "image")
+        columns.append([text.ljust(width) if left else text.rjust(width) for text in texts])
+    return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
+
+
+def _name_left_out(problems: Iterable[str], what: str) -> None:
+    """Say what was left out."""
+    told = list(problems)
+    for text in told[:NAMED]:
+        click.echo(f"left out: {printable(text)}", err=True)
+    if len(told) > NAMED:
+        click.echo(f"left out: {counted(len(told), what)} in all", err=True)

@@ -1,0 +1,126 @@
+"""The same embeddings as a Parquet table, for other programs: a row an image, a column a vector or figure.
+
+Needs pyarrow, of the extra `parquet`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hcga.errors import InputError
+from hcga.files import fresh
+from hcga.masks import part_names
+from hcga.using.crops import Crops
+from hcga.using.embedded import Embedded
+from hcga.using.model import Model
+from hcga.using.store import ANEW, FOLDER, LONGEST, MODEL, Sink, describe_store, require_model, zarr_rows
+
+ABOUT = b"hcga"  # key of the metadata
+STATISTICS = ("likely", "guided", "peak")
+MOST_ROWS, MOST_BYTES = 10**7, 2**30  # of the table; of a group of rows, unpacked
+
+
+@contextmanager
+def parquet_sink(target: Path, model: Model, crops: Crops) -> Iterator[Sink]:
+    """Give what writes rows into a Parquet table."""
+    arrow, parquet = _arrow()
+    vector = arrow.list_(arrow.float32(), model.card.channels)
+    names = part_names(model.card.part_classes)[1:]
+    fields = [("path", arrow.string()), *((name, vector) for name in ("image", "foreground", *names))]
+    fields += [(f"{name}_{what}", arrow.float32()) for name in names for what in STATISTICS]
+    about = json.dumps(describe_store(target, model, crops), sort_keys=True)
+    schema = arrow.schema(fields, {ABOUT: about.encode()})
+    with fresh(target, flushed=True) as draft, parquet.ParquetWriter(draft, schema) as writer:
+
+        def write(rows: list[str], embedded: Embedded) -> None:
+            vectors = [embedded.image, embedded.foreground, *embedded.parts.transpose(1, 0, 2)]
+            columns = [arrow.array(rows, arrow.string())]
+            columns += [
+                arrow.FixedSizeListArray.from_arrays(arrow.array(values.ravel()), model.card.channels)
+                for values in vectors
+            ]
+            columns += [
+                arrow.array(np.ascontiguousarray(getattr(embedded, what)[:, part]))
+                for part in range(len(names))
+                for what in STATISTICS
+            ]
+            writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
+
+        yield write
+
+
+def unpack_parquet(path: Path, model: Model, target: Path) -> None:
+    """Bring a Parquet table that `hcga embed` has written into a zarr store, to search it, a group of rows at a time.
+
+    Raises
+    ------
+    InputError
+        It is none, is damaged, was made by another model, or is beyond all use.
+    """
+    arrow, parquet = _arrow()
+    try:
+        file = parquet.ParquetFile(path)
+        told, groups = file.metadata, range(file.metadata.num_row_groups)
+        about = json.loads((file.schema_arrow.metadata or {}).get(ABOUT, b"{}"))
+        largest = max((told.row_group(number).total_byte_size for number in groups), default=0)
+        if not isinstance(about, dict) or not isinstance(about.get(MODEL), str):
+            raise InputError(f"{path}: no table of embeddings; {ANEW}")
+        if told.num_rows > MOST_ROWS or largest > MOST_BYTES:
+            raise InputError(f"{path}: {told.num_rows:,} rows, up to {largest:,} bytes at once, beyond all use; {ANEW}")
+        require_model(path, about[MODEL], model)
+        names = [str(name) for group in groups for name in file.read_row_group(group, ["path"])["path"].to_pylist()]
+        if not names or max(len(name.encode()) for name in names) > LONGEST:
+            raise InputError(f"{path}: no names, or endless ones; {ANEW}")
+        with zarr_rows(target, {MODEL: about[MODEL], FOLDER: None}, len(names), names, model) as write:
+            for group in groups:
+                table = file.read_row_group(group)
+                write([str(name) for name in table["path"].to_pylist()], _read(table, model))
+    except (arrow.ArrowException, OSError, KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: no readable table of embeddings ({error}); {ANEW}") from None
+
+
+def folder_told(path: Path) -> object:
+    """What a table says of the folder of its pictures."""
+    _, parquet = _arrow()
+    return json.loads(parquet.read_schema(path).metadata[ABOUT]).get(FOLDER)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a table of embeddings."""
+    arrow, parquet = _arrow()
+    try:
+        return ABOUT in (parquet.read_schema(path).metadata or {})
+    except (arrow.ArrowException, OSError):
+        return False
+
+
+def _read(table: Any, model: Model) -> Embedded:
+    """Embeddings of a group of rows."""
+    names = part_names(model.card.part_classes)[1:]
+
+    def vectors(name: str) -> np.ndarray:
+        values = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return values.astype(np.float32).reshape(len(table), model.card.channels)
+
+    figures = [
+        np.stack([table[f"{name}_{what}"].to_numpy().astype(np.float32) for name in names], axis=1)
+        for what in STATISTICS
+    ]
+    return Embedded(vectors("image"), vectors("foreground"), np.stack([vectors(name) for name in names], 1), *figures)
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise InputError(f"{error}: Parquet needs pyarrow; pip install 'hcga[parquet]', or use .zarr") from None
+    return pyarrow, parquet

@@ -1,0 +1,83 @@
+"""Ranked lists as a picture, or as a page that needs no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import ImageOps
+
+from hcga.errors import InputError
+from hcga.files import fresh
+from hcga.images import load_picture
+from hcga.report.templates import page_environment
+from hcga.report.thumbnails import embed_picture
+from hcga.using.drawing import colours_of, draw_ranked
+from hcga.using.model import Model
+from hcga.using.search import Ranked, shown
+
+MOST = 100  # queries in a picture or on a page
+SIDES = (160, 256)  # pixels of a picture on a page, at most: width, height
+SUFFIXES = (".png", ".html")
+
+
+def require_output(target: Path) -> None:
+    """Refuse an output that cannot be written, before anything is computed."""
+    if target.suffix not in SUFFIXES or not target.parent.is_dir() or target.is_dir():
+        raise InputError(f"--output {target}: give a name that ends in .png or .html in a folder that exists")
+
+
+def write_ranked(target: Path, model: Model, lists: Sequence[Ranked]) -> None:
+    """Write ranked lists as PNG or HTML, by the target's ending.
+
+    Parameters
+    ----------
+    target : Path
+    model : Model
+    lists : sequence of Ranked
+
+    Raises
+    ------
+    InputError
+        There are too many queries, or a picture is not there or cannot be decoded.
+    """
+    if len(lists) > MOST:
+        raise InputError(f"--output {target}: {len(lists)} queries, of which {MOST} can be shown; name fewer")
+    if any(entry.file is None for ranked in lists for entry in ranked.entries):
+        raise InputError(f"--output {target}: the store does not lie beside its pictures; say --pictures FOLDER")
+    with fresh(target) as draft:
+        if target.suffix == ".png":
+            draw_ranked(model, lists).save(draft, "PNG")
+        else:
+            draft.write_text(build_page(model, lists), encoding="utf-8")
+
+
+def build_page(model: Model, lists: Sequence[Ranked]) -> str:
+    """Write ranked lists as one HTML page."""
+    environment = page_environment(resources.files("hcga.using"), resources.files("hcga.report"))
+    colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in colours_of(model).items()}
+    entries = [entry for ranked in lists for entry in ranked.entries]
+    return environment.get_template("ranked.html").render(
+        lists=[_describe(ranked) for ranked in lists],
+        colours=colours,
+        use=model.card.use,
+        made=model.digest[:12],
+        halved=model.card.use.matching.similarity == "paper" and model.card.use.matching.features == "F+P",
+        empty=any(term.empty and term.weight for entry in entries for term in entry.terms),
+    )
+
+
+def _describe(ranked: Ranked) -> dict[str, Any]:
+    entries = [
+        {**entry._asdict(), "picture": _embed(entry.file), "seen": shown(entry.seen)}
+        for entry in ranked.entries
+        if entry.file
+    ]
+    return {**ranked._asdict(), "picture": _embed(ranked.file), "seen": shown(ranked.seen), "entries": entries}
+
+
+def _embed(file: Path) -> str:
+    return embed_picture(np.asarray(ImageOps.contain(load_picture(file), SIDES)))

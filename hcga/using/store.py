@@ -1,0 +1,176 @@
+"""Embeddings of one's own crops in a zarr store, with the names of the files, for search again and again.
+
+What the arrays hold, `hcga.using.embedded.Embedded` says; names are rows of UTF-8, filled up with zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import zarr
+
+from hcga.errors import InputError, brief
+from hcga.files import leads_below
+from hcga.masks import part_names
+from hcga.store_writing import add_array, writing
+from hcga.stores import array, attribute, folder_of, open_store, read_rows
+from hcga.using.crops import Crops
+from hcga.using.embedded import NAMES, Embedded
+from hcga.using.model import Model, OnBadImage, require_some
+
+MODEL, FOLDER, CLASSES, PATHS = "model", "folder", "class_names", "paths"  # attributes; the last is an array
+LONGEST = 4096  # bytes of a name
+ANEW = "make it anew with `hcga embed`"
+Sink = Callable[[list[str], Embedded], None]  # takes rows: names and embeddings
+
+
+class Written(NamedTuple):
+    """What became of files."""
+
+    images: int  # that were embedded
+    problems: list[str]  # of images left out
+
+
+class Gallery(NamedTuple):
+    """An opened store."""
+
+    store: zarr.Group
+    names: list[str]
+    folder: Path | None  # where the files of these names are, if that is known
+    problems: list[str]  # of images that were left out on the way, if it was made just now
+
+
+def write_store_of(model: Model, crops: Crops, target: Path, on_bad_image: OnBadImage) -> Written:
+    """Embed crops into a store, batch after batch.
+
+    Parameters
+    ----------
+    model : Model
+    crops : Crops
+    target : Path
+        Ends in .zarr or .parquet. A store of embeddings that stands there is replaced, anything else is not.
+    on_bad_image : {'error', 'skip'}
+
+    Raises
+    ------
+    InputError
+        The target cannot be written, an image cannot be decoded, or with 'skip' none can. Nothing is left then.
+    """
+    from hcga.using.parquet import is_ours, parquet_sink
+
+    kinds = {".zarr": (zarr_sink, _is_store), ".parquet": (parquet_sink, is_ours)}
+    if target.suffix not in kinds or not target.parent.is_dir():
+        raise InputError(f"--output {target}: give a name that ends in .zarr or .parquet in a folder that exists")
+    sink, known = kinds[target.suffix]
+    if target.exists() and not known(target):
+        raise InputError(f"--output {target}: is there and is no store of embeddings; remove it or give another name")
+    with sink(target, model, crops) as write:
+        return pour(model, crops, on_bad_image, write)
+
+
+def pour(model: Model, crops: Crops, on_bad_image: OnBadImage, write: Sink) -> Written:
+    """Embed crops and hand them on, batch after batch."""
+    count = 0
+    problems: list[str] = []
+    for batch in model.embed_in_batches(crops.files, on_bad_image):
+        if batch.places:
+            write([crops.names[place] for place in batch.places], batch.embedded)
+        count += len(batch.places)
+        problems += batch.problems.values()
+    require_some(range(count), problems)
+    return Written(count, problems)
+
+
+def describe_store(target: Path, model: Model, crops: Crops) -> dict[str, Any]:
+    """Say of which model and folder a store is; the folder only if it lies beside the store or below, as a path."""
+    home, root = target.absolute().parent, crops.root.absolute()
+    below = root.relative_to(home).as_posix() if root.is_relative_to(home) else None
+    return {MODEL: model.digest, FOLDER: below, CLASSES: part_names(model.card.part_classes)}
+
+
+@contextmanager
+def zarr_sink(target: Path, model: Model, crops: Crops) -> Iterator[Sink]:
+    """Give what writes rows into a zarr store."""
+    with zarr_rows(target, describe_store(target, model, crops), len(crops.names), crops.names, model) as write:
+        yield write
+
+
+@contextmanager
+def zarr_rows(target: Path, about: dict[str, Any], most: int, names: Iterable[str], model: Model) -> Iterator[Sink]:
+    """Give what writes at most so many rows into a zarr store whose names are among some."""
+    channels, parts = model.card.channels, model.card.part_classes - 1
+    shapes = dict(zip(NAMES, [(channels,), (channels,), (parts, channels), *[(parts,)] * 3], strict=True))
+    length = max(len(name.encode()) for name in names)
+    with writing(target, **about) as store:
+        writers = {name: add_array(store, name, (most, *shape), "float32") for name, shape in shapes.items()}
+        writers[PATHS] = add_array(store, PATHS, (most, length), "uint8")
+        written = 0
+
+        def write(rows: list[str], embedded: Embedded) -> None:
+            nonlocal written
+            for name, values in {**embedded.arrays(), PATHS: _pack(rows, length)}.items():
+                writers[name].append(values)
+            written += len(rows)
+
+        yield write
+        for writer in writers.values():
+            writer.finish(missing=most - written)
+
+
+def open_gallery(path: Path, model: Model) -> Gallery:
+    """Open a zarr store that `hcga embed` has written.
+
+    Raises
+    ------
+    InputError
+        It is none, is damaged, or was made by another model.
+    """
+    store = open_store(path)
+    require_model(path, attribute(store, MODEL, str), model)
+    packed = array(store, PATHS)
+    rows = {array(store, name).shape[0] for name in (*NAMES, PATHS)}
+    if len(rows) > 1 or packed.ndim != 2 or packed.dtype != np.uint8 or not 0 < packed.shape[1] <= LONGEST:
+        raise InputError(f"{path}: its arrays do not belong together; {ANEW}")
+    names = [name for start in range(0, packed.shape[0], 2**14) for name in _unpack(packed, start, start + 2**14)]
+    return Gallery(store, names, folder_beside(path, store.attrs.get(FOLDER)), [])
+
+
+def require_model(path: Path, made: str, model: Model) -> None:
+    """Refuse a store that another model has made."""
+    if made != model.digest:
+        raise InputError(
+            f"{path}: made by model {brief(made[:12])}, but --model is {model.digest[:12]}; embeddings of two models "
+            f"cannot be compared: give the other model, or {ANEW}"
+        )
+
+
+def folder_beside(path: Path, told: object) -> Path | None:
+    """Where a store says that its pictures are: the folder in which it lies, or one below that."""
+    if told == ".":
+        return path.absolute().parent
+    return path.absolute().parent / str(told) if leads_below(told) else None
+
+
+def _is_store(path: Path) -> bool:
+    try:
+        return isinstance(open_store(path).attrs.get(MODEL), str)
+    except InputError:
+        return False
+
+
+def _pack(names: list[str], length: int) -> np.ndarray:
+    """Names as rows of bytes, (n, length) uint8."""
+    padded = b"".join(name.encode().ljust(length, b"\0") for name in names)
+    return np.frombuffer(padded, np.uint8).reshape(len(names), length)
+
+
+def _unpack(packed: zarr.Array[Any], start: int, stop: int) -> list[str]:
+    rows = read_rows(packed, np.arange(start, min(stop, packed.shape[0])))
+    try:
+        return [row.tobytes().rstrip(b"\0").decode() for row in rows]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{folder_of(packed)}: no names in UTF-8 ({error}); {ANEW}") from None

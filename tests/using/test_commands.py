@@ -1,0 +1,195 @@
+"""`hcga model`, `embed`, `search` and `compare` as a user calls them."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+from trained import new_checkout, new_crops, new_file, new_model, new_weights
+
+from hcga.cli import main
+from hcga.lock import is_stale
+from hcga.terms import Matched, Seen, Term
+from hcga.using.model import Model
+from hcga.workspace import Workspace
+
+weights = pytest.fixture(scope="module")(new_weights)
+checkout = pytest.fixture(new_checkout)
+model = pytest.fixture(new_model)
+model_file = pytest.fixture(new_file)
+crops = pytest.fixture(new_crops)
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(crops: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Give a function that calls `hcga` beside the crops and the file of a model, outside of any checkout."""
+    monkeypatch.chdir(crops.parent)
+    (crops.parent / "home").mkdir()
+    model_file.rename(crops.parent / "home/model.safetensors")
+    crops.rename(crops.parent / "home/crops")
+    monkeypatch.chdir(crops.parent / "home")
+    return lambda *arguments: CliRunner().invoke(main, arguments)
+
+
+def fails(result: Result, *fragments: str) -> None:
+    """Check for exit code 1 and one message without a traceback."""
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert "Traceback" not in result.stderr
+    assert all(fragment in result.stderr for fragment in fragments), result.stderr
+
+
+MODEL = ("--model", "model.safetensors")
+
+
+def test_a_round_becomes_one_file_and_says_what_it_is(checkout: Path, tmp_path: Path) -> None:
+    target = tmp_path / "one.safetensors"
+    done = CliRunner().invoke(main, ["model", "export", "r1", "-o", str(target)])
+    assert done.exit_code == 0, done.output
+    assert "its card names no licence; say one with --licence" in done.stderr
+    text = CliRunner().invoke(main, ["model", "show", str(target)]).stdout
+    assert "none was given: ask whoever made this model" in text
+    assert Model.load(target).digest[:12] in text
+    again = CliRunner().invoke(main, ["model", "export", "r1", "-o", str(target), "--licence", "research only"])
+    assert again.stderr == ""
+    assert Model.load(target).card.use.licence == "research only"
+
+
+def test_a_stale_round_becomes_no_file(checkout: Path, tmp_path: Path) -> None:
+    params = checkout / "params.yaml"
+    text = params.read_text("utf-8")
+    params.write_text(text.replace("features: F+P", "features: I+F+P"), "utf-8")
+    assert is_stale(Workspace(checkout), "evaluate", "r1")
+    target = tmp_path / "one.safetensors"
+    fails(CliRunner().invoke(main, ["model", "export", "r1", "-o", str(target)]), "are of an earlier run")
+    params.write_text(text, "utf-8")
+    (checkout / "data/metrics/r1.json").write_text(json.dumps({"epoch": 6, "retrieval": {"rank1": 99.9}}), "utf-8")
+    fails(CliRunner().invoke(main, ["model", "export", "r1", "-o", str(target)]), "data/metrics/r1.json: is not what")
+    for name in ("one.pt", "nowhere/one.safetensors"):
+        wrong = CliRunner().invoke(main, ["model", "export", "r1", "-o", str(tmp_path / name)])
+        fails(wrong, "give a name that ends in .safetensors in a folder that exists")
+    assert not target.exists()
+
+
+def test_a_model_out_of_any_checkout_is_a_file(run: Run) -> None:
+    assert run("model", "show", "model.safetensors").exit_code == 0
+    fails(run("model", "show", "r1"), "r1: no file, and as a round of a checkout: ", "no dvc.yaml here or above")
+
+
+@pytest.mark.parametrize("store", ["g.zarr", "g.parquet"])
+def test_from_a_folder_to_ranked_lists(run: Run, store: str) -> None:
+    done = run("embed", "crops", *MODEL, "-o", store)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith(f"{store}: 7 images embedded by model ")
+    for target in ("ranked.png", "ranked.html"):
+        found = run("search", "crops/cam1/0.png", "--gallery", store, *MODEL, "--top", "2", "-o", target)
+        assert found.exit_code == 0, found.output
+        first, note, header, *rows = found.stdout.splitlines()
+        assert first.startswith("crops/cam1/0.png")
+        assert note == "it is in the gallery itself, and left out there"
+        assert header.split()[:3] == ["rank", "similarity", "foreground"]
+        assert [row.split()[0] for row in rows[:2]] == ["1", "2"]
+        assert rows[-1] == target
+    assert Image.open("ranked.png").format == "PNG"
+    assert Path("ranked.html").read_text("utf-8").startswith("<!doctype html>")
+    assert sorted(path.name for path in Path().iterdir()) == sorted(
+        ["crops", "model.safetensors", store, "ranked.html", "ranked.png"]
+    )
+
+
+def test_all_as_csv(run: Run) -> None:
+    found = run("search", "crops/cam2", "--gallery", "crops", *MODEL, "--csv")
+    rows = list(csv.DictReader(io.StringIO(found.stdout)))
+    assert len(rows) == 3 * 6
+    assert {row["query"] for row in rows} == {f"crops/cam2/später/{number}.png" for number in (4, 5, 6)}
+    ordered = [float(row["similarity"]) for row in rows[:6]]
+    assert ordered == sorted(ordered, reverse=True)
+
+
+def test_what_is_damaged_is_named_and_skipped_if_asked(run: Run) -> None:
+    Path("crops/cam1/1.png").write_bytes(b"no picture")
+    Path("crops/notes.txt").write_text("x")
+    result = run("embed", "crops", *MODEL, "-o", "g.zarr")
+    assert result.exit_code == 1
+    assert "Error: " in result.stderr
+    assert "cam1/1.png: not an image in a format that is read" in result.stderr
+    assert not Path("g.zarr").exists()
+    skipped = run("embed", "crops", *MODEL, "-o", "g.zarr", "--on-bad-image", "skip")
+    assert skipped.exit_code == 0
+    assert "left out: crops/notes.txt: no image\n" in skipped.stderr
+    assert "cam1/1.png: not an image" in skipped.stderr
+    assert skipped.stdout.startswith("g.zarr: 6 images")
+    found = run("search", "crops/cam1", "--gallery", "crops", *MODEL, "--on-bad-image", "skip", "--csv")
+    assert found.stderr.count("1.png: not an image") == 2
+
+
+def test_a_store_of_another_model_is_refused_by_a_search(run: Run, weights: Path) -> None:
+    assert run("embed", "crops", *MODEL, "-o", "g.zarr").exit_code == 0
+    other = Model.load("model.safetensors", device="cpu")
+    gam = other.card.use.gam.model_copy(update={"t": 2.0})
+    other.card = other.card.model_copy(update={"use": other.card.use.model_copy(update={"gam": gam})})
+    other.save(Path("other.safetensors"))
+    found = run("search", "crops/cam2", "--gallery", "g.zarr", "--model", "other.safetensors")
+    fails(found, "g.zarr: made by model", "make it anew with `hcga embed`")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("embed", "none", "-o", "g.zarr"), "none: no such file or folder"),
+        (("embed", "crops", "-o", "g.txt"), "--output g.txt: give a name that ends in .zarr or .parquet"),
+        (("search", "crops/cam1/0.png", "--gallery", "none"), "--gallery none: no such file or folder"),
+        (("search", "crops/cam1/0.png", "--gallery", "crops/cam1/0.png"), "0.png: no readable table of embeddings"),
+        (("search", "crops", "--gallery", "crops", "-o", "a.gif"), "--output a.gif: give a name that ends in .png"),
+        (("search", "crops", "--gallery", "crops", "--pictures", "none"), "--pictures none: no such folder"),
+        (("embed", "crops", "-o", "/proc/g.zarr"), "/proc/g.zarr: cannot be written ("),
+        (("compare", "crops/cam1/0.png", "none.png"), "none.png: no such file"),
+    ],
+)
+def test_mistakes_are_one_message(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    fails(run(*arguments, *MODEL), message)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("model export", ["[REV:]ROUND", "--licence", "figures are of an earlier run is refused"]),
+        ("model show", ["FILE", "HEAD:r3"]),
+        ("embed", ["FOLDER|FILE...", ".zarr or .parquet", "docs/privacy.md"]),
+        ("search", ["QUERY...", "--gallery", "--top", ".png or .html", "--on-bad-image"]),
+        ("compare", ["FIRST SECOND", "which parts both show"]),
+    ],
+)
+def test_help_says_what_each_command_does(command: str, told: list[str]) -> None:
+    text = " ".join(CliRunner().invoke(main, [*command.split(), "--help"]).output.split())
+    assert [fragment for fragment in told if fragment not in text] == []
+
+
+def test_two_crops_are_compared_part_by_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run("compare", "crops/cam1/0.png", "crops/cam1/1.png", *MODEL)
+    assert found.exit_code == 0, found.output
+    model = Model.load("model.safetensors", device="cpu")
+    one, other = (model.embed_files([Path(f"crops/cam1/{number}.png")]).embedded for number in (0, 1))
+    wanted = model.compare(one, other)
+    assert found.stdout.startswith(f"similarity  {wanted.similarity[0, 0]:.3f}  (F+P, paper)\n")
+    rows = [line.split("  ")[0] for line in found.stdout.splitlines()[3:]]
+    assert rows == list(wanted.features)
+    seen = [[Seen("head", 1.0, False), Seen("lower body", 1.0, True)], [Seen("head", 1.0, False)]]
+    terms = [Term("foreground", 0.5, 1, 0), Term("head", 0.25, 0.5, 0), Term("upper body", 0.1, 0, 0)]
+    told = Matched(seen, [[*terms, Term("lower body", 1.0, 0.0, 1)]])
+    monkeypatch.setattr(Model, "match", lambda *_: told)
+    lines = run("compare", "crops/cam1/0.png", "crops/cam1/1.png", *MODEL).stdout.splitlines()
+    assert [line.split() for line in lines[3:]] == [
+        ["foreground", "0.500"],
+        ["head", "0.250", "both"],
+        ["upper", "body", "-", "neither"],
+        ["lower", "body", "-", "crops/cam1/0.png", "alone"],
+    ]
+    assert np.isfinite(wanted.similarity).all()

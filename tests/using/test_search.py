@@ -1,0 +1,141 @@
+"""Search: exact, in blocks, and shown as picture and page."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from trained import new_checkout, new_crops, new_model, new_weights
+
+from hcga.errors import InputError
+from hcga.retrieval import search as blocks
+from hcga.using import ranked as pages
+from hcga.using.crops import find_crops
+from hcga.using.drawing import draw_ranked
+from hcga.using.model import Model
+from hcga.using.ranked import build_page, require_output, write_ranked
+from hcga.using.search import Ranked, opened_gallery, search, tabulate
+from hcga.using.store import open_gallery, write_store_of
+
+weights = pytest.fixture(scope="module")(new_weights)
+checkout = pytest.fixture(new_checkout)
+model = pytest.fixture(new_model)
+crops = pytest.fixture(new_crops)
+
+
+def find(model: Model, queries: list[Path], gallery: Path, count: int = 10, **options: Path) -> list[Ranked]:
+    with opened_gallery(gallery, model, options.get("pictures"), "error") as opened:
+        asked = model.embed_files(queries)
+        return search(model, asked.files, asked.embedded, opened, count)
+
+
+@pytest.fixture
+def query(crops: Path) -> Path:
+    """Give an image that is much like one of the gallery, outside it."""
+    image = Image.open(crops / "cam1/3.png").resize((40, 70))
+    image.save(crops.parent / "query.png")
+    return crops.parent / "query.png"
+
+
+@pytest.mark.parametrize("kind", ["folder", ".zarr", ".parquet"])
+@pytest.mark.parametrize("width", [2, 2**14])
+def test_the_list_is_that_of_all_similarities(
+    model: Model, crops: Path, query: Path, kind: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "_BLOCK_COLUMNS", width)
+    gallery = crops
+    if kind != "folder":
+        gallery = crops.parent / f"g{kind}"
+        write_store_of(model, find_crops([crops]), gallery, "error")
+    (found,) = find(model, [query], gallery, 5)
+    everything = find_crops([crops])
+    alike = model.compare(model.embed_files([query]).embedded, model.embed_files(everything.files).embedded)
+    order = np.argsort(-alike.similarity[0], kind="stable")[:5]
+    assert [entry.name for entry in found.entries] == [everything.names[row] for row in order]
+    assert [entry.rank for entry in found.entries] == [1, 2, 3, 4, 5]
+    assert [entry.file for entry in found.entries] == [everything.files[row] for row in order]
+    np.testing.assert_allclose([entry.similarity for entry in found.entries], alike.similarity[0, order], atol=1e-5)
+    table = tabulate(model, found)
+    for name, values in alike.features.items():
+        np.testing.assert_allclose(table[name], values[0, order], atol=1e-4)
+    assert found.entries[0].name == "cam1/3.png"
+    assert not list(crops.parent.glob(".*"))
+
+
+def test_a_query_does_not_find_itself(model: Model, crops: Path, query: Path) -> None:
+    first, second = find(model, [crops / "cam1/0.png", query], crops)
+    assert len(first.entries) == 6
+    assert "cam1/0.png" not in {entry.name for entry in first.entries}
+    assert (first.left_out, second.left_out) == (1, 0)
+    assert len(second.entries) == 7
+
+
+def test_what_is_no_number_is_refused(model: Model, crops: Path, query: Path) -> None:
+    store = crops.parent / "g.zarr"
+    write_store_of(model, find_crops([crops]), store, "error")
+    import zarr
+
+    zarr.open_group(str(store), mode="r+")["foreground"][0] = np.nan
+    with pytest.raises(InputError, match=r"the gallery cannot be ranked: similarity holds NaN"):
+        find(model, [query], store)
+    with pytest.raises(InputError, match=r"--gallery .*none: no such file or folder"):
+        find(model, [query], crops.parent / "none")
+
+
+def test_pictures_are_sought_where_one_says(model: Model, crops: Path, query: Path, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    store = tmp_path / "sub/g.zarr"
+    write_store_of(model, find_crops([crops]), store, "error")
+    lists = find(model, [query], store)
+    with pytest.raises(InputError, match=r"ranked.png: the store does not lie beside its pictures; say --pictures"):
+        write_ranked(tmp_path / "ranked.png", model, lists)
+    lists = find(model, [query], store, pictures=crops)
+    assert lists[0].entries[0].file == crops / lists[0].entries[0].name
+    (crops / "cam1/3.png").unlink()
+    with pytest.raises(InputError, match=r"cam1/3.png: no such file"):
+        write_ranked(tmp_path / "ranked.png", model, lists)
+    assert not [path for path in tmp_path.iterdir() if "ranked" in path.name]
+
+
+def test_a_page_needs_no_other_file_and_obeys_no_name(model: Model, crops: Path, query: Path) -> None:
+    hostile = crops / "cam1/<script>x.png"
+    (crops / "cam1/3.png").rename(hostile)
+    lists = find(model, [query], crops)
+    page = build_page(model, lists)
+    assert "<script>" not in page
+    assert "cam1/&lt;script&gt;x.png" in page
+    assert page.count("data:image/webp;base64,") == 8
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    shown = re.findall(r'class="score">(\d): (\S+)<', page)
+    assert shown == [(str(entry.rank), f"{entry.similarity:.3f}") for entry in lists[0].entries]
+    values = [f"{term.cosine:.3f}" for entry in lists[0].entries for term in entry.terms if term.weight]
+    assert re.findall(r"<dd>(-?\d\.\d+)\*?</dd>", page) == values
+
+
+def test_a_picture_shows_query_and_gallery_in_order(model: Model, crops: Path, query: Path) -> None:
+    lists = find(model, [query, crops / "cam1/0.png"], crops, 3)
+    sheet = np.asarray(draw_ranked(model, lists)).astype(int)
+    assert sheet.shape[1] >= 4 * 128
+    one = np.asarray(draw_ranked(model, lists[:1])).astype(int)
+    assert len(sheet) - len(one) == len(one) - 32  # a row more below the remark
+    np.testing.assert_array_equal(sheet[: len(one), : one.shape[1]], one[:, : sheet.shape[1]])
+    left = 8
+    tile = sheet[56:248, left : left + 100]
+    assert (tile != 255).any(2).mean() > 0.5, "the query stands at the left"
+
+
+def test_outputs_that_cannot_be_written_are_refused(
+    model: Model, crops: Path, query: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.jpg", "nowhere/a.png", "cam1"):
+        with pytest.raises(InputError, match=r"give a name that ends in .png or .html in a folder that exists"):
+            require_output(crops / name)
+    monkeypatch.setattr(pages, "MOST", 1)
+    with pytest.raises(InputError, match=r"2 queries, of which 1 can be shown; name fewer"):
+        write_ranked(crops / "a.png", model, find(model, [query, crops / "cam1/0.png"], crops))
+
+
+def test_names_beyond_ascii_come_back(model: Model, crops: Path) -> None:
+    write_store_of(model, find_crops([crops / "cam2"]), crops / "g.zarr", "error")
+    assert open_gallery(crops / "g.zarr", model).names[0] == "später/4.png"

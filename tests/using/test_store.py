@@ -1,0 +1,143 @@
+"""Stores of embeddings: what they hold, whose they are, and what is not written over."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+from trained import new_checkout, new_crops, new_model, new_weights
+
+from hcga.errors import InputError
+from hcga.store_writing import write_store
+from hcga.stores import array, open_store, read_all
+from hcga.using import model as module
+from hcga.using.crops import find_crops
+from hcga.using.embedded import NAMES
+from hcga.using.model import Model
+from hcga.using.parquet import folder_told, unpack_parquet
+from hcga.using.store import Gallery, folder_beside, open_gallery, write_store_of
+
+weights = pytest.fixture(scope="module")(new_weights)
+checkout = pytest.fixture(new_checkout)
+model = pytest.fixture(new_model)
+crops = pytest.fixture(new_crops)
+
+
+def opened(path: Path, model: Model) -> Gallery:
+    """Open a store of either kind."""
+    if path.suffix == ".zarr":
+        return open_gallery(path, model)
+    unpack_parquet(path, model, path.with_name("unpacked.zarr"))
+    return open_gallery(path.with_name("unpacked.zarr"), model)
+
+
+def edited(path: Path, change: Callable[[zarr.Group], object]) -> Path:
+    change(zarr.open_group(str(path), mode="r+"))
+    return path
+
+
+@pytest.fixture(params=[".zarr", ".parquet"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / f"gallery{request.param}"
+
+
+def test_a_store_holds_what_was_embedded(
+    model: Model, crops: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 3)
+    files = sorted(crops.rglob("*.png"))
+    files[1].write_bytes(b"no picture")
+    written = write_store_of(model, find_crops([crops]), target, "skip")
+    assert written.images == 6
+    assert [problem.partition(":")[0] for problem in written.problems] == [str(files[1])]
+    gallery = opened(target, model)
+    kept = [file for file in files if file != files[1]]
+    assert gallery.names == [file.relative_to(crops).as_posix() for file in kept]
+    wanted = model.embed_files(kept).embedded
+    for name in NAMES:
+        np.testing.assert_allclose(read_all(array(gallery.store, name)), getattr(wanted, name), atol=1e-5)
+    told = folder_told(target) if target.suffix == ".parquet" else gallery.store.attrs["folder"]
+    assert folder_beside(target, told) == crops
+
+
+def test_a_table_is_readable_by_others(model: Model, crops: Path, tmp_path: Path) -> None:
+    write_store_of(model, find_crops([crops]), tmp_path / "t.parquet", "error")
+    table = pd.read_parquet(tmp_path / "t.parquet")
+    wanted = model.embed_files(find_crops([crops]).files).embedded
+    assert list(table)[:6] == ["path", "image", "foreground", "head", "upper_body", "lower_body"]
+    np.testing.assert_allclose(np.stack(table["upper_body"]), wanted.parts[:, 1], atol=1e-6)
+    np.testing.assert_allclose(table["lower_body_peak"], wanted.peak[:, 2], atol=1e-6)
+
+
+def test_nothing_is_left_of_what_cannot_be_finished(model: Model, crops: Path, target: Path) -> None:
+    before = sorted(target.parent.iterdir())
+    bad = crops / "cam2/später/6.png"
+    bad.write_bytes(b"no picture")
+    with pytest.raises(InputError, match=f"^{bad}: "):
+        write_store_of(model, find_crops([crops]), target, "error")
+    with pytest.raises(InputError, match=f"none of 1 image can be decoded, the first: {bad}"):
+        write_store_of(model, find_crops([bad]), target, "skip")
+    assert sorted(target.parent.iterdir()) == before
+
+
+def test_a_store_is_replaced_and_nothing_else_is(model: Model, crops: Path, target: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        write_store_of(model, find_crops([crops]), target, "error")
+    other = target.with_stem("other")
+    if target.suffix == ".zarr":
+        write_store(other, {"images": np.zeros((1, 8, 8, 3), np.uint8)})
+    else:
+        pd.DataFrame({"path": ["x"]}).to_parquet(other)
+    with pytest.raises(InputError, match=f"--output {other}: is there and is no store of embeddings"):
+        write_store_of(model, find_crops([crops]), other, "error")
+    assert other.exists()
+    for name in ("a.csv", "nowhere/a.zarr"):
+        with pytest.raises(InputError, match=r"give a name that ends in .zarr or .parquet in a folder that exists"):
+            write_store_of(model, find_crops([crops]), tmp_path / name, "error")
+
+
+def test_a_store_of_another_model_is_refused(model: Model, crops: Path, target: Path) -> None:
+    write_store_of(model, find_crops([crops]), target, "error")
+    made, model.digest = model.digest, "0" * 32
+    with pytest.raises(InputError, match=f"made by model {made[:12]!r}, but --model is 000000000000"):
+        opened(target, model)
+
+
+def test_damage_and_disguise_are_named(model: Model, crops: Path, target: Path) -> None:
+    write_store_of(model, find_crops([crops]), target, "error")
+    if target.suffix == ".parquet":
+        target.write_bytes(target.read_bytes()[:-40])
+        with pytest.raises(InputError, match=r"gallery.parquet: no readable table of embeddings"):
+            opened(target, model)
+        pd.DataFrame({"path": ["x"]}).to_parquet(target)
+        with pytest.raises(InputError, match=r"gallery.parquet: no table of embeddings"):
+            opened(target, model)
+        return
+    for name, change in {
+        "short": lambda store: store["peak"].resize((3, 3)),
+        "names": lambda store: store["paths"].__setitem__((0, 0), 255),
+        "none": lambda store: store.attrs.__delitem__("model"),
+    }.items():
+        copy = target.with_stem(name)
+        shutil.copytree(target, copy)
+        with pytest.raises(InputError, match=f"{name}.zarr"):
+            open_gallery(edited(copy, change), model)
+
+
+@pytest.mark.parametrize("told", ["../elsewhere", "/etc", "", None, 5])
+def test_a_store_leads_nobody_out_of_its_folder(tmp_path: Path, told: object) -> None:
+    assert folder_beside(tmp_path / "g.zarr", told) is None
+
+
+def test_pictures_elsewhere_are_not_named(model: Model, crops: Path, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    write_store_of(model, find_crops([crops]), tmp_path / "sub/g.zarr", "error")
+    assert open_gallery(tmp_path / "sub/g.zarr", model).folder is None
+    text = (tmp_path / "sub/g.zarr/zarr.json").read_text("utf-8")
+    assert str(tmp_path) not in text
+    write_store_of(model, find_crops([crops / "cam1"]), crops / "g.zarr", "error")
+    assert open_gallery(crops / "g.zarr", model).folder == crops / "cam1"
+    assert open_store(crops / "g.zarr").attrs["class_names"] == ["background", "head", "upper_body", "lower_body"]
