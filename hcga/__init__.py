@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,4 +15,6 @@ def __getattr__(name: str) -> Any:
     """Load what needs PyTorch when it is first asked for."""
     if name != "Model":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module("hcga.using.model").Model
+    from hcga.using.model import Model
+
+    return Model
