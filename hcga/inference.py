@@ -134,7 +134,6 @@ def _stream(
     """Read, compute and write batch after batch, all three at once; memory does not grow with the number of images."""
     device, pixels = network.mean.device, array(images, "images")
     rows = _shard_rows(shapes)
-    need_disk(path, count * sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes.values()))
     with resumable(path, key or uuid4().hex) as draft, ThreadPoolExecutor(1) as disk:
         note = note_beside(draft)
 
@@ -143,6 +142,8 @@ def _stream(
             return [add_array(store, name, (count, *shape), kind, done, rows) for name, (shape, kind) in shapes.items()]
 
         done = _reached(note, rows, count)
+        row_bytes = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes.values())
+        need_disk(draft, (count - done) * row_bytes)
         writers = begin(done)
         if (sound := min(writer.sound() for writer in writers)) < done:
             writers = begin(done := sound)

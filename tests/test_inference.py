@@ -250,3 +250,17 @@ def test_a_network_of_other_images_is_refused(tmp_path: Path, network: PRNet, im
         extract(network, of("others"), images, COUNT, tmp_path / "f.zarr")
     with pytest.raises(InputError, match="the model was trained on other images than there are now"):
         embed(network, of("others"), images, 4.0, tmp_path / "e.zarr")
+
+
+def test_disk_is_wanted_for_all_arrays_of_what_is_left(
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(inference, "need_disk", lambda _, size: asked.append(size))
+    monkeypatch.setattr(inference, "BATCHES", 1)
+    draft = tmp_path / ".f.zarr.key.part/draft"
+    draft.mkdir(parents=True)
+    write_note(note_beside(draft), "4")
+    extract(network, CARD, images, COUNT, tmp_path / "f.zarr", "key")
+    embed(network, CARD, images, 4.0, tmp_path / "e.zarr")
+    assert asked == [(COUNT - 4) * 2 * 8 * 16 * 8, COUNT * (4 * (8 + 8 + 3 * 8 + 3 * 3) + 16 * 8)]
