@@ -116,6 +116,15 @@ def test_what_is_said_of_machine_and_code_is_a_circumstance(sides: tuple[Path, P
     }
 
 
+@pytest.mark.parametrize("with_run", [0, 1])
+def test_what_only_one_side_says_of_the_machine_is_a_circumstance(sides: tuple[Path, Path], with_run: int) -> None:
+    for number, side in enumerate(sides):
+        told = {"run": {"embed": {"threads": 1}}} if number == with_run else {}
+        write_store(side / "e.zarr", {"image": np.zeros((2, 3), np.float32)}, runs=number, **told)
+    found = compare(*sides, "data")
+    assert {one.part: one.circumstance for one in found} == {"attribute run": True, "attribute runs": False}
+
+
 def test_columns_of_a_table(sides: tuple[Path, Path]) -> None:
     rows = ["pid,loss,name", "1,0.5,x", "2,-2.0,y", "3,,z", "4,1,z"]
     (sides[0] / "t.csv").write_text("\n".join(rows))
