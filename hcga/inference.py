@@ -23,6 +23,7 @@ from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, PRNet
 from hcga.progress import track
 from hcga.resources import need_disk
+from hcga.stopping import Stop, never
 from hcga.store_writing import SHARD_BYTES, RowWriter, add_array, draft_store
 from hcga.stores import IMAGE_SET, array, image_set, read_rows
 
@@ -31,7 +32,9 @@ BATCHES = 64  # in a shard, at most
 log = logging.getLogger(__name__)
 
 
-def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Path, key: str = "") -> None:
+def extract(
+    network: PRNet, card: Card, images: zarr.Group, count: int, path: Path, key: str = "", stop: Stop = never
+) -> None:
     """Write the shared maps V of the first images: step 1 of a round (III-A), no augmentation, eval mode.
 
     Parameters
@@ -47,9 +50,13 @@ def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Pa
         Store to write: array `features`, (count, q, h, w) float16.
     key : str, optional
         Of `hcga.files.resumable`, to go on from what a run with the same key has left.
+    stop : Stop, optional
+        From `hcga.stopping.stop_requests`; asked after each batch.
 
     Raises
     ------
+    Stopped
+        Somebody has asked; all batches that are done are kept.
     InputError
         The network was trained on other images than these.
     FloatingPointError
@@ -60,11 +67,18 @@ def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Pa
     here = environment(network.mean.device).model_dump()
     attributes = {"epoch": card.epoch, "stride": STRIDE, "run": {"extract": here}}
     _refuse_others(card, images)
-    _stream(images, count, path, key, shapes, lambda batch: (network.maps(batch),), network, **attributes)
+    _stream(images, count, path, key, stop, shapes, lambda batch: (network.maps(batch),), network, **attributes)
 
 
 def embed(
-    network: PRNet, card: Card, images: zarr.Group, t: float | None, path: Path, key: str = "", binary: bool = True
+    network: PRNet,
+    card: Card,
+    images: zarr.Group,
+    t: float | None,
+    path: Path,
+    key: str = "",
+    binary: bool = True,
+    stop: Stop = never,
 ) -> None:
     """Write the features of all images for matching (III-D).
 
@@ -78,14 +92,14 @@ def embed(
         Store to write: `image` and `foreground` (N, q) float32, `parts` (N, C - 1, q) float32, `likely`,
         `guided` and `peak` (N, C - 1) float32, `parsed` (N, h, w) uint8; see `hcga.prnet.Embedding`. Its attribute
         `run` says with which seed the network was trained and in which environment it was trained and used.
-    key : str, optional
+    key, stop : optional
         As in `extract`.
     binary : bool
         See `hcga.prnet.PRNet.embed`.
 
     Raises
     ------
-    InputError, FloatingPointError
+    Stopped, InputError, FloatingPointError
         As of `extract`.
     """
     parts = card.part_classes - 1
@@ -107,7 +121,9 @@ def embed(
     }
     _refuse_others(card, images)
     count = array(images, "images").shape[0]
-    _stream(images, count, path, key, shapes, lambda batch: network.embed(batch, t, binary), network, **attributes)
+    _stream(
+        images, count, path, key, stop, shapes, lambda batch: network.embed(batch, t, binary), network, **attributes
+    )
 
 
 def _describe_run(card: Card, device: torch.device) -> dict[str, Any]:
@@ -126,6 +142,7 @@ def _stream(
     count: int,
     path: Path,
     key: str,
+    stop: Stop,
     shapes: Mapping[str, tuple[tuple[int, ...], str]],
     compute: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
     network: PRNet,
@@ -141,7 +158,7 @@ def _stream(
             store = draft_store(draft, anew=not done, **attributes, **image_set(images))
             return [add_array(store, name, (count, *shape), kind, done, rows) for name, (shape, kind) in shapes.items()]
 
-        done = _reached(note, rows, count)
+        done = _reached(note, count)
         row_bytes = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes.values())
         need_disk(draft, (count - done) * row_bytes)
         writers = begin(done)
@@ -163,6 +180,12 @@ def _stream(
             if writers[0].written > before:
                 write_note(note, str(writers[0].written))
 
+        def pause() -> None:
+            for writer in writers:
+                writer.flush()
+            write_note(note, str(writers[0].written))
+            log.info("kept after %d images", writers[0].written)
+
         batches = [slice(start, min(start + BATCH, count)) for start in range(done, count, BATCH)]
         written: Future[None] | None = None
         first = done // BATCH
@@ -172,6 +195,10 @@ def _stream(
             if written:
                 written.result()  # one batch waits to be written, no more
             written = disk.submit(write, results)
+            if request := stop():
+                written.result()
+                pause()
+                raise request
         if written:
             written.result()
         for writer in writers:
@@ -185,11 +212,11 @@ def _shard_rows(shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> int:
     return BATCH * int(np.clip(SHARD_BYTES // (BATCH * largest), 1, BATCHES))
 
 
-def _reached(note: Path, rows: int, count: int) -> int:
-    """How many of the rows a run that died has written, whole shards or all; 0 if that is not known."""
+def _reached(note: Path, count: int) -> int:
+    """How many of the rows a run that ended early has written, whole batches or all; 0 if that is not known."""
     text = read_note(note)
     done = int(text) if text.isdecimal() else 0
-    if done > count or (done % rows and done < count):
+    if done > count or (done % BATCH and done < count):
         return 0
     if done:
         log.info("going on after %d images", done)

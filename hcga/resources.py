@@ -18,7 +18,7 @@ SHARED, SHARED_BYTES = Path("/dev/shm"), 2**20
 MEMORY = re.compile(r"[^.]*(out of memory|can't allocate memory)[^.]*")  # in messages of PyTorch, of any device
 
 
-def need_disk(folder: Path, size: float) -> None:
+def need_disk(folder: Path, size: float, left: float = COMPRESSED) -> None:
     """Refuse to begin what the disk cannot hold.
 
     Parameters
@@ -27,19 +27,21 @@ def need_disk(folder: Path, size: float) -> None:
         To be written, beside or below a folder that exists.
     size : float
         Bytes before compression.
+    left : float
+        Share of them that is left by it.
 
     Raises
     ------
     InputError
-        Half of that is more than what is free.
+        What is left is more than what is free.
     """
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(there).free
-    if COMPRESSED * size > free:
+    if left * size > free:
+        compressed = f", about {left * size / GB:.1f} of them after compression" if left < 1 else ""
         raise InputError(
-            f"{folder}: needs {size / GB:.1f} GB, about {COMPRESSED * size / GB:.1f} of them after compression, and "
-            f"{free / GB:.1f} are free; free some (`dvc gc --workspace` drops what older runs have in DVC's cache) or "
-            "move the checkout to a larger disk"
+            f"{folder}: needs {size / GB:.1f} GB{compressed}, and {free / GB:.1f} are free; free some (`dvc gc "
+            "--workspace` drops what older runs have in DVC's cache) or move the checkout to a larger disk"
         )
 
 

@@ -17,12 +17,14 @@ from hcga.checkpoints import save_model, save_optimiser
 from hcga.files import content_digest, flush
 from hcga.prnet import Card, PRNet
 from hcga.progress import counted
-from hcga.stopping import Stopped
+from hcga.resources import need_disk
+from hcga.stopping import Stop
 
 MODEL, OPTIMISER, REACHED = "model.safetensors", "optimiser.safetensors", "reached.json"
 DRAFT, DIGITS = "draft", 9
 STATE = re.compile(rf"[0-9]{{{DIGITS}}}-[0-9a-f]{{32}}")  # how a state is called: by its number and its digest
 SECONDS = 60.0  # from one state to the next
+AT_ONCE, MOMENTS = 3, 3  # states: a kept one, a draft, the outputs; of each the weights and two moments of Adam
 log = logging.getLogger(__name__)
 
 
@@ -54,11 +56,11 @@ class Keeper:
     ----------
     folder : Path
         Its own, such as one from `hcga.files.scratch`.
-    stop : callable
+    stop : Stop
         From `hcga.stopping.stop_requests`.
     """
 
-    def __init__(self, folder: Path, stop: Callable[[], Stopped | None]) -> None:
+    def __init__(self, folder: Path, stop: Stop) -> None:
         self._folder, self._stop = folder, stop
         self._kept = time.monotonic()
 
@@ -72,6 +74,11 @@ class Keeper:
             log.warning("%s: damaged, so that nothing goes on from there", folder)
         return None
 
+    def require_disk(self, network: PRNet) -> None:
+        """Refuse to begin where the disk cannot hold what there is of a training at once; `InputError`."""
+        weights = sum(weight.nbytes for weight in network.state_dict().values())
+        need_disk(self._folder, AT_ONCE * MOMENTS * weights, left=1)
+
     def offer(self, card: Card, network: PRNet, optimiser: torch.optim.Adam, reached: Callable[[], Reached]) -> None:
         """Keep a state if the latest is old, or somebody has asked the process to end, which it then does.
 
@@ -84,7 +91,7 @@ class Keeper:
         if stop or time.monotonic() - self._kept >= SECONDS:
             self.keep(card, network, optimiser, reached())
         if stop:
-            log.info("%s after %s; `dvc repro` goes on from there", stop, reached())
+            log.info("kept after %s", reached())
             raise stop
 
     def keep(self, card: Card, network: PRNet, optimiser: torch.optim.Adam, reached: Reached) -> None:

@@ -116,7 +116,7 @@ class RunLog:
             with listening(note):
                 yield
         except BaseException as error:
-            write([], "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__)
+            write([], str(error) or type(error).__name__)
             raise
         done = Finished(stage, time.time(), time.time() - began, peak_megabytes(), epochs)
         with suppress(OSError), (self._folder / "times.jsonl").open("a", encoding="utf-8") as file:

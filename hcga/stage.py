@@ -23,6 +23,7 @@ from hcga.progress import duration
 from hcga.recorded import distrust_copies, refuse_changed
 from hcga.resources import exhausted
 from hcga.runlog import RunLog
+from hcga.stopping import stopping_at_once
 
 log = logging.getLogger(__name__)
 PATH: Any = click.Path(path_type=Path)
@@ -46,7 +47,7 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
         def run(params_file: Path, **options: Any) -> None:
             began, name = time.monotonic(), _name()
             _log_as(name)
-            with clear_errors(), _recording(name):
+            with stopping_at_once(), clear_errors(), _recording(name):
                 params = load_params(params_file)
                 if name:
                     read = [path for path in options.values() if isinstance(path, Path)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+log = logging.getLogger(__name__)
 
 
 class Stopped(SystemExit):
@@ -22,14 +24,38 @@ class Stopped(SystemExit):
         return f"stopped by {self._name}"
 
 
+Stop = Callable[[], Stopped | None]  # what to raise once somebody has asked, else None
+
+
+def never() -> None:
+    """Nobody asks: a `Stop` for work that nothing is lost of."""
+
+
 @contextmanager
-def stop_requests() -> Iterator[Callable[[], Stopped | None]]:
+def stopping_at_once() -> Iterator[None]:
+    """End the block by `Stopped` when somebody asks, so that what is open is closed, and workers end with it."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise Stopped(number)
+
+    before = {which: signal.signal(which, stop) for which in SIGNALS}
+    try:
+        yield
+    except Stopped as request:
+        log.info("%s; `dvc repro` goes on from what is done", request)
+        raise
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+
+@contextmanager
+def stop_requests() -> Iterator[Stop]:
     """Catch the first request to stop in the block, so that something can be saved before; a second one stops at once.
 
     Yields
     ------
-    callable
-        Gives what to raise once somebody has asked, else None.
+    Stop
     """
     asked: list[Stopped] = []
     before: dict[signal.Signals, Any] = {}

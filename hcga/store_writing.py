@@ -78,7 +78,7 @@ def add_array(
     dtype : str
         A numpy dtype.
     written : int
-        Rows that an earlier run has written, whole shards or all; what else it has left is removed.
+        Rows that an earlier run has written; what shards it has left after them are removed.
     shard_rows : int, optional
         Rows of a shard; as many as `SHARD_BYTES` hold if not given.
 
@@ -146,7 +146,7 @@ class RowWriter:
             self._filled += taken
             rows = rows[taken:]
             if self._filled == len(self._buffer):
-                self._flush()
+                self.flush()
 
     def sound(self) -> int:
         """Rows that are there already up to the first shard that is damaged, as a power cut may leave one."""
@@ -164,12 +164,13 @@ class RowWriter:
 
     def finish(self, missing: int = 0) -> None:
         """Write what is left; `RuntimeError` unless all announced rows have come, except for those known as missing."""
-        self._flush()
+        self.flush()
         self._array.resize((self._array.shape[0] - missing, *self._array.shape[1:]))
         if self.written != self._array.shape[0]:
             raise RuntimeError(f"{self._array.name}: {self.written} rows written, {self._array.shape[0]} announced")
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write the rows that wait, though their shard is not full: another writer may go on after them."""
         end = self.written + self._filled
         if self._filled:
             self._array[self.written : end] = self._buffer[: self._filled]

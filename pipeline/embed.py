@@ -11,6 +11,7 @@ from hcga.environment import environment
 from hcga.files import run_key
 from hcga.inference import embed
 from hcga.stage import PATH, stage
+from hcga.stopping import stop_requests
 from hcga.stores import open_store
 
 
@@ -23,7 +24,8 @@ def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -
     device = choose_device(params.device, params.threads)
     network, card = load_model(model)
     key = run_key([Path(__file__), model, images], params.embed, params.gam, environment(device))
-    embed(network.to(device), card, open_store(images), params.gam.t, embeddings, key, params.embed.binary)
+    with stop_requests() as stop:
+        embed(network.to(device), card, open_store(images), params.gam.t, embeddings, key, params.embed.binary, stop)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from hcga.files import run_key
 from hcga.inference import extract
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
+from hcga.stopping import stop_requests
 from hcga.stores import open_store
 
 
@@ -26,7 +27,8 @@ def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, feat
     network, card = load_model(model)
     count = int((read_samples(samples)["split"] == "train").sum())
     key = run_key([Path(__file__), model, images], count, environment(device))
-    extract(network.to(device), card, open_store(images), count, features, key)
+    with stop_requests() as stop:
+        extract(network.to(device), card, open_store(images), count, features, key, stop)
 
 
 if __name__ == "__main__":

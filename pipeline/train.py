@@ -32,17 +32,17 @@ from hcga.training_set import read_training_set
 def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
     """Train PRNet on, from the state of the round before."""
     device = choose_device(params.device, params.threads)
-    names = ("samples", "images", "masks", "from_model", "from_optimiser")
-    inputs = [Path(__file__), *(paths[name] for name in names)]
+    read = ("samples", "images", "masks", "from_model", "from_optimiser")
+    inputs = [Path(__file__), *(paths[name] for name in read)]
     here = environment(device)
-    settings = (params.train, params.gam, params.seed, until_epoch, here)
-    with scratch(paths["model"], run_key(inputs, *settings)) as folder, stop_requests() as stop:
-        keeper = Keeper(folder, stop)
-        state = keeper.latest() or State(paths["from_model"], paths["from_optimiser"])
+    key = run_key(inputs, params.train, params.gam, params.seed, until_epoch, here)
+    with scratch(paths["model"], key) as folder, stop_requests() as stop:
+        state = (keeper := Keeper(folder, stop)).latest() or State(paths["from_model"], paths["from_optimiser"])
         network, card = load_model(state.model)
         optimiser = build_optimiser(network.to(device), params.train)
         load_optimiser(optimiser, state.optimiser)
         data = read_training_set(paths["samples"], paths["images"], paths["masks"])
+        keeper.require_disk(network)
         refuse_large_batch(network, (card.height, card.width), params.train, params.gam.t)
         epochs = range(card.epoch, until_epoch)
         keep = partial(keeper.offer, card)

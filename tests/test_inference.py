@@ -18,6 +18,7 @@ from hcga.errors import InputError
 from hcga.files import note_beside, write_note
 from hcga.inference import embed, extract
 from hcga.prnet import Card, PRNet, new_card
+from hcga.stopping import Stop, Stopped, never
 from hcga.store_writing import RowWriter, write_store
 from hcga.stores import array, open_store
 
@@ -145,6 +146,41 @@ def test_a_run_that_died_goes_on_after_the_last_whole_shard(
     assert run(tmp_path / "cut.zarr", "key") == {1: [2, 2, 2, 2, 1], 3: [2, 2, 1], 4: [1]}[calls]
     assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr")
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("kind", ["extract", "embed"])
+@pytest.mark.parametrize("asked", [[1], [3], [4], [1, 1, 1], [5]])
+def test_a_run_that_is_asked_to_stop_loses_no_batch(
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch, asked: list[int], kind: str
+) -> None:
+    """Shards are of two batches of two; `asked`: after how many batches, run by run."""
+    monkeypatch.setattr(inference, "BATCH", 2)
+    monkeypatch.setattr(inference, "BATCHES", 2)
+    computed: list[int] = []
+    maps = network.maps
+
+    def note(batch: torch.Tensor) -> torch.Tensor:
+        computed.append(len(batch))
+        return maps(batch)
+
+    def run(path: Path, stop: Stop = never) -> dict[str, bytes]:
+        if kind == "extract":
+            extract(network, CARD, images, COUNT, path, "key", stop)
+        else:
+            embed(network, CARD, images, 4.0, path, "key", stop=stop)
+        return contents(path)
+
+    def after(batches: int) -> Stop:
+        end = len(computed) + batches
+        return lambda: Stopped(signal.SIGTERM) if len(computed) >= end else None
+
+    whole = run(tmp_path / "whole.zarr")
+    monkeypatch.setattr(network, "maps", note)
+    for batches in asked:
+        with pytest.raises(Stopped):
+            run(tmp_path / "cut.zarr", after(batches))
+    assert run(tmp_path / "cut.zarr") == whole
+    assert computed == [2, 2, 2, 2, 1]
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from damages import empty, flip_a_bit
 
 from hcga import resuming
 from hcga.checkpoints import load_model, load_optimiser
+from hcga.errors import InputError
 from hcga.optimisation import build_optimiser
 from hcga.params import Params
 from hcga.prnet import Card, PRNet, new_card
@@ -42,6 +43,21 @@ def training(default_params: Params) -> Training:
 
 def keeper(folder: Path, stop: Stopped | None = None) -> Keeper:
     return Keeper(folder, lambda: stop)
+
+
+def test_a_training_that_the_disk_cannot_hold_is_refused(
+    tmp_path: Path, training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kept state, the next one and the outputs are there at once."""
+    keeper(tmp_path).keep(*training, FIRST)
+    state = next(tmp_path.iterdir())
+    need = 3 * sum((state / name).stat().st_size for name in ("model.safetensors", "optimiser.safetensors"))
+    free = shutil._ntuple_diskusage(0, 0, need)  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    keeper(tmp_path).require_disk(training.network)
+    free = free._replace(free=int(0.8 * need))
+    with pytest.raises(InputError, match=r"needs 0\.0 GB, and 0\.0 are free"):
+        keeper(tmp_path).require_disk(training.network)
 
 
 def test_the_latest_state_comes_back(tmp_path: Path, training: Training, default_params: Params) -> None:
@@ -128,7 +144,7 @@ def test_whoever_is_asked_to_end_keeps_a_state_and_ends(
     with caplog.at_level("INFO", "hcga"), pytest.raises(Stopped) as stopped:
         keeper(tmp_path, Stopped(15)).offer(*training, lambda: FIRST)
     assert stopped.value.code == 143
-    assert caplog.messages == ["stopped by SIGTERM after 1 epoch and 2 batches; `dvc repro` goes on from there"]
+    assert caplog.messages == ["kept after 1 epoch and 2 batches"]
     state = keeper(tmp_path).latest()
     assert state is not None
     assert state.reached == FIRST

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from hcga import processes, runlog
 from hcga.progress import Level, track
 from hcga.runlog import FOLDER, Run, RunLog
+from hcga.stopping import Stopped
 
 
 def test_a_stage_that_runs_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +97,7 @@ def test_what_began_last_stands_last(tmp_path: Path) -> None:
     assert [run.stage for run in RunLog(tmp_path).read().ended] == stages
 
 
-@pytest.mark.parametrize(("error", "words"), [(KeyboardInterrupt(), "interrupted"), (OSError(), "OSError")])
+@pytest.mark.parametrize(("error", "words"), [(Stopped(signal.SIGINT), "stopped by SIGINT"), (OSError(), "OSError")])
 def test_an_error_without_words_has_some(tmp_path: Path, error: BaseException, words: str) -> None:
     with pytest.raises(type(error)), RunLog(tmp_path).recording("prepare"):
         raise error

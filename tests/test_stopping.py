@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from hcga.stopping import Stopped, stop_requests
+from hcga.stopping import Stopped, stop_requests, stopping_at_once
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -28,6 +28,39 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         insist()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_block_ends_at_once_and_closes_what_is_open(number: signal.Signals, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    before, closed = signal.getsignal(number), []
+
+    def work() -> None:
+        with stopping_at_once():
+            try:
+                os.kill(os.getpid(), number)
+            finally:
+                closed.append(True)
+
+    with pytest.raises(Stopped) as stopped:
+        work()
+    assert (stopped.value.code, closed) == (128 + number, [True])
+    assert caplog.messages == [f"stopped by {number.name}; `dvc repro` goes on from what is done"]
+    assert signal.getsignal(number) == before
+
+
+def test_in_a_block_that_ends_at_once_the_first_request_may_still_be_noted() -> None:
+    noted = []
+
+    def insist() -> None:
+        with stopping_at_once(), stop_requests() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            noted.append(stop())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        insist()
+    assert noted != [None]
 
 
 def test_handlers_are_as_before_afterwards() -> None:

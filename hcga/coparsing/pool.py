@@ -130,8 +130,9 @@ def _map_in_pool(
                 yield tasks[task], task.result()
         except BrokenProcessPool:
             raise _WorkerDied(sorted(set(at_work) - {NOBODY})) from None
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:  # nobody waits for the others
+            for worker in multiprocessing.active_children():
+                worker.terminate()
             raise
 
 

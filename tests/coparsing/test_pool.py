@@ -152,14 +152,16 @@ def wait(*_):
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-def test_workers_end_with_a_parent_that_was_killed(features):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_at_once_with_a_parent_that_is_killed_or_asked_to_stop(features, number):
     """Its session is its own, so that whoever of it is left can be found."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import numpy as np; import test_pool\n"
         "from hcga.coparsing.inputs import Input; from hcga.coparsing.pool import map_identities\n"
+        "from hcga.stopping import stopping_at_once\n"
         "print(flush=True)\n"
         "source, few = Input(Path(sys.argv[1]), 'features'), {3: np.array([1, 4])}\n"
-        "list(map_identities(test_pool.wait, source, few, 1, test_pool.hcnet_bytes))"
+        "with stopping_at_once(): list(map_identities(test_pool.wait, source, few, 1, test_pool.hcnet_bytes))"
     )
     folders = [str(features[0]), str(Path(__file__).parent)]
     parent = subprocess.Popen([sys.executable, "-c", code, *folders], start_new_session=True, stdout=subprocess.PIPE)
@@ -174,8 +176,8 @@ def test_workers_end_with_a_parent_that_was_killed(features):
     try:
         parent.stdout.readline()
         until(lambda: len(left()) >= 4)  # itself, the two helpers of multiprocessing, and the worker
-        parent.kill()
-        parent.wait()
+        parent.send_signal(number)
+        assert parent.wait(60) in (-signal.SIGKILL, 128 + signal.SIGTERM)
         until(lambda: not left())
     finally:
         for which in left():
