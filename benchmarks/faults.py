@@ -8,7 +8,8 @@ without DVC where that does not matter.
     survived   the next `dvc repro` ends with the bytes of an undisturbed run: all files of data/ save the page, and
                dvc.lock; no scratch is left
     refused    it ends with an error message and no traceback, and the `dvc repro` after that ends with those bytes
-    wrong      all else, also a full disk that is not named, or a traceback on the way; WORK/wrong keeps what was said
+    wrong      all else, also a full disk that is not named, a traceback on the way, or a stage that does not go on from
+               all that it had kept when it was stopped; WORK/wrong keeps what was said
 """
 
 from __future__ import annotations
@@ -80,8 +81,12 @@ def kills(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
                 pipeline.restore(stage, forgotten=False)
                 for _ in range(rng.randint(1, 2)):
                     moment = rng.uniform(0, pipeline.seconds[stage])
-                    yield from heard(stage, fault, pipeline.interrupt(pipeline.fork, stage, moment, act))
-                yield judge(pipeline, stage, fault, pipeline.fork(stage).end())
+                    stopped = pipeline.interrupt(pipeline.fork, stage, moment, act)
+                    yield from heard(stage, fault, stopped)
+                kept = pipeline.kept(stopped)
+                done = pipeline.fork(stage).end()
+                yield from heard(stage, f"{fault}, work lost", done, kept)
+                yield judge(pipeline, stage, fault, done)
 
 
 def dvc_kills(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -20,6 +21,7 @@ import psutil
 from ruamel.yaml import YAML
 from runs import DVC, Checkout, environment
 
+from hcga.progress import counted
 from hcga.runlog import FOLDER, RunLog
 
 TINY = {
@@ -261,6 +263,13 @@ class Pipeline:
     def scratch(self) -> list[Path]:
         """Files that stages have kept for the next run."""
         return [file for file in sorted((self.root / "data").rglob("*")) if file.is_file() and ".part" in str(file)]
+
+    def kept(self, stopped: Done) -> str:
+        """What the next run of a stage must say if it goes on from all that one had kept when it was stopped."""
+        if said := re.search("kept after (.*)", stopped.text):
+            return f"going on after {said[1]}"
+        identities = sum(re.fullmatch("[0-9]+-[0-9a-f]{32}", file.name) is not None for file in self.scratch())
+        return f"going on after {counted(identities, 'identity')}" if identities else ""
 
     def look(self) -> None:
         """Have DVC look at all files and note their times and sizes."""
