@@ -1,10 +1,12 @@
-"""HCNet on many identities on a GPU: those with the same number of images side by side."""
+"""HCNet on many identities on GPUs: those with the same number of images side by side."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import groupby
+from queue import SimpleQueue
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from hcga.coparsing.identity import Labelling, label_together
 from hcga.coparsing.inputs import Input, as_input
 from hcga.coparsing.memory import hcnet_bytes
 from hcga.params import Coparse
-from hcga.progress import Progress
+from hcga.progress import Progress, counted
 from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)
@@ -25,13 +27,14 @@ def label_in_batches(
     camids: np.ndarray,
     params: Coparse,
     seed: tuple[int, ...],
-    device: torch.device,
+    devices: Sequence[torch.device],
     memory: int,
 ) -> Iterator[tuple[int, Labelling]]:
-    """Label the images of each identity with HCNet, several identities at once.
+    """Label the images of each identity with HCNet, several identities at once, and a batch of them on each device.
 
     Each has a decoder of its own, started from the same weights as on processor cores; sums run in another order, so
-    labels may differ in the cells where two are nearly alike.
+    labels may differ in the cells where two are nearly alike. Which device has which batch changes nothing where they
+    are of one kind.
 
     Parameters
     ----------
@@ -42,14 +45,14 @@ def label_in_batches(
     params : Coparse
     seed : tuple of int
         (seed, epoch).
-    device : torch.device
+    devices : sequence of torch.device
     memory : int
-        Bytes that a batch may take there.
+        Bytes that a batch may take on each.
 
     Yields
     ------
     (int, Labelling)
-        pid and its labels.
+        pid and its labels, in the order of completion.
 
     Raises
     ------
@@ -59,20 +62,40 @@ def label_in_batches(
         See `label_together`.
     """
     store = array(open_store(source.store), source.name)
-    shape = as_input(np.asarray(store[:1])).shape[1:]
-    by_size = sorted(identities, key=lambda pid: (len(identities[pid]), pid))
+    batches = _batches(identities, as_input(np.asarray(store[:1])).shape[1:], memory)
+    log.info("%d identities in %d batches, %s", len(identities), len(batches), counted(len(devices), "device"))
+    idle: SimpleQueue[torch.device] = SimpleQueue()
+    for device in devices:
+        idle.put(device)
+
+    def label(pids: list[int]) -> list[tuple[int, Labelling]]:
+        rows = np.stack([identities[pid] for pid in pids])
+        values = np.stack([as_input(read_rows(store, of_identity)) for of_identity in rows])
+        device = idle.get()
+        try:
+            found = label_together(values, camids[rows], params, [(*seed, pid) for pid in pids], device)
+        finally:
+            idle.put(device)
+        return list(zip(pids, found, strict=True))
+
+    with Progress("co-parsing", len(identities), "identity") as progress, ThreadPoolExecutor(len(devices)) as pool:
+        tasks = [pool.submit(label, pids) for pids in batches]
+        try:
+            for task in as_completed(tasks):
+                yield from task.result()
+                progress.update(len(task.result()))
+        finally:  # at an error, those that have not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _batches(identities: Mapping[int, np.ndarray], shape: tuple[int, ...], memory: int) -> list[list[int]]:
+    """Put identities with equally many images together, those with most images first, so that devices end together."""
+    by_size = sorted(identities, key=lambda pid: (-len(identities[pid]), pid))
     batches: list[list[int]] = []
     for images, group in groupby(by_size, key=lambda pid: len(identities[pid])):
         alike, most = list(group), identities_at_once(images, shape, memory)
         batches += [alike[start : start + most] for start in range(0, len(alike), most)]
-    log.info("%d identities in %d batches", len(identities), len(batches))
-    with Progress("co-parsing", len(identities), "identity") as progress:
-        for pids in batches:
-            rows = np.stack([identities[pid] for pid in pids])
-            values = np.stack([as_input(read_rows(store, of_identity)) for of_identity in rows])
-            found = label_together(values, camids[rows], params, [(*seed, pid) for pid in pids], device)
-            yield from zip(pids, found, strict=True)
-            progress.update(len(pids))
+    return batches
 
 
 def identities_at_once(images: int, shape: tuple[int, ...], memory: int) -> int:
@@ -80,6 +103,11 @@ def identities_at_once(images: int, shape: tuple[int, ...], memory: int) -> int:
     return max(1, int(memory // (images * hcnet_bytes(shape))))
 
 
-def free_cuda_memory(device: torch.device) -> int:
-    """Half of the free bytes of a cuda device: the rest is for what the allocator cannot use."""
-    return torch.cuda.mem_get_info(device)[0] // 2
+def cuda_devices() -> list[torch.device]:
+    """All cuda devices that this process may use."""
+    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+
+
+def free_cuda_memory(devices: Sequence[torch.device]) -> int:
+    """Half of the free bytes of the fullest cuda device: the rest is for what the allocator cannot use."""
+    return min(torch.cuda.mem_get_info(device)[0] for device in devices) // 2

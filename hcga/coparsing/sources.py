@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hcga.coparsing.batches import free_cuda_memory, label_in_batches
+from hcga.coparsing.batches import cuda_devices, free_cuda_memory, label_in_batches
 from hcga.coparsing.identity import Labelling, label_identity, require_finite
 from hcga.coparsing.inputs import Input, settings_of
 from hcga.coparsing.isp import cluster_identity
@@ -64,13 +64,14 @@ Source = Callable[[Material], Iterator[tuple[int, Parsed]]]
 
 
 def hcnet(material: Material) -> Iterator[tuple[int, Parsed]]:
-    """HCNet and CPLR (III-B). On cuda many identities are trained at once, else one on each processor core."""
-    params, device = settings_of(material.params), material.device
+    """HCNet and CPLR (III-B). On cuda devices many identities are trained at once, else one on each processor core."""
+    params = settings_of(material.params)
     rgb = params.input == "rgb"
     source = Input(material.images, "images") if rgb else Input(material.features, "features")
-    if device.type == "cuda":
-        memory = free_cuda_memory(device)
-        found = label_in_batches(source, material.rows_of, material.camids, params, material.seed, device, memory)
+    if material.device.type == "cuda":
+        devices = cuda_devices()
+        memory = free_cuda_memory(devices)
+        found = label_in_batches(source, material.rows_of, material.camids, params, material.seed, devices, memory)
     else:
         work = partial(label_identity, camids=material.camids, params=params, seed=material.seed)
         found = map_identities(work, source, material.rows_of, params.workers, hcnet_bytes)

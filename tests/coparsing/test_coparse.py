@@ -126,19 +126,20 @@ def test_hcnet_gets_the_rows_of_every_training_identity(calls, samples, previous
     assert work.keywords["camids"][:5].tolist() == [1, 1, 1, 1, 2]
 
 
-def test_a_gpu_gets_all_identities_at_once(calls, samples, previous, params, monkeypatch):
-    gpu, seen = torch.device("cuda"), []
+def test_gpus_get_all_identities_at_once(calls, samples, previous, params, monkeypatch):
+    gpus, seen = [torch.device("cuda", 0), torch.device("cuda", 1)], []
 
     def label_in_batches(*arguments):
         seen.append(arguments)
         yield from FOUND.items()
 
     monkeypatch.setattr(sources, "label_in_batches", label_in_batches)
-    monkeypatch.setattr(sources, "free_cuda_memory", lambda device: 77)
-    found = coparse(samples, previous, params, device=gpu)
+    monkeypatch.setattr(sources, "cuda_devices", lambda: gpus)
+    monkeypatch.setattr(sources, "free_cuda_memory", lambda devices: 77)
+    found = coparse(samples, previous, params, device=torch.device("cuda"))
     np.testing.assert_array_equal(found.masks, EXPECTED)
     assert not calls
-    assert seen[0][3:] == (params, SEED, gpu, 77)
+    assert seen[0][3:] == (params, SEED, gpus, 77)
 
 
 def test_table_has_a_row_an_identity(calls, samples, previous, params):

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -15,7 +17,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from hcga.coparsing import pool
+from hcga.coparsing import batches, pool
 from hcga.coparsing.batches import identities_at_once, label_in_batches
 from hcga.coparsing.identity import label_identity, label_together
 from hcga.coparsing.inputs import Input
@@ -197,12 +199,55 @@ def test_batches_label_each_identity_as_the_pool_does(memory, features, params):
     many = {pid: np.array(rows) for pid, rows in {2: [0, 1], 3: [1, 4], 9: [0, 2, 5, 8], 12: [3], 21: [7, 6]}.items()}
     pooled = dict(label_identities(features[0], many, CAMIDS, params.model_copy(update={"workers": 1}), SEED))
     found = dict(
-        label_in_batches(Input(features[0], "features"), many, CAMIDS, params, SEED, torch.device("cpu"), memory)
+        label_in_batches(Input(features[0], "features"), many, CAMIDS, params, SEED, [torch.device("cpu")], memory)
     )
     assert sorted(found) == sorted(many)
     for pid, labelling in found.items():
         assert labelling[1:] == pooled[pid][1:]
         assert np.mean(labelling.labels == pooled[pid].labels) > 0.99
+
+
+def test_several_devices_label_as_one_does(features, params, monkeypatch):
+    """Each is at work on one batch at a time."""
+    cpu, meta = torch.device("cpu"), torch.device("meta")
+    lock, at_work, most, used = threading.Lock(), Counter(), Counter(), set()
+    both = threading.Barrier(2, timeout=60)
+
+    def label(values, camids, params, seeds, device):
+        with lock:
+            at_work[device] += 1
+            most[device] = max(most[device], at_work[device])
+        if len(used) < 2:
+            used.add(device)
+            both.wait()
+        found = label_together(values, camids, params, seeds)
+        with lock:
+            at_work[device] -= 1
+        return found
+
+    source = Input(features[0], "features")
+    expected = dict(label_in_batches(source, IDENTITIES, CAMIDS, params, SEED, [cpu], 0))
+    monkeypatch.setattr(batches, "label_together", label)
+    found = dict(label_in_batches(source, IDENTITIES, CAMIDS, params, SEED, [cpu, meta], 0))
+    assert most == {cpu: 1, meta: 1}
+    assert sorted(found) == sorted(expected)
+    for pid, labelling in found.items():
+        np.testing.assert_array_equal(labelling.labels, expected[pid].labels)
+
+
+def test_an_error_on_one_device_surfaces_and_the_rest_is_given_up(features, params, monkeypatch):
+    begun = []
+
+    def fail(values, camids, params, seeds, device):
+        begun.append(seeds[0][-1])
+        time.sleep(len(begun) - 1)  # time to give up the rest
+        raise FloatingPointError("diverged")
+
+    monkeypatch.setattr(batches, "label_together", fail)
+    with pytest.raises(FloatingPointError, match="diverged"):
+        list(label_in_batches(Input(features[0], "features"), IDENTITIES, CAMIDS, params, SEED, ["a"], 0))
+    assert begun[0] == 9, "the one with most images"
+    assert len(begun) < len(IDENTITIES)
 
 
 def test_a_batch_fills_the_memory_and_holds_one_identity_at_least():
@@ -252,7 +297,7 @@ def test_images_are_labelled_like_features_of_three_channels_in_0_to_1(batched, 
     write_store(tmp_path / "images.zarr", {"images": images})
     source, few = Input(tmp_path / "images.zarr", "images"), {3: np.array([1, 4])}
     if batched:
-        found = dict(label_in_batches(source, few, CAMIDS, params, SEED, torch.device("cpu"), 10**9))
+        found = dict(label_in_batches(source, few, CAMIDS, params, SEED, [torch.device("cpu")], 10**9))
     else:
         found = dict(label_identities(source.store, few, CAMIDS, params, SEED, "images"))
     values = (images[[1, 4]].astype(np.float64) / 255).transpose(0, 3, 1, 2).astype(np.float32)
