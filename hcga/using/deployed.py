@@ -134,11 +134,13 @@ def as_onnx(program: torch.export.ExportedProgram, metadata: dict[str, str]) -> 
     return made.model_proto.SerializeToString(deterministic=True)
 
 
-def run_onnx(content: bytes) -> Run:
-    """Give what computes the outputs of an ONNX file by onnxruntime on the CPU."""
+def run_onnx(content: bytes, threads: int = 0) -> Run:
+    """Give what computes the outputs of an ONNX file by onnxruntime on the CPU; 0 threads are one a core."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     return lambda images: dict(zip(OUTPUTS, session.run(OUTPUTS, {INPUT: images}), strict=True))
 
 
