@@ -111,7 +111,8 @@ def new_forms(deployed: Deployed) -> dict[str, Run]:
 
 def time_an_image(run: Callable[[np.ndarray], object], images: np.ndarray, seconds: float) -> float:
     """Milliseconds of processor time an image in the quickest of as many runs as fill some seconds."""
-    until, times = time.perf_counter() + seconds, []
+    until = time.perf_counter() + seconds
+    times: list[float] = []
     while not times or time.perf_counter() < until:
         began = time.process_time()
         run(images)
