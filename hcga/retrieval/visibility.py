@@ -5,7 +5,7 @@ Letters: N images, C part classes, background included.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -47,9 +47,13 @@ def visible_parts(statistics: PartStatistics, params: Matching) -> np.ndarray:
     (N, C - 1) float32
         In [0, 1]; 0 or 1 but for soft.
     """
-    likely, guided, peak = statistics
+    return how_visible(*statistics, params).astype(np.float32)
+
+
+def how_visible(likely: Any, guided: Any, peak: Any, params: Matching) -> Any:
+    """Decide as `visible_parts`, on arrays of numpy or tensors of PyTorch; bool but for soft."""
     rules = {"any": likely > 0, "guided": guided > 0, "share": likely >= params.least_share, "soft": peak}
-    return rules[params.visibility].astype(np.float32)
+    return rules[params.visibility]
 
 
 def visibility_figures(

@@ -23,6 +23,7 @@ from hcga.retrieval.similarity import similarity
 from hcga.revisions import parse_place
 from hcga.terms import WHOLE, Matched, cosines, match
 from hcga.using.card import NO_LICENCE, ModelCard, model_digest
+from hcga.using.deployed import ONNX, PROGRAM, write_deployed
 from hcga.using.embedded import Embedded, join, nothing, of_network
 from hcga.using.rounds import read_round
 
@@ -98,6 +99,10 @@ class Model:
             round do not belong together.
         """
         path = Path(source)
+        if path.suffix in (ONNX, PROGRAM):
+            raise InputError(
+                f"{path}: is for use without this program; give the {SUFFIX} file of the model, or its round"
+            )
         if path.is_file() or path.suffix == SUFFIX or not isinstance(source, str):
             network, card = load_described(path, ModelCard, REMEDY)
         else:
@@ -110,6 +115,13 @@ class Model:
     def save(self, path: Path) -> None:
         """Write weights and card as one file, which `load` reads; equal models give equal bytes."""
         save_model(self._network, self.card, path)
+
+    def export(self, path: Path) -> float:
+        """Write what runs without this program, ONNX (.onnx) or PyTorch's ExportedProgram (.pt2).
+
+        See `hcga.using.deployed.write_deployed` for what is returned and raised.
+        """
+        return write_deployed(self._network, self.card, self.digest, path)
 
     @property
     def size(self) -> tuple[int, int]:

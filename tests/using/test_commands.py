@@ -62,6 +62,21 @@ def test_a_round_becomes_one_file_and_says_what_it_is(checkout: Path, tmp_path: 
     assert Model.load(target).card.use.licence == "research only"
 
 
+def test_a_file_becomes_one_that_runs_elsewhere(run: Run) -> None:
+    done = run("model", "export", "model.safetensors", "-o", "model.pt2")
+    assert done.exit_code == 0, done.output
+    digest = Model.load("model.safetensors").digest[:12]
+    told, tried = done.stdout.splitlines()
+    assert told.startswith(f"model.pt2: model {digest} of model.safetensors; `hcga model show model.pt2` says")
+    assert tried == "on images of noise it is off by 0 of the largest value at most"
+    assert "its card names no licence" in done.stderr
+    assert run("model", "show", "model.pt2").stdout == run("model", "show", "model.safetensors").stdout
+    fails(run("model", "export", "model.safetensors", "-o", "m.pt2", "--licence", "mine"), "model.safetensors has one")
+    fails(run("embed", "crops", "--model", "model.pt2", "-o", "g.zarr"), "model.pt2: is for use without this program")
+    fails(run("model", "show", "none.pt2"), "none.pt2: holds no model")
+    assert sorted(path.name for path in Path().iterdir()) == ["crops", "model.pt2", "model.safetensors"]
+
+
 def test_a_stale_round_becomes_no_file(checkout: Path, tmp_path: Path) -> None:
     params = checkout / "params.yaml"
     text = params.read_text("utf-8")
@@ -74,7 +89,7 @@ def test_a_stale_round_becomes_no_file(checkout: Path, tmp_path: Path) -> None:
     fails(CliRunner().invoke(main, ["model", "export", "r1", "-o", str(target)]), "data/metrics/r1.json: is not what")
     for name in ("one.pt", "nowhere/one.safetensors"):
         wrong = CliRunner().invoke(main, ["model", "export", "r1", "-o", str(tmp_path / name)])
-        fails(wrong, "give a name that ends in .safetensors in a folder that exists")
+        fails(wrong, "give a name that ends in .safetensors, .onnx, .pt2 in a folder that exists")
     assert not target.exists()
 
 
@@ -160,7 +175,10 @@ def test_mistakes_are_one_message(run: Run, arguments: tuple[str, ...], message:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("model export", ["[REV:]ROUND", "--licence", "figures are of an earlier run is refused"]),
+        (
+            "model export",
+            ["[REV:]ROUND|FILE", "--licence", ".onnx and .pt2", "figures are of an earlier run is refused"],
+        ),
         ("model show", ["FILE", "HEAD:r3"]),
         ("embed", ["FOLDER|FILE...", ".zarr or .parquet", "docs/privacy.md"]),
         ("search", ["QUERY...", "--gallery", "--top", ".png or .html", "--on-bad-image"]),
