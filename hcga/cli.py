@@ -13,6 +13,7 @@ from hcga.cli_data import data
 from hcga.cli_masks import masks
 from hcga.cli_model import model
 from hcga.cli_pictures import of, picture_file, warn_if_stale, writing
+from hcga.cli_plan import plan
 from hcga.cli_search import compare, embed, search
 from hcga.cli_verify import verify
 from hcga.errors import InputError
@@ -31,7 +32,7 @@ def main() -> None:
     """
 
 
-for command in (ablate, compare, data, embed, masks, model, search, verify):
+for command in (ablate, compare, data, embed, masks, model, plan, search, verify):
     main.add_command(command)
 
 

@@ -1,0 +1,1 @@
+"""What a data set of another size would take, before one begins."""

@@ -1,0 +1,103 @@
+"""The last run of a checkout, as `hcga.planning.scaling` wants it: from its log, dvc.lock, figures and sample table."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+
+from hcga.errors import InputError
+from hcga.figures import read_metrics
+from hcga.planning.rates import identity_seconds, pair_seconds
+from hcga.planning.scaling import Ran, Rates, Shape, Size, scale, together
+from hcga.runlog import RunLog
+from hcga.samples import DISTRACTOR, read_samples
+from hcga.workspace import Workspace
+
+MB = 2**20
+LEFT_OUT = {"synthesise", "report"}  # of data sets of one's own there is nothing to draw; the page is of the whole run
+REMEDY = "run `dvc repro` here first, on a part of the data or on the synthetic people, with the network to be used"
+
+
+class Measured(NamedTuple):
+    """A run."""
+
+    size: Size
+    ran: dict[str, Ran]
+    device: str  # on which it trained
+    threads: int
+
+
+def measured_run(workspace: Workspace) -> Measured:
+    """Read what the last run of a checkout took.
+
+    Raises
+    ------
+    InputError
+        A stage has not run here, so that its time is not known.
+    """
+    finished, locked = RunLog(workspace.root).finished(), workspace.locked()
+    names = [name for name in locked if _verb(name) not in LEFT_OUT and _is_present(workspace, name)]
+    missing = [name for name in names if name not in finished]
+    if missing or not names:
+        told = f"no time is known of {missing[0]}" if missing else "nothing has run here"
+        raise InputError(f"{workspace.root}: {told}; {REMEDY}")
+    rounds: dict[str, list[Ran]] = {}
+    for name in names:
+        run, written = finished[name], sum(out.get("size", 0) for out in locked[name]["outs"])
+        rounds.setdefault(_verb(name), []).append(Ran(run.seconds, run.peak_mb * MB, written, 1))
+    last = list(workspace.params.rounds)[-1]
+    told = read_metrics(workspace.path("evaluate", "metrics", last)).get("run", {})
+    return Measured(
+        measured_size(read_samples(workspace.path("prepare", "samples"))),
+        {stage: together(runs) for stage, runs in rounds.items()},
+        str(told.get("device", "unknown")),
+        int(told.get("threads", 0)),
+    )
+
+
+def _verb(stage: str) -> str:
+    return stage.partition("@")[0]
+
+
+def _is_present(workspace: Workspace, stage: str) -> bool:
+    """Whether params.yaml still has the round or data set of a stage."""
+    key = stage.partition("@")[2]
+    return not key or key in workspace.params.rounds or key in workspace.params.datasets
+
+
+def measured_size(samples: pd.DataFrame) -> Size:
+    """Count images and identities of a sample table."""
+    count = samples["split"].value_counts()
+    people = samples.loc[(samples["split"] == "train") & (samples["pid"] > DISTRACTOR), "pid"].nunique()
+    return Size(int(count["train"]), int(people), int(count["query"]), int(count["gallery"]))
+
+
+def shape_of(workspace: Workspace) -> Shape:
+    """What params.yaml says of the size of images and network."""
+    params = workspace.params
+    pixels = params.image.height * params.image.width
+    classified = params.backbone.channels * (params.part_classes + 1)  # image, foreground and each part
+    epochs = list(params.rounds.values())[-1].until_epoch
+    return Shape(pixels, pixels // 16, classified, params.train.identities * params.train.images, epochs)
+
+
+def plan(workspace: Workspace, measured: Measured, wanted: Size, devices: int) -> pd.DataFrame:
+    """Scale the last run of a checkout up; see `hcga.planning.scaling.scale`."""
+    params, shape = workspace.params, shape_of(workspace)
+    device = torch.device("cuda" if measured.device.startswith("cuda") and torch.cuda.is_available() else "cpu")
+    rates = Rates(
+        pair_seconds(params.backbone.channels, params.part_classes - 1, params.evaluate),
+        identity_seconds(shape.classified, shape.batch, device),
+    )
+    return scale(measured.ran, measured.size, wanted, shape, rates, devices)
+
+
+def in_proportion(before: Size, train: int, identities: int, query: int | None, gallery: int | None) -> Size:
+    """A size whose queries and gallery grow as its training images do, if they are not given."""
+    ratio = train / before.train
+    return Size(
+        train, identities, query or math.ceil(before.query * ratio), gallery or math.ceil(before.gallery * ratio)
+    )

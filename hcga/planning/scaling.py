@@ -1,0 +1,140 @@
+"""The last run of a checkout, scaled up: seconds, memory and disk of each stage for a data set of another size.
+
+Seconds of a stage, less what it takes whatever its data, grow with one number of images; two terms of which a small run
+shows nothing, pairs of images to rank and identities to classify, are added by `hcga.planning.rates`. Bytes on the disk
+are those of what stages have written. Memory is that of the run and what grows with the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+import pandas as pd
+
+from hcga.training_set import HELD_BYTES
+
+
+class Size(NamedTuple):
+    """How large a data set is."""
+
+    train: int  # images
+    identities: int  # of them
+    query: int
+    gallery: int
+
+    @property
+    def images(self) -> int:
+        """All of them."""
+        return self.train + self.query + self.gallery
+
+
+class Shape(NamedTuple):
+    """What decides how many bytes an image or an identity takes."""
+
+    pixels: int  # of an image, height times width
+    cells: int  # of a mask
+    classified: int  # dimensions of all features that are classified, together
+    batch: int  # images
+    epochs: int  # over all rounds
+
+
+class Ran(NamedTuple):
+    """What a stage took in the run that is scaled, its rounds together."""
+
+    seconds: float
+    peak: float  # bytes, of its process
+    written: float  # bytes
+    times: int  # how often it ran
+
+
+class Rates(NamedTuple):
+    """Of `hcga.planning.rates`."""
+
+    pair: float  # seconds a query and gallery image
+    identity: float  # seconds an identity and training step
+
+
+#: By which number of images a stage's seconds and bytes grow; those of others do not.
+GROWS: dict[str, Callable[[Size], int]] = {
+    "catalogue": lambda size: size.images,
+    "prepare": lambda size: size.images,
+    "translate": lambda size: size.train,
+    "extract": lambda size: size.train,
+    "coparse": lambda size: size.train,
+    "train": lambda size: size.train,
+    "embed": lambda size: size.images,
+    "evaluate": lambda size: size.images,
+}
+#: Seconds that a stage takes whatever its data, once its modules are there; `python benchmarks/planning.py` fits them.
+START = {"catalogue": 0.2, "prepare": 0.3, "extract": 0.8, "coparse": 2.5, "train": 1.0, "embed": 0.8, "evaluate": 0.2}
+MASKS = {
+    "translate": 3,
+    "coparse": 6,
+    "train": 1,
+    "evaluate": 3,
+}  # how many masks of each training image are in memory at once
+TABLE = 1000  # bytes of memory an image, of the sample table and its copies
+FLOAT, PIXEL = 4, 3  # bytes
+WITH_ADAM, IN_TRAINING = 3, 4  # times the weights: with two moments on the disk, and gradients in memory
+BY_DEVICES = ("extract", "coparse", "train", "embed")
+
+
+def scale(
+    ran: Mapping[str, Ran], before: Size, wanted: Size, shape: Shape, rates: Rates, devices: int = 1
+) -> pd.DataFrame:
+    """Scale a run up.
+
+    Parameters
+    ----------
+    ran : mapping
+        Stage, such as `train`, to what it took.
+    before, wanted : Size
+        Of the data set that it took that for, and of another.
+    shape : Shape
+    rates : Rates
+    devices : int
+        That share the work of those stages that can, each as fast as that of the run.
+
+    Returns
+    -------
+    DataFrame
+        A row a stage, with `seconds`, and bytes of `memory` and `disk`.
+    """
+    identities = wanted.identities - before.identities
+    weights = FLOAT * shape.classified * identities  # of more classifiers
+    rows = {}
+    for stage, took in ran.items():
+        grows = GROWS.get(stage, lambda _: 1)
+        ratio = grows(wanted) / grows(before)
+        start = min(took.seconds, START.get(stage, 0.0) * took.times)
+        seconds = start + (took.seconds - start) * ratio
+        memory = took.peak + MASKS.get(stage, 0) * shape.cells * (wanted.train - before.train)
+        memory += TABLE * (wanted.images - before.images) if stage in GROWS else 0
+        disk = took.written * ratio
+        if stage == "evaluate":
+            pairs = wanted.query * wanted.gallery - before.query * before.gallery
+            seconds += took.times * rates.pair * pairs
+        if stage == "train":
+            steps = shape.epochs * wanted.train / shape.batch
+            seconds += steps * rates.identity * identities
+            memory += IN_TRAINING * weights + _held(wanted, shape) - _held(before, shape)
+            disk = took.written + took.times * WITH_ADAM * weights
+        rows[stage] = {
+            "seconds": seconds / (devices if stage in BY_DEVICES else 1),
+            "memory": max(memory, took.peak),
+            "disk": max(disk, 0.0),
+        }
+    return pd.DataFrame(rows).T
+
+
+def _held(size: Size, shape: Shape) -> int:
+    """Bytes of the images that a training keeps in memory."""
+    held = size.train * shape.pixels * PIXEL
+    return held if held <= HELD_BYTES else 0
+
+
+def together(runs: Collection[Ran]) -> Ran:
+    """Add up the rounds of a stage."""
+    seconds, peaks, written, times = zip(*runs, strict=True)
+    return Ran(sum(seconds), max(peaks), sum(written), sum(times))

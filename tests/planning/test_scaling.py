@@ -1,0 +1,67 @@
+"""A run scaled up, by hand."""
+
+import pytest
+
+from hcga.planning.run import in_proportion
+from hcga.planning.scaling import START, Ran, Rates, Shape, Size, scale, together
+
+SMALL = Size(train=100, identities=10, query=20, gallery=80)
+LARGE = Size(train=1000, identities=200, query=200, gallery=800)
+SHAPE = Shape(pixels=2048, cells=128, classified=1280, batch=50, epochs=6)
+NOTHING = Rates(pair=0, identity=0)
+
+
+def test_seconds_beside_the_start_and_bytes_on_disk_grow_with_the_images_of_a_stage() -> None:
+    ran = {name: Ran(10.0, 1e9, 5e6, 1) for name in ("extract", "embed", "draw")}
+    table = scale(ran, SMALL, Size(1000, 10, 20, 80), SHAPE, NOTHING)
+    start = START["extract"]
+    assert table["seconds"]["extract"] == pytest.approx(start + 10 * (10 - start))
+    assert table["seconds"]["embed"] == pytest.approx(START["embed"] + 1100 / 200 * (10 - START["embed"]))
+    assert table["seconds"]["draw"] == 10
+    assert table["disk"].to_dict() == pytest.approx({"extract": 5e7, "embed": 5e6 * 5.5, "draw": 5e6})
+
+
+def test_the_same_size_takes_what_was_measured() -> None:
+    ran = {name: Ran(0.5, 1e9, 5e6, 3) for name in ("prepare", "coparse", "train", "evaluate", "report")}
+    table = scale(ran, SMALL, SMALL, SHAPE, Rates(pair=1, identity=1))
+    assert (table["seconds"] == 0.5).all()
+    assert (table["memory"] == 1e9).all()
+    assert (table["disk"] == 5e6).all()
+
+
+def test_pairs_are_ranked_in_each_round() -> None:
+    table = scale({"evaluate": Ran(0.0, 0, 0, 3)}, SMALL, LARGE, SHAPE, Rates(pair=1e-3, identity=0))
+    assert table["seconds"]["evaluate"] == pytest.approx(3 * 1e-3 * (200 * 800 - 20 * 80))
+
+
+def test_identities_cost_each_step_of_a_training_and_have_weights() -> None:
+    """190 more identities; 1,000 images in batches of 50 are 20 steps an epoch, of which there are 6."""
+    rates, weights = Rates(pair=0, identity=1e-3), 4 * 1280 * 190
+    table = scale({"train": Ran(0.0, 1e9, 7e6, 3)}, SMALL, LARGE, SHAPE, rates)
+    assert table["seconds"]["train"] == pytest.approx(20 * 6 * 1e-3 * 190)
+    assert table["disk"]["train"] == 7e6 + 3 * 3 * weights
+    images = 900 * 2048 * 3
+    assert table["memory"]["train"] == 1e9 + 4 * weights + images + 128 * 900 + 1000 * 1800
+
+
+def test_images_beyond_what_a_training_holds_cost_it_no_memory() -> None:
+    sizes = [Size(train, 10, 20, 80) for train in (340_000, 360_000)]  # of 2 GiB
+    held, not_held = (
+        scale({"train": Ran(0, 0, 0, 1)}, SMALL, size, SHAPE, NOTHING)["memory"]["train"] for size in sizes
+    )
+    assert held > 2e9 > not_held
+
+
+def test_devices_share_the_work_of_some_stages() -> None:
+    ran = {name: Ran(100.0, 0, 0, 1) for name in ("coparse", "train", "evaluate")}
+    one, four = (scale(ran, SMALL, LARGE, SHAPE, NOTHING, devices)["seconds"] for devices in (1, 4))
+    assert (one / four).to_dict() == {"coparse": 4, "train": 4, "evaluate": 1}
+
+
+def test_rounds_of_a_stage_are_added_up() -> None:
+    assert together([Ran(1, 5, 10, 1), Ran(2, 4, 20, 1)]) == Ran(3, 5, 30, 2)
+
+
+def test_queries_and_gallery_grow_in_proportion_unless_they_are_given() -> None:
+    assert in_proportion(SMALL, 250, 30, None, None) == Size(250, 30, 50, 200)
+    assert in_proportion(SMALL, 250, 30, 7, 9) == Size(250, 30, 7, 9)
