@@ -27,15 +27,15 @@ IMAGE_SET = "image_set"  # attribute: digest of the sample table and the images'
 
 
 class Whole(Store):
-    """What a store to read from inherits first, so that no shard may be missing: zarr takes one that is for zeros."""
+    """What a store to read from inherits first: no shard may be missing or empty, which zarr takes for zeros."""
 
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """As of `Store`; `FileNotFoundError` for a shard that is missing."""
+        """As of `Store`; `FileNotFoundError` for a shard that is missing or empty."""
         found = await super().get(key, prototype or default_buffer_prototype(), byte_range)  # type: ignore[safe-super]
-        if found is None and "/c/" in f"/{key}":
-            raise FileNotFoundError(f"{key} is missing; perhaps a stage writes the store anew at this moment")
+        if not found and "/c/" in f"/{key}":
+            raise FileNotFoundError(f"{key} is missing or empty; perhaps a stage writes the store anew at this moment")
         return found
 
 

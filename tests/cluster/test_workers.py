@@ -21,6 +21,7 @@ import zarr
 from conftest import ROOT
 from distributed import LocalCluster
 from machines import Machines
+from s3 import ACCESS, BUCKET, s3_server
 from threadpoolctl import threadpool_limits
 
 from hcga import inference
@@ -132,6 +133,24 @@ def test_features_and_embeddings_have_the_bytes_of_a_run_here(
         assert write(params, tmp_path / "there") == write(None, tmp_path / "here")
     copies = {path.name for path in tmp_path.glob("copies/*/*")}
     assert copies == ({"images.zarr", "model.safetensors", "whole"} if copied else set())
+
+
+@pytest.mark.slow
+def test_workers_read_copies_in_an_s3_store(
+    tmp_path: Path, model: Path, images: zarr.Group, features: Input, label: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server on this machine; a store of features and one of images, the file of a network."""
+    for name, value in ACCESS.items():
+        monkeypatch.setenv(name, value)
+    network, card = load_model(model)
+    extract(network, card, images, COUNT, tmp_path / "here.zarr")
+    with s3_server() as url, inside(f"s3://{BUCKET}/folder") as params:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with placed(model, "cpu", 1, params) as (remote, _):
+            extract(remote, card, images, COUNT, tmp_path / "there.zarr")
+            assert isinstance(remote, Remote)
+            assert_equal(on(remote.workers, label, features), on(None, label, features))
+    assert content_digest(tmp_path / "there.zarr") == content_digest(tmp_path / "here.zarr")
 
 
 def test_what_is_not_finite_is_refused_on_a_worker(tmp_path: Path, images: zarr.Group) -> None:

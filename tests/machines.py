@@ -9,7 +9,7 @@ from pathlib import Path
 
 from conftest import ROOT
 
-TESTS = Path(__file__).parent
+TASKS = Path(__file__).parent / "cluster"  # which workers import
 
 
 class Machines:
@@ -45,7 +45,7 @@ class Machines:
 
     def _start(self, what: str, *arguments: object, **variables: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *map(str, arguments), "--no-dashboard"]
-        paths = os.pathsep.join(map(str, (ROOT, TESTS)))
+        paths = os.pathsep.join(map(str, (ROOT, TASKS)))
         environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **variables}
         with (self._folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self._folder)
