@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from coparsing import IDENTITIES, IMAGES, extract
+from coparsing import IDENTITIES, IMAGES, compute_features
 from distributed import LocalCluster
 from runs import REPOSITORY
 
@@ -38,7 +38,7 @@ def main(work: Path, repeats: int) -> None:
     """Print seconds for all identities, by 1 and 2 processes or workers."""
     store = work / "features.zarr"
     if not store.exists():
-        write_store(store, {"features": extract(work)})
+        write_store(store, {"features": compute_features(work)})
     camids = np.tile(np.arange(IMAGES) * 4 // IMAGES, IDENTITIES)
     label = partial(label_identity, camids=camids, params=load_params(REPOSITORY / "params.yaml").coparse, seed=(0,))
     for count in (1, 2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -67,8 +68,10 @@ def _scheduler(params: Dask) -> Iterator[Any]:
 
 def slurm_cluster(params: Slurm) -> Any:
     """Give a scheduler in this process whose workers are jobs of SLURM, none of them submitted yet."""
+    interrupted = signal.getsignal(signal.SIGINT)
     from dask_jobqueue.slurm import SLURMCluster
 
+    signal.signal(signal.SIGINT, interrupted)  # which the import has replaced
     return SLURMCluster(
         cores=params.workers,  # tasks at a time: one a worker
         processes=params.workers,

@@ -1,6 +1,7 @@
 """What params.yaml may say of a cluster, and the jobs that come of it."""
 
 import re
+import signal
 import sys
 from typing import Any
 
@@ -59,6 +60,14 @@ def test_a_job_has_a_worker_of_one_task_for_each_that_is_wanted() -> None:
     assert "#SBATCH -t 01:30:00" in lines
     assert {"--nthreads 1", "--nworkers 4"} <= set(re.findall(r"--n(?:threads|workers) \d+", script))
     assert "distributed.cli.dask_worker tcp://" in script
+
+
+def test_a_stage_is_stopped_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """dask-jobqueue would have it end without an exception that a stage could see."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "dask_jobqueue"]:
+        monkeypatch.delitem(sys.modules, name)
+    with slurm_cluster(Slurm.model_validate(SLURM)), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
