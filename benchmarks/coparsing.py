@@ -92,7 +92,7 @@ def main(work: Path, repeats: int) -> None:
     params = load_params(REPOSITORY / "params.yaml").coparse
     store = work / "features.zarr"
     if not store.exists():
-        write_store(store, {"features": extract(work)})
+        write_store(store, {"features": compute_features(work)})
     camids = np.arange(IMAGES) * 4 // IMAGES
     plain, ours = (in_own_process(label_all, name, store, camids, params, repeats) for name in ("plain", "ours"))
     report(plain, ours)
@@ -210,7 +210,7 @@ def in_own_process(work: Callable[..., T], *arguments: object) -> T:
         return pool.apply(work, arguments)
 
 
-def extract(work: Path) -> np.ndarray:
+def compute_features(work: Path) -> np.ndarray:
     """Features of all identities, the large one last: (N, 256, 64, 32) float16."""
     sets = (("small", IDENTITIES, IMAGES), ("large", 2, LARGE))
     settings = YAML(typ="safe").load(REPOSITORY / "params.yaml")["synthetic"] | {"height": SIZE[0], "width": SIZE[1]}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 GB = 1e9
 
 
-class _Count(click.ParamType):
+class _Count(click.ParamType[int]):
     """A number of things, such as 250000 or 1e7."""
 
     name = "number"

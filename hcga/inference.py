@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,18 +15,17 @@ import numpy as np
 import torch
 import zarr
 
-from hcga.ahead import load_ahead
-from hcga.devices import precision
-from hcga.environment import environment
+from hcga.environment import Environment
 from hcga.errors import InputError
 from hcga.files import note_beside, read_note, resumable, write_note
+from hcga.forward import Pass, Remote, Shapes, environment_of, forward
 from hcga.masks import STRIDE, mask_attributes
-from hcga.prnet import Card, PRNet
+from hcga.prnet import Card, Embedding, PRNet
 from hcga.progress import track
 from hcga.resources import need_disk
 from hcga.stopping import Stop, never
 from hcga.store_writing import SHARD_BYTES, RowWriter, add_array, draft_store
-from hcga.stores import IMAGE_SET, array, image_set, read_rows
+from hcga.stores import IMAGE_SET, array, image_set
 
 BATCH = 64
 BATCHES = 64  # in a shard, at most
@@ -33,14 +33,14 @@ log = logging.getLogger(__name__)
 
 
 def extract(
-    network: PRNet, card: Card, images: zarr.Group, count: int, path: Path, key: str = "", stop: Stop = never
+    network: PRNet | Remote, card: Card, images: zarr.Group, count: int, path: Path, key: str = "", stop: Stop = never
 ) -> None:
     """Write the shared maps V of the first images: step 1 of a round (III-A), no augmentation, eval mode.
 
     Parameters
     ----------
-    network : PRNet
-        In eval mode, on the device to use.
+    network : PRNet or Remote
+        In eval mode, on the device to use; or one that workers of a cluster compute, which changes no byte.
     card : Card
     images : zarr.Group
         The store of images.
@@ -64,14 +64,18 @@ def extract(
     """
     size = (card.height // STRIDE, card.width // STRIDE)
     shapes = {"features": ((card.channels, *size), "float16")}
-    here = environment(network.mean.device).model_dump()
+    here = environment_of(network).model_dump()
     attributes = {"epoch": card.epoch, "stride": STRIDE, "run": {"extract": here}}
     _refuse_others(card, images)
-    _stream(images, count, path, key, stop, shapes, lambda batch: (network.maps(batch),), network, **attributes)
+    _stream(network, _maps, images, count, path, key, stop, shapes, **attributes)
+
+
+def _maps(network: PRNet, images: torch.Tensor) -> tuple[torch.Tensor]:
+    return (network.maps(images),)
 
 
 def embed(
-    network: PRNet,
+    network: PRNet | Remote,
     card: Card,
     images: zarr.Group,
     t: float | None,
@@ -116,19 +120,21 @@ def embed(
     attributes = {
         "epoch": card.epoch,
         "parsing": card.parsing,
-        "run": _describe_run(card, network.mean.device),
+        "run": _describe_run(card, environment_of(network)),
         **mask_attributes(card.part_classes),
     }
     _refuse_others(card, images)
     count = array(images, "images").shape[0]
-    _stream(
-        images, count, path, key, stop, shapes, lambda batch: network.embed(batch, t, binary), network, **attributes
-    )
+    _stream(network, partial(_embed, t=t, binary=binary), images, count, path, key, stop, shapes, **attributes)
 
 
-def _describe_run(card: Card, device: torch.device) -> dict[str, Any]:
+def _embed(network: PRNet, images: torch.Tensor, t: float | None, binary: bool) -> Embedding:
+    return network.embed(images, t, binary)
+
+
+def _describe_run(card: Card, here: Environment) -> dict[str, Any]:
     trained = card.environment.model_dump() if card.environment else {}
-    return {"seed": card.seed, "train": trained, "embed": environment(device).model_dump()}
+    return {"seed": card.seed, "train": trained, "embed": here.model_dump()}
 
 
 def _refuse_others(card: Card, images: zarr.Group) -> None:
@@ -138,18 +144,17 @@ def _refuse_others(card: Card, images: zarr.Group) -> None:
 
 
 def _stream(
+    network: PRNet | Remote,
+    compute: Pass,
     images: zarr.Group,
     count: int,
     path: Path,
     key: str,
     stop: Stop,
-    shapes: Mapping[str, tuple[tuple[int, ...], str]],
-    compute: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
-    network: PRNet,
+    shapes: Shapes,
     **attributes: Any,
 ) -> None:
     """Read, compute and write batch after batch, all three at once; memory does not grow with the number of images."""
-    device, pixels = network.mean.device, array(images, "images")
     rows = _shard_rows(shapes)
     with resumable(path, key or uuid4().hex) as draft, ThreadPoolExecutor(1) as disk:
         note = note_beside(draft)
@@ -165,18 +170,10 @@ def _stream(
         if (sound := min(writer.sound() for writer in writers)) < done:
             writers = begin(done := sound)
 
-        def read(batch: slice) -> torch.Tensor:
-            return torch.from_numpy(read_rows(pixels, np.arange(batch.start, batch.stop))).to(device)
-
-        def write(results: Sequence[torch.Tensor]) -> None:
+        def write(results: Callable[[], list[np.ndarray]]) -> None:
             before = writers[0].written
-            for writer, values, (name, (_, dtype)) in zip(writers, results, shapes.items(), strict=True):
-                if values.is_floating_point() and not values.isfinite().all():
-                    raise FloatingPointError(
-                        f"{path}: {name} of the images after row {before} are not finite; the training before has "
-                        "diverged: lower train.learning_rate"
-                    )
-                writer.append(values.to(getattr(torch, dtype)).cpu().numpy())  # torch rounds faster than numpy
+            for writer, values in zip(writers, results(), strict=True):
+                writer.append(values)
             if writers[0].written > before:
                 write_note(note, str(writers[0].written))
 
@@ -187,11 +184,10 @@ def _stream(
             log.info("kept after %d images", writers[0].written)
 
         batches = [slice(start, min(start + BATCH, count)) for start in range(done, count, BATCH)]
+        computed = forward(network, compute, images, batches, shapes, path)
         written: Future[None] | None = None
         first = done // BATCH
-        for _, batch in track(load_ahead(batches, read), path.parent.name, first + len(batches), "batch", first):
-            with torch.inference_mode(), precision(device):
-                results = compute(batch)
+        for results in track(computed, path.parent.name, first + len(batches), "batch", first):
             if written:
                 written.result()  # one batch waits to be written, no more
             written = disk.submit(write, results)
@@ -206,7 +202,7 @@ def _stream(
         write_note(note, str(count))
 
 
-def _shard_rows(shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> int:
+def _shard_rows(shapes: Shapes) -> int:
     """Rows of a shard, for all arrays of a store: whole batches, so that a run may go on after any shard."""
     largest = max(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes.values())
     return BATCH * int(np.clip(SHARD_BYTES // (BATCH * largest), 1, BATCHES))

@@ -221,6 +221,31 @@ class Round(Section):
     until_epoch: Annotated[int, Field(ge=0)]
 
 
+class Slurm(Section):
+    """Jobs that dask-jobqueue submits; queue, account and the like stand in its own configuration."""
+
+    kind: Literal["slurm"]
+    jobs: Count
+    workers: Count  # a job
+    cores: Count  # a job
+    memory: Annotated[str, Field(pattern=r"^[1-9]\d* ?[KMGT]i?B$")]  # a job
+    walltime: Annotated[str, Field(pattern=r"^\d+:[0-5]\d:[0-5]\d$")]
+
+
+class Dask(Section):
+    """Where extraction, co-parsing and embedding compute, if not here."""
+
+    scheduler: Annotated[str, Field(pattern=r"^(tcp|tls)://[^\s/]+:\d+$")] | None
+    cluster: Slurm | None
+    share: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://\S+$")] | None
+
+    @model_validator(mode="after")
+    def _one_scheduler(self) -> Dask:
+        if (self.scheduler is None) == (self.cluster is None):
+            raise ValueError("set one of scheduler and cluster, and the other to null")
+        return self
+
+
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"  # becomes part of paths and of commands
 Name = Annotated[str, Field(pattern=NAME)]
 
@@ -232,6 +257,7 @@ class Params(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: Annotated[int, Field(ge=1, le=4096)] | None
     part_classes: Annotated[int, Field(ge=2, le=32)]
+    dask: Dask | None
     synthetic: Synthetic | None
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     prepare: Prepare

@@ -26,6 +26,7 @@ from hcga.runlog import RunLog
 from hcga.stopping import stopping_at_once
 
 log = logging.getLogger(__name__)
+ELSEWHERE = ("dask",)  # section that says where a stage computes, and changes no result
 PATH: Any = click.Path(path_type=Path)
 
 
@@ -33,7 +34,8 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
     """Turn a function into a stage script.
 
     All of params.yaml is checked, but the function gets only the sections named here, as attributes of its first
-    argument; dvc.yaml lists the same ones, which a test compares.
+    argument; dvc.yaml lists the same ones, which a test compares. All get those of `ELSEWHERE`, which dvc.yaml does not
+    list, so that no stage runs again for them.
 
     Parameters
     ----------
@@ -53,7 +55,9 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
                     read = [path for path in options.values() if isinstance(path, Path)]
                     roots = [Path(dataset.root) for dataset in params.datasets.values() if "datasets" in sections]
                     refuse_changed(Path(), params, name, [*read, *roots])
-                function(SimpleNamespace(**{name: getattr(params, name) for name in sections}), **options)
+                function(
+                    SimpleNamespace(**{name: getattr(params, name) for name in (*sections, *ELSEWHERE)}), **options
+                )
                 if name:
                     distrust_copies(Path(), name)
             log.info("done in %s", duration(time.monotonic() - began))

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import zarr
-from zarr.abc.store import ByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.abc.store import ByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import LocalStore
 
 from hcga.errors import OTHER_VERSION, REMEDY, InputError, brief
@@ -26,16 +26,21 @@ PART_CLASSES = "part_classes"  # attribute: C, of masks of 8 bits
 IMAGE_SET = "image_set"  # attribute: digest of the sample table and the images' size
 
 
-class _Whole(LocalStore):
-    """A store to read from, in which no shard may be missing: zarr takes one that is missing for zeros."""
+class Whole(Store):
+    """What a store to read from inherits first: no shard may be missing or empty, which zarr takes for zeros."""
 
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        found = await super().get(key, prototype, byte_range)
-        if found is None and "/c/" in f"/{key}":
-            raise FileNotFoundError(f"{key} is missing; perhaps a stage writes the store anew at this moment")
+        """As of `Store`; `FileNotFoundError` for a shard that is missing or empty."""
+        found = await super().get(key, prototype or default_buffer_prototype(), byte_range)  # type: ignore[safe-super]
+        if not found and "/c/" in f"/{key}":
+            raise FileNotFoundError(f"{key} is missing or empty; perhaps a stage writes the store anew at this moment")
         return found
+
+
+class _WholeFolder(Whole, LocalStore):
+    """Of a folder."""
 
 
 def open_store(path: Path, whole: bool = True) -> zarr.Group:
@@ -53,7 +58,7 @@ def open_store(path: Path, whole: bool = True) -> zarr.Group:
         There is none, or it is not a zarr group of version 3.
     """
     try:
-        store = _Whole(path, read_only=True) if whole else str(path)
+        store = _WholeFolder(path, read_only=True) if whole else str(path)
         return zarr.open_group(store=store, mode="r", zarr_format=3)
     except UNREADABLE as error:
         blame_machine(error)
@@ -121,12 +126,12 @@ def array(store: zarr.Group, name: str, whole: bool = True) -> zarr.Array[Any]:
         found = store.get(name)
     except UNREADABLE as error:
         blame_machine(error)
-        raise InputError(f"{folder_of(store)}/{name}: damaged ({error}); {REMEDY}") from None
+        raise InputError(f"{_told(store)}/{name}: damaged ({error}); {REMEDY}") from None
     if not isinstance(found, zarr.Array):
         known = ", ".join(sorted(store.array_keys())) or "none"
-        raise InputError(f"{folder_of(store)}: no array {name!r}; it has: {known}. {REMEDY}")
+        raise InputError(f"{_told(store)}: no array {name!r}; it has: {known}. {REMEDY}")
     if wrong := what_is_wrong(found, name):
-        raise InputError(f"{folder_of(found)}: {wrong}; {REMEDY if whole else 'write it anew'}")
+        raise InputError(f"{_told(found)}: {wrong}; {REMEDY if whole else 'write it anew'}")
     missing = _missing_files(found) if whole else 0
     if missing:
         raise InputError(f"{folder_of(found)}: damaged, {missing} of its files are missing or empty; {REMEDY}")
@@ -144,6 +149,11 @@ def folder_of(of: zarr.Group | zarr.Array[Any]) -> Path:
     """Where a group or an array lies."""
     assert isinstance(of.store, LocalStore)
     return of.store.root / of.path
+
+
+def _told(of: zarr.Group | zarr.Array[Any]) -> str:
+    """Where a group or an array lies, in words: a folder, or a URL."""
+    return str(folder_of(of) if isinstance(of.store, LocalStore) else of.store_path)
 
 
 def read_rows(source: zarr.Array[Any] | np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -168,20 +178,19 @@ def read_rows(source: zarr.Array[Any] | np.ndarray, rows: np.ndarray) -> np.ndar
         return source[rows]
     if len(rows) and rows.max() >= source.shape[0]:
         raise InputError(
-            f"{folder_of(source)}: has {source.shape[0]} rows and no row {rows.max()}, so it is of other images; "
-            f"{REMEDY}"
+            f"{_told(source)}: has {source.shape[0]} rows and no row {rows.max()}, so it is of other images; {REMEDY}"
         )
     try:
         return _read_rows(source, rows)
     except (*UNREADABLE, RuntimeError) as error:  # checksums, decompression
         blame_machine(error)
-        raise InputError(f"{folder_of(source)}: damaged ({error}); {REMEDY}") from None
+        raise InputError(f"{_told(source)}: damaged ({error}); {REMEDY}") from None
 
 
 def read_all(source: zarr.Array[Any]) -> np.ndarray:
     """Read an array as a whole; `InputError` if it is damaged, or too large for that."""
     if source.nbytes > WHOLE_BYTES:
-        raise InputError(f"{folder_of(source)}: {source.nbytes:,} bytes, more than masks can take; {REMEDY}")
+        raise InputError(f"{_told(source)}: {source.nbytes:,} bytes, more than masks can take; {REMEDY}")
     return read_rows(source, np.arange(source.shape[0]))
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import click
 
+from hcga.cluster.extra import need_packages
 from hcga.errors import InputError
 from hcga.files import fresh
 from hcga.parsers import translation
@@ -12,7 +13,7 @@ from hcga.stage import PATH, stage
 from hcga.workspace import Workspace, refuse_common_splits
 
 
-@stage("datasets", "device", "external", "part_classes", "synthetic")
+@stage("dask", "datasets", "device", "external", "part_classes", "synthetic")
 @click.option("--checked", type=PATH, required=True, help="Text file to write.")
 def main(params: SimpleNamespace, checked: Path) -> None:
     """Check params.yaml against this machine and write a constant note that the first stages depend on."""
@@ -27,7 +28,9 @@ def main(params: SimpleNamespace, checked: Path) -> None:
     if not Path(params.external.root).is_dir():
         raise InputError(f"external.root: {params.external.root} is no folder; set it to where the masks are")
     translation(params.external.labels, params.part_classes)
-    if params.device not in ("auto", "cpu"):
+    if params.dask:
+        need_packages(params.dask)
+    if params.dask is None and params.device not in ("auto", "cpu"):
         from hcga.devices import choose_device
 
         choose_device(params.device)

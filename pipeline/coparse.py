@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import click
 
+from hcga.cluster.connection import connected
 from hcga.coparsing.coparse import coparse
 from hcga.coparsing.kept import Kept
-from hcga.coparsing.sources import Material
+from hcga.coparsing.sources import POOLED, Material
 from hcga.devices import choose_device
-from hcga.environment import environment
 from hcga.files import fresh, run_key, scratch
 from hcga.masks import mask_attributes
 from hcga.samples import read_samples
@@ -32,27 +32,27 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
     features, before = (open_store_of(paths[name], images) for name in ("features", "previous"))
     external, repairs = (read_all(array(translated, name)) for name in ("external", "repairs"))
     epoch, run = attribute(features, "epoch", int), attribute(features, "run", dict)
-    material = Material(
-        samples=read_samples(paths["samples"]),
-        features=paths["features"],
-        images=paths["images"],
-        external=external,
-        params=params.coparse,
-        part_classes=params.part_classes,
-        seed=(params.seed, epoch),
-        device=choose_device(params.device),
-    )
-    names = ["samples", "features", "translated", *(["images"] if params.coparse.input == "rgb" else [])]
-    read = [Path(__file__), *(paths[name] for name in names)]
-    decisive = params.coparse.model_copy(update={"workers": None})
-    here = environment(material.device).model_copy(update={"threads": 1})  # of a worker
-    with scratch(paths["masks"], run_key(read, decisive, params.part_classes, material.seed, here)) as folder:
-        found = coparse(material, read_all(array(before, "masks")), repairs, Kept(folder))
-        run |= {"coparse": here.model_dump(exclude={"threads"})}
-        about = {"source": params.coparse.source, "epoch": epoch, "run": run, **mask_attributes(params.part_classes)}
-        write_store(paths["masks"], {"masks": found.masks, "labels": found.labels}, **about, **image_set(images))
-        with fresh(paths["table"]) as draft:
-            found.table.to_csv(draft, index=False, lineterminator="\n")
+    with connected(params.dask if params.coparse.source in POOLED else None, "cpu", 1) as cluster:
+        material = Material(
+            samples=read_samples(paths["samples"]),
+            features=paths["features"],
+            images=paths["images"],
+            external=external,
+            params=params.coparse,
+            part_classes=params.part_classes,
+            seed=(params.seed, epoch),
+            device=choose_device("cpu" if cluster else params.device),
+            cluster=cluster,
+        )
+        read = ["samples", "features", "translated", *(["images"] if params.coparse.input == "rgb" else [])]
+        inputs = [Path(__file__), *(paths[name] for name in read)]
+        with scratch(paths["masks"], run_key(inputs, *material.settings)) as folder:
+            found = coparse(material, read_all(array(before, "masks")), repairs, Kept(folder))
+            run |= {"coparse": material.environment.model_dump(exclude={"threads"})}
+            about = {"source": params.coparse.source, "epoch": epoch, "run": run, **image_set(images)}
+            write_store(paths["masks"], found.arrays, **about, **mask_attributes(params.part_classes))
+            with fresh(paths["table"]) as draft:
+                found.table.to_csv(draft, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,8 @@ from types import SimpleNamespace
 
 import click
 
-from hcga.checkpoints import load_model
-from hcga.devices import choose_device
-from hcga.environment import environment
 from hcga.files import run_key
+from hcga.forward import environment_of, placed
 from hcga.inference import embed
 from hcga.stage import PATH, stage
 from hcga.stopping import stop_requests
@@ -21,11 +19,9 @@ from hcga.stores import open_store
 @click.option("--embeddings", type=PATH, required=True, help="Store to write.")
 def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -> None:
     """Write image, foreground and part features, part visibility and parsed labels."""
-    device = choose_device(params.device, params.threads)
-    network, card = load_model(model)
-    key = run_key([Path(__file__), model, images], params.embed, params.gam, environment(device))
-    with stop_requests() as stop:
-        embed(network.to(device), card, open_store(images), params.gam.t, embeddings, key, params.embed.binary, stop)
+    with placed(model, params.device, params.threads, params.dask) as (network, card), stop_requests() as stop:
+        key = run_key([Path(__file__), model, images], params.embed, params.gam, environment_of(network))
+        embed(network, card, open_store(images), params.gam.t, embeddings, key, params.embed.binary, stop)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,8 @@ from types import SimpleNamespace
 
 import click
 
-from hcga.checkpoints import load_model
-from hcga.devices import choose_device
-from hcga.environment import environment
 from hcga.files import run_key
+from hcga.forward import environment_of, placed
 from hcga.inference import extract
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
@@ -23,12 +21,10 @@ from hcga.stores import open_store
 @click.option("--features", type=PATH, required=True, help="Store to write.")
 def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, features: Path) -> None:
     """Write the shared feature maps of the training images."""
-    device = choose_device(params.device, params.threads)
-    network, card = load_model(model)
     count = int((read_samples(samples)["split"] == "train").sum())
-    key = run_key([Path(__file__), model, images], count, environment(device))
-    with stop_requests() as stop:
-        extract(network.to(device), card, open_store(images), count, features, key, stop)
+    with placed(model, params.device, params.threads, params.dask) as (network, card), stop_requests() as stop:
+        key = run_key([Path(__file__), model, images], count, environment_of(network))
+        extract(network, card, open_store(images), count, features, key, stop)
 
 
 if __name__ == "__main__":

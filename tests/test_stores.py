@@ -237,7 +237,7 @@ def test_a_file_that_goes_while_one_reads_is_not_taken_for_zeros(store: Path) ->
     """As when a stage begins to write the store anew."""
     masks = array(open_store(store), "masks")
     shard_of(store, "masks").unlink()
-    with pytest.raises(InputError, match=r"masks/c/0/0/0 is missing; perhaps a stage writes the store anew"):
+    with pytest.raises(InputError, match=r"masks/c/0/0/0 is missing or empty; perhaps a stage writes the store anew"):
         read_rows(masks, np.arange(1))
 
 

@@ -11,6 +11,7 @@ from imports import NEUTRAL, modules_used
 from stages import DVC, PARAMS, Stage, resolve, templates
 
 from hcga.params import Params
+from hcga.stage import ELSEWHERE
 
 ONCE = ["check", "synthesise", "prepare", "translate", "initialise", "report"]
 EACH = ["extract", "coparse", "draw", "train", "embed", "evaluate"]
@@ -169,7 +170,13 @@ def test_dvc_lists_the_params_that_the_script_reads(verb: str) -> None:
     listed = templates()[verb].params
     assert listed == sorted(set(listed)), "in alphabetical order"
     assert sorted(sections_of(verb)) == listed
-    assert sections_used(verb) == set(listed)
+    assert sections_used(verb) - set(ELSEWHERE) == set(listed) - set(ELSEWHERE)
+
+
+def test_where_a_stage_computes_makes_none_run_again_but_the_check() -> None:
+    """Whose output never changes."""
+    assert [verb for verb in VERBS if set(ELSEWHERE) & set(templates()[verb].params)] == ["check"]
+    assert {verb for verb in VERBS if set(ELSEWHERE) & sections_used(verb)} == {"check", "extract", "coparse", "embed"}
 
 
 def test_each_section_of_params_is_listed_by_a_stage() -> None:

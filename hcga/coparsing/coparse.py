@@ -26,6 +26,11 @@ class CoparsedSet(NamedTuple):
     labels: np.ndarray  # (N, h, w) uint8, what the source had before parts were assigned, UNLABELLED
     table: pd.DataFrame  # one row an identity
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What its store holds."""
+        return {"masks": self.masks, "labels": self.labels}
+
 
 def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray, kept: Kept | None = None) -> CoparsedSet:
     """Make the masks of every training identity.

@@ -1,4 +1,4 @@
-"""Work on many identities, each by itself, in a pool of processes on processor cores."""
+"""Work on many identities, each by itself: in a pool of processes on processor cores, or by workers of a cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.context import BaseContext
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,11 +20,14 @@ from threadpoolctl import threadpool_limits
 
 from hcga.coparsing.inputs import Input, as_input
 from hcga.coparsing.memory import choose_workers
+from hcga.coparsing.on_cluster import map_on_cluster
 from hcga.errors import InputError
 from hcga.progress import counted, track
 from hcga.resources import free_memory, need_shared_memory
 from hcga.stores import array, open_store, read_rows
 
+if TYPE_CHECKING:
+    from hcga.cluster.workers import Workers
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 TRIES = 2  # of an identity alone; whoever was at work beside it may have been meant before
@@ -42,6 +45,7 @@ def map_identities(
     identities: Mapping[int, np.ndarray],
     workers: int | None,
     of_image: Callable[[tuple[int, ...]], float],
+    cluster: Workers | None = None,
 ) -> Iterator[tuple[int, T]]:
     """Do some work on the features of each identity.
 
@@ -59,6 +63,8 @@ def map_identities(
         Number of processes; None for one a core, or as many as there is memory for.
     of_image : callable
         Bytes of memory that the work takes for an image, by the shape of its input, (q, h, w).
+    cluster : Workers, optional
+        They do it instead of processes here, and decide about number and memory.
 
     Yields
     ------
@@ -73,12 +79,26 @@ def map_identities(
     Exception
         What `work` raises; what has not begun is given up.
     """
-    need_shared_memory()
     largest_first = {pid: identities[pid] for pid in sorted(identities, key=lambda pid: (-len(identities[pid]), pid))}
+    if cluster:
+        found = map_on_cluster(work, source, largest_first, cluster)
+    else:
+        found = _map_here(work, source, largest_first, workers, of_image)
+    yield from track(found, "co-parsing", len(identities), "identity")
+
+
+def _map_here(
+    work: Work[T],
+    source: Input,
+    identities: Mapping[int, np.ndarray],
+    workers: int | None,
+    of_image: Callable[[tuple[int, ...]], float],
+) -> Iterator[tuple[int, T]]:
+    need_shared_memory()
     shape = as_input(np.asarray(array(open_store(source.store), source.name)[:1])).shape[1:]
-    workers = choose_workers([*map(len, largest_first.values())], of_image(shape), workers, free_memory())
+    workers = choose_workers([*map(len, identities.values())], of_image(shape), workers, free_memory())
     log.info("%d identities, %d workers of one thread each", len(identities), workers)
-    yield from track(_map(work, source, largest_first, workers), "co-parsing", len(identities), "identity")
+    return _map(work, source, identities, workers)
 
 
 class _WorkerDied(Exception):
@@ -90,7 +110,7 @@ class _WorkerDied(Exception):
 
 
 def _map(work: Work[T], source: Input, identities: Mapping[int, np.ndarray], workers: int) -> Iterator[tuple[int, T]]:
-    """As `map_identities`; whose worker has died is tried again, alone."""
+    """As `_map_here`; whose worker has died is tried again, alone."""
     left, at_rest = dict(identities), 0
     while left:
         try:

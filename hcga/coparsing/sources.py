@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,14 @@ from hcga.coparsing.labels import reassign_labels
 from hcga.coparsing.losses import adjacent_pairs
 from hcga.coparsing.memory import hcnet_bytes, isp_bytes
 from hcga.coparsing.pool import map_identities
+from hcga.environment import Environment, environment
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED, downsample
 from hcga.params import Coparse
 from hcga.samples import identities
+
+if TYPE_CHECKING:
+    from hcga.cluster.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,20 @@ class Material:
     part_classes: int  # C
     seed: tuple[int, ...]  # (seed, epoch of the features' model)
     device: torch.device
+    cluster: Workers | None = None  # whose processor cores take the place of the device
     done: frozenset[int] = frozenset()  # training identities to leave out
+
+    @cached_property
+    def environment(self) -> Environment:
+        """Of the process that works on an identity, on one thread."""
+        if self.cluster:
+            return self.cluster.environment
+        return environment(self.device).model_copy(update={"threads": 1})
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """What decides the masks, beside the files."""
+        return self.params.model_copy(update={"workers": None}), self.part_classes, self.seed, self.environment
 
     @cached_property
     def rows_of(self) -> dict[int, np.ndarray]:
@@ -65,16 +82,16 @@ Source = Callable[[Material], Iterator[tuple[int, Parsed]]]
 
 def hcnet(material: Material) -> Iterator[tuple[int, Parsed]]:
     """HCNet and CPLR (III-B). On cuda devices many identities are trained at once, else one on each processor core."""
-    params = settings_of(material.params)
+    params, cluster = settings_of(material.params), material.cluster
     rgb = params.input == "rgb"
     source = Input(material.images, "images") if rgb else Input(material.features, "features")
-    if material.device.type == "cuda":
+    if material.device.type == "cuda" and cluster is None:
         devices = cuda_devices()
         memory = free_cuda_memory(devices)
         found = label_in_batches(source, material.rows_of, material.camids, params, material.seed, devices, memory)
     else:
         work = partial(label_identity, camids=material.camids, params=params, seed=material.seed)
-        found = map_identities(work, source, material.rows_of, params.workers, hcnet_bytes)
+        found = map_identities(work, source, material.rows_of, params.workers, hcnet_bytes, cluster)
     for pid, labelling in found:
         labels = downsample(labelling.labels) if rgb else labelling.labels
         masks = reassign_labels(labels, material.part_classes, params.background, params.split, params.borders)
@@ -91,7 +108,8 @@ def isp(material: Material) -> Iterator[tuple[int, Parsed]]:
     """Cascaded k-means, on processor cores."""
     work = partial(_cluster, part_classes=material.part_classes, seed=material.seed)
     source = Input(material.features, "features")
-    for pid, masks in map_identities(work, source, material.rows_of, material.params.workers, isp_bytes):
+    workers, cluster = material.params.workers, material.cluster
+    for pid, masks in map_identities(work, source, material.rows_of, workers, isp_bytes, cluster):
         yield pid, Parsed(masks, masks, {}, ())
 
 
@@ -128,4 +146,5 @@ def none(material: Material) -> Iterator[tuple[int, Parsed]]:
         yield pid, Parsed(unlabelled, unlabelled, {}, ())
 
 
+POOLED = ("hcnet", "isp")  # those that map_identities
 SOURCES: dict[str, Source] = {"hcnet": hcnet, "isp": isp, "external": external, "stripes": stripes, "none": none}

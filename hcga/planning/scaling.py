@@ -105,8 +105,7 @@ def scale(
     weights = FLOAT * shape.classified * identities  # of more classifiers
     rows = {}
     for stage, took in ran.items():
-        grows = GROWS.get(stage, lambda _: 1)
-        ratio = grows(wanted) / grows(before)
+        ratio = GROWS[stage](wanted) / GROWS[stage](before) if stage in GROWS else 1.0
         start = min(took.seconds, START.get(stage, 0.0) * took.times)
         seconds = start + (took.seconds - start) * ratio
         memory = took.peak + MASKS.get(stage, 0) * shape.cells * (wanted.train - before.train)

@@ -1,0 +1,51 @@
+"""What workers are asked to do in tests; they import it from here."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_info
+
+
+def count_threads(*_: object) -> tuple[int, ...]:
+    """How many threads PyTorch and the libraries of linear algebra may use."""
+    return torch.get_num_threads(), *(library["num_threads"] for library in threadpool_info())
+
+
+def die_with(whom: int, folder: Path, pid: int, rows: np.ndarray, values: np.ndarray) -> int:
+    """Kill the worker, also that which tries again, and leave a note each time."""
+    if pid == whom:
+        (folder / str(os.getpid())).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return len(rows)
+
+
+def slowly(work: Callable[..., object], folder: Path, pid: int, rows: np.ndarray, values: np.ndarray) -> object:
+    """Do some work when its worker can be killed: it has left its number."""
+    (folder / f"{pid}-{os.getpid()}").touch()
+    time.sleep(0.5)
+    return work(pid, rows, values)
+
+
+def refuse(pid: int, rows: np.ndarray, values: np.ndarray) -> None:
+    raise OSError(f"identity {pid}")
+
+
+def wait_long(*_: object) -> None:
+    time.sleep(600)
+
+
+def note(folder: Path, key: int) -> int:
+    (folder / str(key)).touch()
+    return key
+
+
+def until(true: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
