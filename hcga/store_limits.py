@@ -10,8 +10,7 @@ import zarr
 
 from hcga.errors import brief
 
-ROW_BYTES, ROWS = 2**28, 10**7  # of a row and of what is unpacked at once; of an array
-WHOLE_BYTES = 2**32  # of an array that is read as a whole
+ROW_BYTES, ROWS = 2**28, 10**8  # of a row and of what is unpacked at once; of an array
 KINDS = "buif"  # numpy's letters of truth values and real numbers
 CODECS = {"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "zstd"}
 # What the stages write, by name: dimensions and dtypes.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import zarr
 
-from hcga import store_writing
+from hcga import store_writing, stores
 from hcga.errors import InputError
 from hcga.store_writing import add_array, write_store, writing
 from hcga.stores import array, attribute, image_set, open_store, open_store_of, read_all, read_rows
@@ -306,3 +306,12 @@ def test_a_shard_has_the_rows_that_were_asked_for(tmp_path: Path, monkeypatch: p
             made = array(store, name)
             assert (made.shards, made.chunks) == ((6, width), (chunk, width))
             assert (read_all(made) == 7).all()
+
+
+def test_what_is_larger_than_the_memory_is_not_read_as_a_whole(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = array(open_store(store), "masks")
+    monkeypatch.setattr(stores, "free_memory", lambda: found.nbytes)
+    assert read_all(found).nbytes == found.nbytes
+    monkeypatch.setattr(stores, "free_memory", lambda: found.nbytes - 1)
+    with pytest.raises(InputError, match=r"masks: is read as a whole, takes 0\.0 GB of memory for that, and 0\.0 are"):
+        read_all(found)
