@@ -64,7 +64,14 @@ def extract(network: PRNet, card: Card, images: zarr.Group, count: int, path: Pa
 
 
 def embed(
-    network: PRNet, card: Card, images: zarr.Group, t: float | None, path: Path, key: str = "", binary: bool = True
+    network: PRNet,
+    card: Card,
+    images: zarr.Group,
+    t: float | None,
+    path: Path,
+    key: str = "",
+    binary: bool = True,
+    flip: bool = False,
 ) -> None:
     """Write the features of all images for matching (III-D).
 
@@ -80,7 +87,7 @@ def embed(
         `run` says with which seed the network was trained and in which environment it was trained and used.
     key : str, optional
         As in `extract`.
-    binary : bool
+    binary, flip : bool
         See `hcga.prnet.PRNet.embed`.
 
     Raises
@@ -107,7 +114,11 @@ def embed(
     }
     _refuse_others(card, images)
     count = array(images, "images").shape[0]
-    _stream(images, count, path, key, shapes, lambda batch: network.embed(batch, t, binary), network, **attributes)
+
+    def compute(batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return network.embed(batch, t, binary, flip)
+
+    _stream(images, count, path, key, shapes, compute, network, **attributes)
 
 
 def _describe_run(card: Card, device: torch.device) -> dict[str, Any]:

@@ -23,7 +23,8 @@ def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -
     device = choose_device(params.device, params.threads)
     network, card = load_model(model)
     key = run_key([Path(__file__), model, images], params.embed, params.gam, environment(device))
-    embed(network.to(device), card, open_store(images), params.gam.t, embeddings, key, params.embed.binary)
+    store, choices = open_store(images), params.embed.model_dump()
+    embed(network.to(device), card, store, params.gam.t, embeddings, key, **choices)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hcga.environment import Environment
 from hcga.errors import printable
@@ -56,6 +56,11 @@ class Use(_Frozen):
     licence: Text
     hcga: Label  # version
 
+    @field_validator("embed", mode="before")
+    @classmethod
+    def _of_before_flip(cls, embed: Any) -> Any:
+        return {"flip": False, **embed} if isinstance(embed, dict) else embed
+
 
 class ModelCard(Card):
     """A card with the optional section that stage train does not write, as a round has no figures then."""
@@ -71,11 +76,12 @@ class ModelCard(Card):
 
 
 def model_digest(tensors: dict[str, torch.Tensor], card: ModelCard) -> str:
-    """Digest of what decides an embedding: weights, network, size of the input, GAM; 32 hexadecimal digits.
+    """Digest of what decides an embedding: weights, network, size of the input, GAM, flip; 32 hexadecimal digits.
 
     The file of a model and the round that it was made of have the same, whatever they say of licence and figures.
     """
-    settings = card.model_dump_json(include={**dict.fromkeys(DECIDING, True), "use": {"gam", "embed"}})
+    without = None if card.use.embed.flip else {"use": {"embed": {"flip"}}}  # as before there was a choice
+    settings = card.model_dump_json(include={**dict.fromkeys(DECIDING, True), "use": {"gam", "embed"}}, exclude=without)
     weights = [
         part
         for name, value in sorted(tensors.items())
@@ -96,7 +102,7 @@ def describe_card(card: ModelCard, made: str) -> str:
         f"{card.part_classes} part classes, started from weights: {use.initial_weights}",
         "input": f"{card.height} x {card.width} pixels (height x width), RGB in [0, 1] less {_listed(card.mean)}, "
         f"divided by {_listed(card.std)}",
-        "embedding": f"GAM {gam}, part maps {maps}",
+        "embedding": f"GAM {gam}, part maps {maps}, {'with' if use.embed.flip else 'without'} the mirror image",
         "matching": f"features {use.matching.features}, similarity {use.matching.similarity}, "
         f"visibility {use.matching.visibility}{share}",
         **{f"data {name}": _describe_set(data_set) for name, data_set in use.datasets.items()},

@@ -233,7 +233,7 @@ class Model:
         device, use = self._network.mean.device, self.card.use
         pixels = torch.from_numpy(np.stack(images)).to(device)
         with torch.inference_mode(), precision(device):
-            return of_network(self._network.embed(pixels, use.gam.t, use.embed.binary))
+            return of_network(self._network.embed(pixels, use.gam.t, **use.embed.model_dump()))
 
 
 def require_some(kept: Sequence[object], problems: Sequence[str]) -> None:
