@@ -11,7 +11,7 @@ from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hcga.retrieval.blocks import Block, Labels, Mates, places
 from hcga.retrieval.similarity import Similarities
@@ -59,9 +59,15 @@ class PairCounts:
             self.positive += sought
             self.negative += everything - sought - own_camera - left_out
 
-    def similarity(self, levels: ArrayLike) -> NDArray[np.float64]:
-        """Similarity at which levels begin; 0.5 more leads to the middle of one."""
-        return float(self._low) + float(self._step) * np.asarray(levels, np.float64)
+    @property
+    def lower_bounds(self) -> NDArray[np.float64]:
+        """Similarity at which each level begins, and the last one ends, (LEVELS + 1,) float64."""
+        return np.linspace(float(self._low), float(self._low) + LEVELS * float(self._step), LEVELS + 1)
+
+    @property
+    def similarities(self) -> NDArray[np.float64]:
+        """Similarity in the middle of each level, (LEVELS,) float64."""
+        return self.lower_bounds[:-1] + float(self._step) / 2
 
 
 def count_pairs(similarities: Similarities, labels: Labels) -> PairCounts:

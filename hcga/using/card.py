@@ -13,6 +13,7 @@ from hcga.figures import collect_figures, format_figures
 from hcga.files import digest
 from hcga.params import Embed, Gam, Matching
 from hcga.prnet import Card, Number
+from hcga.using.calibration import Calibration, describe_calibration
 
 NO_LICENCE = "none was given: ask whoever made this model, and look at the terms of the data it was trained on"
 # Of a card, what besides weights decides an embedding.
@@ -55,6 +56,7 @@ class Use(_Frozen):
     code: Text  # the Git commit, and what was not as committed
     licence: Text
     hcga: Label  # version
+    calibration: Calibration | None = None  # of similarities; files of before have none
 
     @field_validator("embed", mode="before")
     @classmethod
@@ -107,6 +109,7 @@ def describe_card(card: ModelCard, made: str) -> str:
         f"visibility {use.matching.visibility}{share}",
         **{f"data {name}": _describe_set(data_set) for name, data_set in use.datasets.items()},
         "tested on": "held-out training identities" if use.validation else "the sets' own query and gallery",
+        "calibrated": describe_calibration(use.calibration) if use.calibration else "no: similarities order, no more",
         "trained": f"seed {card.seed}, {_where(card.environment)}",
         "code": use.code,
         "licence": use.licence,

@@ -27,7 +27,7 @@ crops = pytest.fixture(new_crops)
 def find(model: Model, queries: list[Path], gallery: Path, count: int = 10, **options: Path) -> list[Ranked]:
     with opened_gallery(gallery, model, options.get("pictures"), "error") as opened:
         asked = model.embed_files(queries)
-        return search(model, asked.files, asked.embedded, opened, count)
+        return search(model, [[file] for file in asked.files], asked.embedded, opened, count)
 
 
 @pytest.fixture
