@@ -4,18 +4,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
-from trained import ROUND, new_checkout, new_crops, new_model, new_weights
+from trained import ROUND, new_checkout, new_crops, new_model, new_weights, write_lock
 
 from hcga.errors import InputError
 from hcga.params import Matching
+from hcga.recorded import dvc_digest
 from hcga.retrieval.blocks import Labels
 from hcga.retrieval.pairs import count_pairs
-from hcga.retrieval.similarity import Embeddings, similarity
+from hcga.retrieval.similarity import Embeddings, Similarities, similarity
+from hcga.samples import COLUMNS
+from hcga.store_writing import write_store
 from hcga.using import calibrating
-from hcga.using.calibrating import FOLDS, People, calibrate, fit, rate
+from hcga.using.calibrating import FOLDS, People, calibrate, calibrate_model, fit, rate
 from hcga.using.calibration import Calibration, Line, Threshold, describe_calibration, describe_decision
 from hcga.using.embedded import NAMES
 from hcga.using.model import Model
@@ -56,7 +60,7 @@ def balanced(truth: np.ndarray) -> np.ndarray:
     return np.where(truth, 1 / truth.sum(), 1 / (~truth).sum())
 
 
-def test_the_line_is_that_of_a_logistic_regression_on_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_line_is_that_of_a_logistic_regression_on_all_pairs() -> None:
     people = some_people()
     values, truth, *_ = pairs_of(people)
     found = calibrate(people, MATCHING)
@@ -82,8 +86,6 @@ def test_people_are_judged_by_fits_that_have_not_seen_them() -> None:
         labels = people.labels
         kept = [~np.isin(labels.query_pids, fold), ~np.isin(labels.gallery_pids, fold)]
         chosen = Labels(*(of[kept[number % 2]] for number, of in enumerate(labels)))
-        from hcga.retrieval.similarity import Similarities
-
         counts = count_pairs(Similarities(people.query.take(kept[0]), people.gallery.take(kept[1]), "I"), chosen)
         assert counts.positive.sum() + counts.negative.sum() == seen.sum()
         ratio = fit(counts, "").ratio(values[asked])
@@ -187,6 +189,34 @@ def test_it_is_said_in_words(model: Model) -> None:
         "above 0.700, which 1e-2 of the pairs of two people pass",
     ]
     assert "2.7 times likelier for two people\nbelow 0.700" in describe_decision(model.calibration, 0.25, 0.5)
+
+
+def test_held_out_people_of_a_round_teach_it(checkout: Path, model: Model) -> None:
+    people = some_people()
+    rows = [("train", 90 + number, 1) for number in range(4)]
+    looks = [np.zeros((4, 5), np.float32), people.query.image, people.gallery.image]
+    query_pids, gallery_pids, query_camids, gallery_camids = (labels.tolist() for labels in people.labels)
+    rows += [("query", pid, camid) for pid, camid in zip(query_pids, query_camids, strict=True)]
+    rows += [("gallery", pid, camid) for pid, camid in zip(gallery_pids, gallery_camids, strict=True)]
+    table = [(*row, 1, number, f"{number}.jpg", "main") for number, row in enumerate(rows)]
+    pd.DataFrame(table, columns=list(COLUMNS)).to_csv(checkout / "data/samples.csv", index=False)
+    vectors = np.concatenate(looks)
+    seen = np.ones((len(vectors), 3), np.float32)
+    arrays = {"image": vectors, "foreground": vectors, "parts": np.repeat(vectors[:, None], 3, 1)}
+    store = checkout / "data/embeddings/r1.zarr"
+    write_store(store, arrays | dict.fromkeys(("likely", "guided", "peak"), seen), parsing=True)
+    validation = model.card.use.model_copy(update={"validation": 0.5})
+    model.card = model.card.model_copy(update={"use": validation})
+    with pytest.raises(InputError, match=r"data/embeddings/r1.zarr: is not what dvc.lock says"):
+        held_out_people(checkout, ROUND, model)
+    embedded = {"outs": [{"path": "data/embeddings/r1.zarr", "md5": dvc_digest(store)}]}
+    write_lock(checkout, {"embed@r1": embedded})
+    calibrate_model(model, held_out_people(checkout, ROUND, model))
+    found, wanted = model.calibration, calibrate(people, MATCHING)
+    assert (found.source, found.same, found.people) == ("held-out training identities", wanted.same, 12)
+    # The same vectors as foreground and three parts: Eq. (10) makes (1 + 3/2) / 4 of each cosine.
+    assert found.slope * 2.5 / 4 == pytest.approx(wanted.slope, rel=1e-3)
+    assert found.intercept == pytest.approx(wanted.intercept, abs=1e-3)
 
 
 def test_test_identities_are_refused(checkout: Path, model: Model) -> None:
