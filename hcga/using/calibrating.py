@@ -28,7 +28,8 @@ class People(NamedTuple):
     query: Embeddings
     gallery: Embeddings
     labels: Labels
-    source: str  # who they are, in words
+    source: str  # who they are, in words, for the card
+    place: str  # where they are, for messages
 
 
 class Quality(NamedTuple):
@@ -63,12 +64,12 @@ def calibrate(people: People, matching: Matching) -> Calibration:
     """
     asked = np.unique(people.labels.query_pids)
     if len(asked) < FOLDS:
-        raise InputError(f"{people.source}: {len(asked)} people as queries; a calibration wants {FOLDS} at least")
+        raise InputError(f"{people.place}: {len(asked)} people as queries; a calibration wants {FOLDS} at least")
     counts = _count(people, matching, asked, [])
-    line = fit(counts, people.source)
+    line = fit(counts, people.place)
     judged = []
     for fold in np.array_split(np.random.default_rng(SEED).permutation(asked), FOLDS):
-        learnt = fit(_count(people, matching, np.setdiff1d(asked, fold), fold), people.source)
+        learnt = fit(_count(people, matching, np.setdiff1d(asked, fold), fold), people.place)
         of_fold = _count(people, matching, fold, [])
         judged.append((sigmoid(learnt.ratio(of_fold.similarities)), of_fold.positive, of_fold.negative))
     quality = rate(*(np.concatenate(each) for each in zip(*judged, strict=True)))
@@ -94,7 +95,7 @@ def calibrate_model(model: Model, people: People) -> None:
     model.card = model.card.model_copy(update={"use": changed})
 
 
-def fit(counts: PairCounts, source: str) -> Line:
+def fit(counts: PairCounts, place: str) -> Line:
     """Fit the log odds of the same person, both kinds of pairs weighing the same, to histograms of similarities.
 
     Targets are Platt's, a little less than 1 and more than 0, so that people who are told apart without a mistake give
@@ -104,7 +105,7 @@ def fit(counts: PairCounts, source: str) -> Line:
 
     same, different = int(counts.positive.sum()), int(counts.negative.sum())
     if not (same and different):
-        raise InputError(f"{source}: {same} pairs of one person and {different} of two; a calibration wants both")
+        raise InputError(f"{place}: {same} pairs of one person and {different} of two; a calibration wants both")
     there = np.flatnonzero(counts.positive + counts.negative)
     similarity, positive, negative = (
         values[there] for values in (counts.similarities, counts.positive / same, counts.negative / different)
@@ -117,7 +118,7 @@ def fit(counts: PairCounts, source: str) -> Line:
     found = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(scaled, truth, weights)
     slope = float(found.coef_[0, 0] / spread)
     if slope <= 0:
-        raise InputError(f"{source}: pairs of one person are no more alike than pairs of two: nothing can be learnt")
+        raise InputError(f"{place}: pairs of one person are no more alike than pairs of two: nothing can be learnt")
     return Line(float(found.intercept_[0]) - slope * float(middle), slope, same, different)
 
 

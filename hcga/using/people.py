@@ -53,7 +53,7 @@ def held_out_people(folder: Path, place: Place, model: Model) -> People:
     )
     pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
     labels = Labels(pids[query], pids[gallery], camids[query], camids[gallery])
-    return People(first, second, labels, "held-out training identities")
+    return People(first, second, labels, "held-out training identities", str(place))
 
 
 def labelled_people(folder: Path, model: Model) -> People:
@@ -71,4 +71,4 @@ def labelled_people(folder: Path, model: Model) -> People:
     query, gallery = (np.flatnonzero(table["split"] == split) for split in ("query", "gallery"))
     pids, camids = table["pid"].to_numpy(), table["camid"].to_numpy()
     labels = Labels(pids[query], pids[gallery], camids[query], camids[gallery])
-    return People(compared.take(query), compared.take(gallery), labels, "of a folder")
+    return People(compared.take(query), compared.take(gallery), labels, "of a folder", str(folder))

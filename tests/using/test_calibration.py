@@ -44,7 +44,7 @@ def some_people(seed: int = 0, count: int = 12, noise: float = 1.0) -> People:
     query, gallery = (np.repeat(np.arange(count), times) for times in (2, 4))
     looks = [centres[of] + noise * rng.normal(size=(len(of), 5)) for of in (query, gallery)]
     camids = [np.tile(np.arange(1, 3), len(of) // 2) for of in (query, gallery)]
-    return People(*map(embeddings, looks), Labels(query + 1, gallery + 1, *camids), "drawn")
+    return People(*map(embeddings, looks), Labels(query + 1, gallery + 1, *camids), "drawn", "here")
 
 
 def pairs_of(people: People) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -133,14 +133,14 @@ def test_a_probability_takes_a_prior() -> None:
 
 
 def test_what_teaches_nothing_is_refused() -> None:
-    with pytest.raises(InputError, match=r"drawn: 4 people as queries; a calibration wants 5 at least"):
+    with pytest.raises(InputError, match=r"here: 4 people as queries; a calibration wants 5 at least"):
         calibrate(some_people(count=4), MATCHING)
     people = some_people()
     swapped = people._replace(gallery=embeddings(-people.gallery.image))
-    with pytest.raises(InputError, match=r"drawn: pairs of one person are no more alike than pairs of two"):
+    with pytest.raises(InputError, match=r"here: pairs of one person are no more alike than pairs of two"):
         calibrate(swapped, MATCHING)
     alone = people.labels._replace(gallery_pids=people.labels.gallery_pids + 100)
-    with pytest.raises(InputError, match=r"drawn: 0 pairs of one person and 1152 of two"):
+    with pytest.raises(InputError, match=r"here: 0 pairs of one person and 1152 of two"):
         calibrate(people._replace(labels=alone), MATCHING)
     apart = calibrate(some_people(noise=1e-3), MATCHING)
     assert np.isfinite([apart.slope, apart.intercept]).all(), "people told apart without a mistake"

@@ -13,7 +13,6 @@ from PIL import Image
 from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
 from hcga.cli import main
-from hcga.datasets.examples import make_example
 from hcga.lock import is_stale
 from hcga.retrieval.pooling import pool
 from hcga.retrieval.similarity import similarity
@@ -176,8 +175,19 @@ def test_help_says_what_each_command_does(command: str, told: list[str]) -> None
     assert [fragment for fragment in told if fragment not in text] == []
 
 
+def draw_people(root: Path) -> None:
+    """Draw six people with a query at one camera and gallery images at two, each a pattern with some noise."""
+    rng = np.random.default_rng(1)
+    for pid in range(1, 7):
+        pattern = rng.integers(0, 200, (4, 2, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+        for name in ("query/{}/1_a.png", "gallery/{}/1_b.png", "gallery/{}/2_c.png", "gallery/{}/2_d.png"):
+            file = root / name.format(pid)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pattern + rng.integers(0, 50, pattern.shape, np.uint8)).save(file)
+
+
 def test_a_calibrated_model_says_how_likely_it_is(run: Run) -> None:
-    make_example("folder", Path("people"))
+    draw_people(Path("people"))
     fails(run("compare", "crops/cam1/0.png", "crops/cam1/1.png", *MODEL, "--prior", "0.1"), "has no calibration")
     fails(run("search", "crops", "--gallery", "crops", *MODEL, "--prior", "0.1"), "has no calibration")
     wrong = run("model", "calibrate", "model.safetensors", "--people", "crops", "-o", "c.safetensors")
