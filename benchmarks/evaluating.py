@@ -118,7 +118,7 @@ def make_embeddings(store: Path, queries: int, gallery: int) -> None:
     vectors = centres[pids] + 3 * rng.normal(size=(len(pids), 4, 256)).astype(np.float32)
     visible = (rng.random((len(pids), 3)) < 0.8).astype(np.float32)
     arrays = {"image": vectors[:, 0], "foreground": vectors[:, 0], "parts": vectors[:, 1:]}
-    write_store(store, {**arrays, "likely": visible, "guided": visible}, parsing=True)
+    write_store(store, {**arrays, **dict.fromkeys(("likely", "guided", "peak"), visible)}, parsing=True)
     splits = ["query"] * queries + ["gallery"] * gallery
     table = {"split": splits, "pid": pids, "camid": rng.integers(1, CAMERAS + 1, len(pids)), "path": range(len(pids))}
     pd.DataFrame(table).to_csv(store.with_suffix(".csv"), index=False)
