@@ -120,8 +120,8 @@ def make_embeddings(store: Path, queries: int, gallery: int) -> None:
     arrays = {"image": vectors[:, 0], "foreground": vectors[:, 0], "parts": vectors[:, 1:]}
     write_store(store, {**arrays, **dict.fromkeys(("likely", "guided", "peak"), visible)}, parsing=True)
     splits = ["query"] * queries + ["gallery"] * gallery
-    table = {"split": splits, "pid": pids, "camid": rng.integers(1, CAMERAS + 1, len(pids)), "path": range(len(pids))}
-    pd.DataFrame(table).to_csv(store.with_suffix(".csv"), index=False)
+    table = {"split": splits, "pid": pids, "camid": rng.integers(1, CAMERAS + 1, len(pids)), "dataset": "main"}
+    pd.DataFrame({**table, "path": [f"{number}.jpg" for number in range(len(pids))]}).to_csv(store.with_suffix(".csv"), index=False)
 
 
 if __name__ == "__main__":
