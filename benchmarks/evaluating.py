@@ -121,7 +121,8 @@ def make_embeddings(store: Path, queries: int, gallery: int) -> None:
     write_store(store, {**arrays, **dict.fromkeys(("likely", "guided", "peak"), visible)}, parsing=True)
     splits = ["query"] * queries + ["gallery"] * gallery
     table = {"split": splits, "pid": pids, "camid": rng.integers(1, CAMERAS + 1, len(pids)), "dataset": "main"}
-    pd.DataFrame({**table, "path": [f"{number}.jpg" for number in range(len(pids))]}).to_csv(store.with_suffix(".csv"), index=False)
+    names = [f"{number}.jpg" for number in range(len(pids))]
+    pd.DataFrame({**table, "path": names}).to_csv(store.with_suffix(".csv"), index=False)
 
 
 if __name__ == "__main__":

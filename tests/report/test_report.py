@@ -98,6 +98,8 @@ KEYS = [
     "retrieval_rank5",
     "retrieval_mAP",
     "retrieval_mINP",
+    "verification_tpr_at_fpr_1e-3",
+    "open_set_dir_at_far_1e-1",
 ]
 
 
