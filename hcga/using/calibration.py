@@ -111,7 +111,7 @@ def describe_decision(calibration: Calibration, similarity: float, prior: float)
     ratio = float(calibration.log_likelihood_ratio(similarity))
     probability = float(calibration.probability(similarity, prior))
     rows = [
-        f"probability {probability:.3f}  of one person, at a prior of {prior:g}",
+        f"probability {probability:.3g}  of one person, at a prior of {prior:g}",
         f"{np.exp(abs(ratio)):,.1f} times likelier for {'one person' if ratio >= 0 else 'two people'}",
     ]
     rows += [

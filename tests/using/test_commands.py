@@ -202,8 +202,11 @@ def test_a_calibrated_model_says_how_likely_it_is(run: Run) -> None:
 
     pair = ("compare", "crops/cam1/0.png", "crops/cam1/1.png", "--model", "c.safetensors")
     alike = float(run(*pair).stdout.split()[1])
-    told = {prior: float(run(*pair, "--prior", prior).stdout.split("probability ")[1][:5]) for prior in ("0.5", "0.05")}
-    assert told["0.5"] == float(run(*pair).stdout.split("probability ")[1][:5])
+    told = {
+        prior: float(run(*pair, "--prior", prior).stdout.split("probability ")[1].split()[0])
+        for prior in ("0.5", "0.05")
+    }
+    assert told["0.5"] == float(run(*pair).stdout.split("probability ")[1].split()[0])
     for prior, probability in told.items():
         assert probability == pytest.approx(float(calibration.probability(alike, float(prior))), abs=2e-3)
 
