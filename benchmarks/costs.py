@@ -99,7 +99,7 @@ def with_network(workspace: Workspace, device: torch.device) -> Iterator[Stage]:
                 store,
                 workspace.params.gam.t,
                 Path(folder) / "embeddings.zarr",
-                binary=workspace.params.embed.binary,
+                **workspace.params.embed.model_dump(),
             )
 
     written = open_store(workspace.path("embed", "embeddings", "r1"))

@@ -29,7 +29,7 @@ from hcga.store_writing import write_store
 from hcga.stores import open_store
 
 IDENTITIES, CAMERAS, DISTRACTORS = 750, 6, 0.17
-PARAMS = {"features": "F+P", "visibility": "any", "rerank": False}
+PARAMS = {"features": "F+P", "visibility": "any", "least_share": 0.02, "rerank": False, "multi_query": False}
 
 
 @click.command()
@@ -118,10 +118,11 @@ def make_embeddings(store: Path, queries: int, gallery: int) -> None:
     vectors = centres[pids] + 3 * rng.normal(size=(len(pids), 4, 256)).astype(np.float32)
     visible = (rng.random((len(pids), 3)) < 0.8).astype(np.float32)
     arrays = {"image": vectors[:, 0], "foreground": vectors[:, 0], "parts": vectors[:, 1:]}
-    write_store(store, {**arrays, "likely": visible, "guided": visible}, parsing=True)
+    write_store(store, {**arrays, **dict.fromkeys(("likely", "guided", "peak"), visible)}, parsing=True)
     splits = ["query"] * queries + ["gallery"] * gallery
-    table = {"split": splits, "pid": pids, "camid": rng.integers(1, CAMERAS + 1, len(pids)), "path": range(len(pids))}
-    pd.DataFrame(table).to_csv(store.with_suffix(".csv"), index=False)
+    table = {"split": splits, "pid": pids, "camid": rng.integers(1, CAMERAS + 1, len(pids)), "dataset": "main"}
+    names = [f"{number}.jpg" for number in range(len(pids))]
+    pd.DataFrame({**table, "path": names}).to_csv(store.with_suffix(".csv"), index=False)
 
 
 if __name__ == "__main__":

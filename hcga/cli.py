@@ -50,6 +50,8 @@ def figures(as_csv: bool) -> None:
     agree head    same label from the parsing head of PRNet
     head ...      parsing head, on test images
     empty parts   of the parts that count as visible in queries, those to which GAM leaves no cell
+    TPR 1e-3      pairs of one person above the threshold that one in 1,000 pairs of two people passes
+    DIR 1e-1      people on a watch list who are found first, while one in ten strangers raises an alarm
     """
     from hcga.due import due_stages
     from hcga.figures import collect_figures, format_figures, read_metrics

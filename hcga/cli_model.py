@@ -20,7 +20,8 @@ def model() -> None:
 @click.argument("source", metavar="[REV:]ROUND|FILE")
 @click.option("--output", "-o", "target", type=PATH, required=True, help="File to write: .safetensors, .onnx or .pt2.")
 @click.option("--licence", help="Terms for those who get it, for the card of a round.  [default: that none was given]")
-def export(source: str, target: Path, licence: str | None) -> None:
+@click.option("--calibrate", "calibrated", is_flag=True, help="Learn from held-out people what similarities mean.")
+def export(source: str, target: Path, licence: str | None, calibrated: bool) -> None:
     """Write the model of a round, or of a .safetensors file, as one file.
 
     .safetensors is what this program uses. .onnx and .pt2 (PyTorch's ExportedProgram) run without it: images in,
@@ -29,20 +30,26 @@ def export(source: str, target: Path, licence: str | None) -> None:
     Its card says how people are embedded and compared, which data sets it was trained and tested on, the round's
     figures and the commit. A round whose figures are of an earlier run is refused. Weights that were trained on a data
     set for research are under its terms, not under the licence of this program: say so with --licence.
+
+    --calibrate wants a run with prepare.validation: query and gallery are no test identities then.
     """
     from hcga.using.card import NO_LICENCE
     from hcga.using.deployed import ONNX, PROGRAM
     from hcga.using.model import SUFFIX, Model
 
-    endings = (SUFFIX, ONNX, PROGRAM)
     with clear_errors():
-        if target.suffix not in endings or not target.parent.is_dir() or target.is_dir():
-            raise InputError(
-                f"--output {target}: give a name that ends in {', '.join(endings)} in a folder that exists"
-            )
+        _require_output(target, SUFFIX, ONNX, PROGRAM)
         made = Model.load(source, "cpu", licence=licence or NO_LICENCE)
         if licence not in (None, made.card.use.licence):
             raise InputError(f"--licence: {source} has one in its card; export the round anew with another")
+        if calibrated:
+            from hcga.revisions import parse_place
+            from hcga.using.calibrating import calibrate_model
+            from hcga.using.people import held_out_people
+
+            if Path(source).is_file():
+                raise InputError(f"--calibrate: {source} has no held-out people; see `hcga model calibrate`")
+            calibrate_model(made, held_out_people(Path(), parse_place(source), made))
         remark = ""
         with writing(target):
             if target.suffix == SUFFIX:
@@ -52,6 +59,32 @@ def export(source: str, target: Path, licence: str | None) -> None:
     click.echo(f"{target}: model {made.digest[:12]} of {source}; `hcga model show {target}` says what it is{remark}")
     if made.card.use.licence == NO_LICENCE:
         click.echo("note: its card names no licence; say one with --licence before you pass it on", err=True)
+
+
+@model.command()
+@click.argument("source", metavar="FILE")
+@click.option("--people", type=PATH, required=True, help="Folder: query/12/1_a.jpg, gallery/12/2_b.jpg and so on.")
+@click.option("--output", "-o", "target", type=PATH, required=True, help="File to write; it ends in .safetensors.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
+def calibrate(source: str, people: Path, target: Path, device: str) -> None:
+    """Learn from labelled people what a model's similarities mean, and write it with that.
+
+    Embeddings and similarities stay as they are, and so do stores. The people must neither have trained the model nor
+    test it; nobody can check that here. At least five are wanted, with images at two cameras or more each, and some
+    hundred for thresholds that hold.
+    """
+    from hcga.using.calibrating import calibrate_model
+    from hcga.using.calibration import describe_calibration
+    from hcga.using.model import SUFFIX, Model
+    from hcga.using.people import labelled_people
+
+    with clear_errors():
+        _require_output(target, SUFFIX)
+        made = Model.load(source, device)
+        calibrate_model(made, labelled_people(people, made))
+        with writing(target):
+            made.save(target)
+    click.echo(f"{target}: calibrated\n{describe_calibration(made.calibration)}")
 
 
 @model.command()
@@ -69,3 +102,8 @@ def show(source: str) -> None:
             loaded = Model.load(source, device="cpu")
             card, digest = loaded.card, loaded.digest
         click.echo(describe_card(card, digest[:12]))
+
+
+def _require_output(target: Path, *endings: str) -> None:
+    if target.suffix not in endings or not target.parent.is_dir() or target.is_dir():
+        raise InputError(f"--output {target}: give a name that ends in {', '.join(endings)} in a folder that exists")

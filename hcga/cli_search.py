@@ -33,6 +33,11 @@ def _of_model(function: Command) -> Command:
     return wanted(device(function))
 
 
+_prior = click.option(
+    "--prior",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Probability of the same person before one looks, for a calibrated model.  [default: 0.5, even odds]",
+)
 _on_bad_image = click.option(
     "--on-bad-image",
     type=click.Choice(["error", "skip"]),
@@ -74,6 +79,8 @@ def embed(images: tuple[Path, ...], target: Path, source: str, device: str, on_b
 @click.option("--output", "-o", "target", type=PATH, help="Ranked lists to write: .png or .html.")
 @click.option("--pictures", type=PATH, help="Folder of a store's pictures, if it is elsewhere.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for other programs.")
+@click.option("--one-person", is_flag=True, help="All queries show one person: they become one query.")
+@_prior
 @_of_model
 @_on_bad_image
 def search(
@@ -83,6 +90,8 @@ def search(
     target: Path | None,
     pictures: Path | None,
     as_csv: bool,
+    one_person: bool,
+    prior: float | None,
     source: str,
     device: str,
     on_bad_image: OnBadImage,
@@ -92,9 +101,11 @@ def search(
     The table has the similarity, the cosine of each feature, nothing where not both images show the part, and which
     parts an image shows. `(empty)`: it counts as visible, but GAM leaves no cell of it, so its cosine says nothing.
     An image that is the query itself is left out.
+
+    A calibrated model also gives the probability that query and image show the same person.
     """
+    from hcga.using.calibration import EVEN
     from hcga.using.crops import find_crops
-    from hcga.using.model import Model
     from hcga.using.ranked import require_output, write_ranked
     from hcga.using.search import opened_gallery
     from hcga.using.search import search as find
@@ -102,12 +113,15 @@ def search(
     with clear_errors():
         if target:
             require_output(target)
-        model = Model.load(source, device)
+        model = _load(source, device, prior)
         asked = model.embed_files(find_crops(queries).files, on_bad_image)
         _name_left_out(asked.problems, "query")
+        files, embedded = [[file] for file in asked.files], asked.embedded
+        if one_person:
+            files, embedded = [asked.files], embedded.as_one_person(model.card.use.matching)
         with opened_gallery(gallery, model, pictures, on_bad_image) as opened:
             _name_left_out(opened.problems, "image")
-            lists = find(model, asked.files, asked.embedded, opened, count)
+            lists = find(model, files, embedded, opened, count, prior or EVEN)
         _print_lists(model, lists, as_csv)
         if target:
             with writing(target):
@@ -118,20 +132,37 @@ def search(
 @click.command()
 @click.argument("first", type=PATH)
 @click.argument("second", type=PATH)
+@_prior
 @_of_model
-def compare(first: Path, second: Path, source: str, device: str) -> None:
-    """Say how alike two crops are, as a whole and each part, and which parts both show."""
-    from hcga.using.model import Model
+def compare(first: Path, second: Path, prior: float | None, source: str, device: str) -> None:
+    """Say how alike two crops are, as a whole and each part, and which parts both show.
+
+    A calibrated model also says how much likelier that is for one person than for two, and how likely it is one person.
+    """
+    from hcga.using.calibration import EVEN, describe_decision
 
     with clear_errors():
-        model = Model.load(source, device)
+        model = _load(source, device, prior)
         both = model.embed_files([first, second]).embedded
         one, other = both.take([0]), both.take([1])
         matched = model.match(one, other)
         similarity = model.similarity(one, other).item()
     matching = model.card.use.matching
-    click.echo(f"similarity  {similarity:.3f}  ({matching.features}, {matching.similarity})\n")
+    click.echo(f"similarity  {similarity:.3f}  ({matching.features}, {matching.similarity})")
+    if model.card.use.calibration:
+        click.echo(describe_decision(model.calibration, similarity, prior or EVEN))
+    click.echo()
     click.echo(_describe_pair(matched, ("both", str(first), str(second))))
+
+
+def _load(source: str, device: str, prior: float | None) -> Model:
+    """Load a model; one that is asked with a prior must have a calibration."""
+    from hcga.using.model import Model
+
+    model = Model.load(source, device)
+    if prior is not None or model.card.use.calibration:
+        _ = model.calibration
+    return model
 
 
 def _describe_pair(matched: Matched, names: tuple[str, str, str]) -> str:
@@ -163,7 +194,7 @@ def _print_lists(model: Model, lists: list[Ranked], as_csv: bool) -> None:
 
     tables = [tabulate(model, ranked) for ranked in lists]
     if as_csv:
-        named = [table.assign(query=str(of.file)) for table, of in zip(tables, lists, strict=True)]
+        named = [table.assign(query=_named(of)) for table, of in zip(tables, lists, strict=True)]
         joined = pd.concat(named)
         click.echo(
             joined[["query", *(name for name in joined if name != "query")]].to_csv(index=False, float_format="%.6f"),
@@ -172,12 +203,18 @@ def _print_lists(model: Model, lists: list[Ranked], as_csv: bool) -> None:
         return
     for table, ranked in zip(tables, lists, strict=True):
         parts = ", ".join(shown(ranked.seen))
-        click.echo(printable(str(ranked.file)) + (f"  shows {parts}" if parts else ""))
+        click.echo(printable(_named(ranked)) + (f"  shows {parts}" if parts else ""))
         if ranked.left_out:
-            click.echo("it is in the gallery itself, and left out there")
+            which = "it is" if len(ranked.files) == 1 else f"{ranked.left_out} of them are"
+            click.echo(f"{which} in the gallery itself, and left out there")
         numbers = table.select_dtypes("float").columns
         texts = {name: [f"{value:.3f}" if value == value else "-" for value in table[name]] for name in numbers}
         click.echo(f"{_format(table.assign(**texts))}\n")
+
+
+def _named(ranked: Ranked) -> str:
+    """Paths of the query's files."""
+    return " ".join(map(str, ranked.files))
 
 
 def _format(table: pd.DataFrame) -> str:

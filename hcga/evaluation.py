@@ -81,8 +81,8 @@ def evaluate_round(
     Returns
     -------
     Evaluated
-        Its figures: epoch, `run` (see `describe_run`), skipped_images, `retrieval` and, for a network with
-        parsing, `masks`, `parsing_head` and what `visibility_figures` gives.
+        Its figures: epoch, `run` (see `describe_run`), skipped_images, `retrieval`, `verification`, `open_set` and, for
+        a network with parsing, `masks`, `parsing_head` and what `visibility_figures` gives.
 
     Raises
     ------
@@ -96,6 +96,8 @@ def evaluate_round(
         "run": describe_run({**attribute(masks, "run", dict), **attribute(embeddings, "run", dict)}),
         "skipped_images": skipped,
         "retrieval": found.figures,
+        "verification": found.verification,
+        "open_set": found.open_set,
     }
     table = read_table(table_file)
     if attribute(embeddings, "parsing", bool):

@@ -28,6 +28,8 @@ SHOWN = {
     "Rank-5": "retrieval_rank5",
     "mAP": "retrieval_mAP",
     "mINP": "retrieval_mINP",
+    "TPR 1e-3": "verification_tpr_at_fpr_1e-3",
+    "DIR 1e-1": "open_set_dir_at_far_1e-1",
 }
 
 

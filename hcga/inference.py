@@ -82,6 +82,7 @@ def embed(
     path: Path,
     key: str = "",
     binary: bool = True,
+    flip: bool = False,
     stop: Stop = never,
 ) -> None:
     """Write the features of all images for matching (III-D).
@@ -98,7 +99,7 @@ def embed(
         `run` says with which seed the network was trained and in which environment it was trained and used.
     key, stop : optional
         As in `extract`.
-    binary : bool
+    binary, flip : bool
         See `hcga.prnet.PRNet.embed`.
 
     Raises
@@ -125,11 +126,13 @@ def embed(
     }
     _refuse_others(card, images)
     count = array(images, "images").shape[0]
-    _stream(network, partial(_embed, t=t, binary=binary), images, count, path, key, stop, shapes, **attributes)
+    _stream(
+        network, partial(_embed, t=t, binary=binary, flip=flip), images, count, path, key, stop, shapes, **attributes
+    )
 
 
-def _embed(network: PRNet, images: torch.Tensor, t: float | None, binary: bool) -> Embedding:
-    return network.embed(images, t, binary)
+def _embed(network: PRNet, images: torch.Tensor, t: float | None, binary: bool, flip: bool) -> Embedding:
+    return network.embed(images, t, binary, flip)
 
 
 def _describe_run(card: Card, here: Environment) -> dict[str, Any]:

@@ -178,6 +178,7 @@ class Embed(Section):
     """The features for matching (III-D)."""
 
     binary: bool
+    flip: bool
 
 
 class Train(Section):
@@ -212,6 +213,7 @@ class Evaluate(Matching):
     """The matching of queries with the gallery (III-D)."""
 
     rerank: bool
+    multi_query: bool
 
 
 class Round(Section):

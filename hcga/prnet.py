@@ -106,12 +106,17 @@ class PRNet(nn.Module):
             parsing_logits,
         )
 
-    def embed(self, images: torch.Tensor, t: float | None, binary: bool = True) -> Embedding:
+    def embed(self, images: torch.Tensor, t: float | None, binary: bool = True, flip: bool = False) -> Embedding:
         """Compute the features for matching; call in eval mode.
 
-        Part maps are binary, GAM's inference rule, or else what they are in training.
+        Part maps are binary, GAM's inference rule, or else what they are in training. With `flip` V is the mean of the
+        image's and of its mirror image's turned back, and all that follows is of that one map: the image feature is
+        then the mean of both, an image and its mirror image have the same features, and one parsing says which cells
+        are whose.
         """
         maps = self.maps(images)
+        if flip:
+            maps = (maps + self.maps(images.flip(2)).flip(3)) / 2
         probability = self.parsing_head(maps).softmax(1)
         parsed = probability.argmax(1)
         confidence = probability[:, 1:]

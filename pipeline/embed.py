@@ -21,7 +21,8 @@ def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -
     """Write image, foreground and part features, part visibility and parsed labels."""
     with placed(model, params.device, params.threads, params.dask) as (network, card), stop_requests() as stop:
         key = run_key([Path(__file__), model, images], params.embed, params.gam, environment_of(network))
-        embed(network, card, open_store(images), params.gam.t, embeddings, key, params.embed.binary, stop)
+        choices = params.embed.model_dump()
+        embed(network, card, open_store(images), params.gam.t, embeddings, key, stop=stop, **choices)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,8 @@ def test_a_round_with_parsing_and_truth_has_all_figures(tmp_path: Path) -> None:
         "run",
         "skipped_images",
         "retrieval",
+        "verification",
+        "open_set",
         "masks",
         "parsing_head",
         "visibility_query",
@@ -132,5 +134,5 @@ def test_a_log_has_a_line_a_round(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 def test_a_round_without_parsing_has_retrieval_figures_only(tmp_path: Path) -> None:
     figures = round_figures(tmp_path, False, None)
-    assert list(figures) == ["epoch", "run", "skipped_images", "retrieval"]
+    assert list(figures) == ["epoch", "run", "skipped_images", "retrieval", "verification", "open_set"]
     assert figures["skipped_images"] == 1

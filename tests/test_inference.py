@@ -86,6 +86,15 @@ def test_part_maps_are_binary_or_as_in_training(
     assert not np.allclose(found, other, rtol=1e-4, atol=1e-5)
 
 
+def test_the_mirror_image_counts_if_asked_for(tmp_path: Path, network: PRNet, images: zarr.Group) -> None:
+    embed(network, CARD, images, 4.0, tmp_path / "embeddings.zarr", flip=True)
+    with torch.inference_mode():
+        expected, other = (network.embed(pixels_of(images), 4.0, flip=flip).image for flip in (True, False))
+    found = np.asarray(array(open_store(tmp_path / "embeddings.zarr"), "image")[:])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(found, other, rtol=1e-4, atol=1e-5)
+
+
 def test_embeddings_say_how_their_network_was_trained(tmp_path: Path, network: PRNet, images: zarr.Group) -> None:
     elsewhere = environment(torch.device("cpu")).model_copy(update={"device": "cuda: other", "threads": 99})
     card = CARD.model_copy(update={"seed": 7, "environment": elsewhere})

@@ -203,6 +203,34 @@ def test_embedding_equals_its_definition(network, t, binary):
     np.testing.assert_array_equal(output.parsed, probability.argmax(1))
 
 
+def test_flipped_embedding_is_of_the_mean_map(network, monkeypatch):
+    images = random_images(11, 3)
+    with torch.no_grad():
+        plain, mirrored = network.maps(images), network.maps(images.flip(2))
+        output = network.embed(images, 4.0, False, flip=True)
+        alone = [network.embed(each, 4.0, False) for each in (images, images.flip(2))]
+        monkeypatch.setattr(network, "maps", lambda _: (plain + mirrored.flip(3)) / 2)
+        expected = network.embed(images, 4.0, False)
+    for name, values in expected._asdict().items():
+        torch.testing.assert_close(getattr(output, name), values)
+    torch.testing.assert_close(output.image, (alone[0].image + alone[1].image) / 2, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(output.image, alone[0].image, atol=1e-3)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_flipped_embedding_of_the_mirror_image_is_the_same(binary):
+    network, images = build().eval(), random_images(12, 3)
+    images[:, :, images.shape[2] // 2 :] = 0
+    with torch.no_grad():
+        network.parsing_head.weight.normal_(std=4)
+        network.parsing_head.bias -= network.parsing_head(network.maps(images)).mean((0, 2, 3))
+        output, mirrored = (network.embed(each, 1.5, binary, flip=True) for each in (images, images.flip(2)))
+    for name, values in output._asdict().items():
+        expected = values.flip(2) if name == "parsed" else values
+        torch.testing.assert_close(getattr(mirrored, name), expected, atol=1e-4, rtol=1e-4)
+    assert (output.parsed != output.parsed.flip(2)).any(), "the test needs parsings that are not symmetric"
+
+
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("t", [4.0, 1.5, None])
 def test_shares_of_cells_by_part(network, t, binary):

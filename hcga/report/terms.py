@@ -18,6 +18,9 @@ FIGURES = {  # by column, as in `hcga.figures.SHOWN`
     "Rank-5": "share of the queries with the right person among the first five",
     "mAP": "mean over the queries of the average precision of the ranked list",
     "mINP": "mean inverse negative penalty: high where even the last image of the right person comes early",
+    "TPR 1e-3": "pairs of one person that pass the threshold which one in 1,000 pairs of two people passes",
+    "DIR 1e-1": "queries of people on a watch list that find the right one first, above the threshold at which one in "
+    "ten strangers raises an alarm",
 }
 CHARTS = {
     "Loss and its terms": "Eq. 9: of the classifiers of image, foreground and parts, and of the parsing head, which "

@@ -14,12 +14,14 @@ Letters: Q queries, G gallery images, B queries of one block, H hits of all quer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hcga.retrieval.search import Labels, Matrix, Top, find_hits
+from hcga.retrieval.blocks import Labels, Matrix, Watcher
+from hcga.retrieval.search import Top, find_hits
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,7 @@ def rank(
     gallery_camids: ArrayLike,
     max_rank: int = 50,
     listed: int = 10,
+    watchers: Sequence[Watcher] = (),
 ) -> Ranking:
     """Score the ranking that a similarity matrix makes, by the protocol above.
 
@@ -98,6 +101,8 @@ def rank(
         Length of the CMC curve, at most G.
     listed : int
         Images of `Ranking.top`.
+    watchers : sequence of callable
+        What else is to see each block of the matrix, junk and ignored images too.
 
     Returns
     -------
@@ -113,7 +118,7 @@ def rank(
         raise ValueError(f"max_rank must be at least 1, not {max_rank}")
     labels = Labels.checked(similarity.shape, query_pids, gallery_pids, query_camids, gallery_camids)
     queries, images = similarity.shape
-    query, position, first = find_hits(similarity, labels, listed)
+    query, position, first = find_hits(similarity, labels, listed, watchers)
     count = np.bincount(query, minlength=queries)
     if not count.any():
         raise ValueError(

@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hcga.retrieval.search import Matrix
+from hcga.retrieval.blocks import Matrix
 
 Nodes = NDArray[np.int64]
 Weights = NDArray[np.float64]

@@ -6,15 +6,16 @@ Letters: Q queries, G gallery images, B queries of one block, H hits of all quer
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hcga.cores import available_cores
+from hcga.retrieval.blocks import Block, Columns, Labels, Mates, Matrix, Watcher, within
 
 #: Entries of the similarity matrix that are ranked at a time: bounds the memory to about 30 bytes an entry.
 _BLOCK_ENTRIES = 2**22
@@ -22,25 +23,6 @@ _BLOCK_ENTRIES = 2**22
 _BLOCK_COLUMNS = 2**14
 _IGNORED = np.iinfo(np.int64).max  # sorts behind every image
 _ROW = 2**32 - 1  # the bits of a key that are the gallery row
-
-
-class Matrix(Protocol):
-    """What has rows that can be asked for: an array, or what computes them."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Queries and gallery images."""
-
-    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
-        """Some rows."""
-
-
-@runtime_checkable
-class Columns(Matrix, Protocol):
-    """A float32 matrix that gives some of its columns as a matrix, such as `Similarities`."""
-
-    def columns(self, columns: slice) -> Matrix:
-        """Those of some gallery images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,31 +44,6 @@ class Top:
     similarity: NDArray[np.float64]
 
 
-class Labels(NamedTuple):
-    """Who is who, checked."""
-
-    query_pids: NDArray[Any]
-    gallery_pids: NDArray[Any]
-    query_camids: NDArray[Any]
-    gallery_camids: NDArray[Any]
-
-    @staticmethod
-    def checked(shape: tuple[int, ...], *labels: ArrayLike) -> Labels:
-        """Check labels, in the order of the fields, against the shape of a matrix; `ValueError` if they do not fit."""
-        if len(shape) != 2:
-            raise ValueError(f"similarity must have 2 dimensions, not {len(shape)}: shape {shape}")
-        known = Labels(*(np.asarray(label) for label in labels))
-        for name, array, length in zip(known._fields, known, (*shape, *shape), strict=True):
-            if array.shape != (length,):
-                raise ValueError(f"{name} has shape {array.shape}, but similarity {shape} asks for ({length},)")
-        if (known.query_pids <= 0).any():
-            raise ValueError(
-                "query pids must be positive (0 is a distractor, -1 junk), but the smallest is "
-                f"{known.query_pids.min()}"
-            )
-        return known
-
-
 class Found(NamedTuple):
     """What the ranking of queries gave; H hits."""
 
@@ -95,8 +52,8 @@ class Found(NamedTuple):
     top: Top
 
 
-def find_hits(similarity: Matrix, labels: Labels, listed: int) -> Found:
-    """Rank block after block."""
+def find_hits(similarity: Matrix, labels: Labels, listed: int, watchers: Sequence[Watcher] = ()) -> Found:
+    """Rank block after block, and show each block to others that want to see it."""
     if listed < 1:
         raise ValueError(f"k must be at least 1, not {listed}")
     queries, images = similarity.shape
@@ -107,8 +64,13 @@ def find_hits(similarity: Matrix, labels: Labels, listed: int) -> Found:
         for columns in filter(search.has_hits, blocks):
             search.go_through(similarity, columns, search.collect)
         search.sort_hits()
+
+    def look(block: Block) -> None:
+        for watcher in (search.count, *watchers):
+            watcher(block)
+
     for columns in blocks:
-        search.go_through(similarity, columns, search.count)
+        search.go_through(similarity, columns, look)
     return search.result()
 
 
@@ -117,16 +79,8 @@ class _Search:
 
     def __init__(self, labels: Labels, queries: int, listed: int) -> None:
         self._labels = labels
-        order = np.argsort(labels.gallery_pids, kind="stable")
-        ends = [
-            np.searchsorted(labels.gallery_pids, labels.query_pids, side, sorter=order) for side in ("left", "right")
-        ]
-        self._own_camera, self._sought = [], []  # of each query: rows of its identity, ascending
-        for query, (first, last) in enumerate(zip(*ends, strict=True)):
-            rows = order[first:last]
-            same = labels.gallery_camids[rows] == labels.query_camids[query]
-            self._own_camera.append(rows[same])
-            self._sought.append(rows[~same])
+        mates = Mates(labels)
+        self._own_camera, self._sought = mates.own_camera, mates.sought
         self._hits: list[NDArray[np.int64] | None] = [None] * queries  # their keys, once they are known
         self._collected: list[list[NDArray[np.int64]]] = [[] for _ in range(queries)]
         self._positions = [np.zeros(len(rows), np.int64) for rows in self._sought]
@@ -135,10 +89,10 @@ class _Search:
 
     def has_hits(self, columns: slice) -> bool:
         """Whether any query's identity is among some gallery images."""
-        return any(len(_within(rows, columns)) for rows in self._sought)
+        return any(len(within(rows, columns)) for rows in self._sought)
 
-    def go_through(self, similarity: Matrix, columns: slice, task: Callable[[NDArray[Any], int, slice], None]) -> None:
-        """Call `task` with blocks of rows, their first query and the columns, on all cores."""
+    def go_through(self, similarity: Matrix, columns: slice, task: Watcher) -> None:
+        """Call `task` with blocks of rows, on all cores."""
         queries, images = similarity.shape
         part = similarity.columns(columns) if isinstance(similarity, Columns) else similarity
         step = max(1, _BLOCK_ENTRIES // (columns.stop - columns.start))
@@ -152,24 +106,25 @@ class _Search:
                     raise ValueError(f"similarity must be float32 to be ranked in blocks of columns, not {block.dtype}")
                 share = -(-len(block) // available_cores())
                 tasks = [
-                    pool.submit(task, block[first : first + share], start + first, columns)
+                    pool.submit(task, Block(block[first : first + share], start + first, columns))
                     for first in range(0, len(block), share)
                 ]
                 for done in tasks:
                     done.result()
 
-    def collect(self, similarity: NDArray[np.float32], start: int, columns: slice) -> None:
-        """Keep the keys of hits among some columns, of the queries from `start` on."""
-        for row, values in enumerate(similarity):
-            rows = _within(self._sought[start + row], columns)
-            self._collected[start + row].append(_keys(values[rows - columns.start], rows))
+    def collect(self, block: Block) -> None:
+        """Keep the keys of hits in a block."""
+        for query, values in enumerate(block.similarity, block.start):
+            rows = within(self._sought[query], block.columns)
+            self._collected[query].append(_keys(values[rows - block.columns.start], rows))
 
     def sort_hits(self) -> None:
         """Say that all hits have been collected."""
         self._hits = [np.sort(np.concatenate([np.zeros(0, np.int64), *keys])) for keys in self._collected]
 
-    def count(self, similarity: NDArray[Any], start: int, columns: slice) -> None:
-        """Count which of some columns come before each hit, and keep the first of all."""
+    def count(self, block: Block) -> None:
+        """Count which images of a block come before each hit, and keep the first of all."""
+        similarity, start, columns = block
         offset = columns.start
         keys = _keys(similarity, np.arange(offset, columns.stop))
         keys[:, self._labels.gallery_pids[columns] == -1] = _IGNORED
@@ -177,7 +132,7 @@ class _Search:
             hits = self._hits[row]
             if hits is None:  # these columns are all there are
                 hits = np.sort(of_query[self._sought[row]])
-            of_query[_within(self._own_camera[row], columns) - offset] = _IGNORED
+            of_query[within(self._own_camera[row], columns) - offset] = _IGNORED
             of_query.sort()
             self._positions[row] += np.searchsorted(of_query, hits, side="right")
         self._keep_first(keys[:, : self._top_keys.shape[1]], similarity, start, offset)
@@ -204,12 +159,6 @@ class _Search:
         hits[there] = self._labels.gallery_pids[rows[there]] == owner[there]
         top_ = Top(rows, hits, np.where(there, self._top_values, np.nan))
         return Found(query, np.concatenate([nothing, *self._positions]), top_)
-
-
-def _within(rows: NDArray[np.int64], columns: slice) -> NDArray[np.int64]:
-    """Those of ascending rows that are in a block of columns."""
-    first, last = np.searchsorted(rows, (columns.start, columns.stop))
-    return rows[first:last]
 
 
 def _keys(similarity: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -138,6 +138,13 @@ class Similarities:
         self._seen = query.visible
         self._gallery = gallery
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value that there can be."""
+        if self._variant == "authors":
+            return 0.0, float(len(self._whole) + self._with_parts * self._seen.shape[1])
+        return -1.0, 1.0
+
     def columns(self, columns: slice) -> Similarities:
         """Those of some gallery images."""
         part = copy(self)
@@ -173,10 +180,10 @@ class Similarities:
         units = np.empty((images, vectors * dim), np.float32)
         columns = units.reshape(images, vectors, dim).transpose(1, 0, 2)  # (vectors, N, D)
         for name, column in zip(self._whole, columns, strict=False):
-            _unit(getattr(embeddings, name), column)
+            scale_to_unit(getattr(embeddings, name), column)
         for part, column in enumerate(columns[len(self._whole) :]):
             visible = embeddings.visible[:, part, None]
-            _unit(np.where(visible > 0, embeddings.parts[:, part], np.float32(0)), column)
+            scale_to_unit(np.where(visible > 0, embeddings.parts[:, part], np.float32(0)), column)
             column *= np.float32(weight) * visible
         return units
 
@@ -200,8 +207,9 @@ def _check(query: Embeddings, gallery: Embeddings, features: str, variant: str) 
         )
 
 
-def _unit(vectors: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Scale vectors (N, D) to length 1; a zero vector stays zero."""
+def scale_to_unit(vectors: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """Scale vectors (..., D) to length 1, into `out` if that is given; a zero vector stays zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    out[...] = 0
-    np.divide(vectors, length, out=out, where=length != 0)
+    result = np.empty_like(vectors) if out is None else out
+    result[...] = 0
+    return np.divide(vectors, length, out=result, where=length != 0)

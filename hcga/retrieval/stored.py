@@ -11,6 +11,10 @@ import zarr
 from hcga.errors import InputError
 from hcga.params import Evaluate, Matching
 from hcga.progress import counted
+from hcga.retrieval.blocks import Labels
+from hcga.retrieval.open_set import WatchLists, open_set_figures
+from hcga.retrieval.pairs import PairCounts, verification_figures
+from hcga.retrieval.pooling import pool
 from hcga.retrieval.ranking import Ranking, rank
 from hcga.retrieval.reranking import Distances, rerank
 from hcga.retrieval.search import Top
@@ -28,6 +32,8 @@ class Retrieval(NamedTuple):
     """What matching the queries with the gallery gave."""
 
     figures: dict[str, float]
+    verification: dict[str, float]  # see `verification_figures`
+    open_set: dict[str, float]  # see `open_set_figures`
     cmc: pd.DataFrame  # rank, cmc
     rankings: pd.DataFrame  # query, rank, gallery, similarity, hit
 
@@ -47,7 +53,7 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     -------
     Retrieval
         figures: rank1, rank5, rank10, mAP, mAP_trapezoid (as the authors' code computes it), mINP, and the same
-        as `reranked_...` if asked for; queries and invalid_queries are counts.
+        as `reranked_...` and `multi_query_...` if asked for; queries and invalid_queries are counts.
 
     Raises
     ------
@@ -63,10 +69,11 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
     queries, others = (StoredEmbeddings(embeddings, rows, params) for rows in (query, gallery))
     pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
-    who = (pids[query], pids[gallery], camids[query], camids[gallery])
+    who = Labels(pids[query], pids[gallery], camids[query], camids[gallery])
     try:
         similarities = Similarities(queries.take(slice(None)), others, params.features, params.similarity)
-        ranking = rank(similarities, *who, MAX_RANK, LISTED)
+        pairs, lists = PairCounts(who, similarities.bounds), WatchLists(who)
+        ranking = rank(similarities, *who, MAX_RANK, LISTED, (pairs, lists))
     except ValueError as error:
         raise InputError(f"the queries cannot be ranked: {error}") from None
     figures = _retrieval_figures(ranking)
@@ -74,10 +81,15 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
         everyone = StoredEmbeddings(embeddings, np.append(query, gallery), params).take(slice(None))
         reranked = rank(-_reranked_distances(everyone, len(query), params), *who, MAX_RANK)
         figures |= {f"reranked_{name}": value for name, value in _retrieval_figures(reranked).items()}
+    if params.multi_query:
+        pooled = _pooled_queries(embeddings, samples, params)
+        several = rank(Similarities(pooled, others, params.features, params.similarity), *who, MAX_RANK)
+        figures |= {f"multi_query_{name}": value for name, value in _retrieval_figures(several).items()}
     figures |= {"queries": len(query), "invalid_queries": ranking.invalid_queries}
     cmc = pd.DataFrame({"rank": np.arange(1, len(ranking.cmc) + 1), "cmc": (100 * ranking.cmc).round(4)})
     listed = _list_rankings(ranking.top, image_names(samples).to_numpy(), query, gallery)
-    return Retrieval(figures, cmc, listed)
+    decided = verification_figures(pairs.positive, pairs.negative), open_set_figures(lists)
+    return Retrieval(figures, *decided, cmc, listed)
 
 
 class StoredEmbeddings:
@@ -128,6 +140,15 @@ def _refuse_known(samples: pd.DataFrame) -> None:
 def _reranked_distances(everyone: Embeddings, queries: int, params: Evaluate) -> np.ndarray:
     """k-reciprocal re-ranking of queries and gallery, the queries first."""
     return rerank(Distances(Similarities(everyone, everyone, params.features, params.similarity)), queries)
+
+
+def _pooled_queries(store: zarr.Group, samples: pd.DataFrame, params: Evaluate) -> Embeddings:
+    """Pool each query with all images of its identity at its camera; those of the gallery its ranking ignores."""
+    place = samples.groupby(["pid", "camid"]).ngroup().to_numpy()
+    asked, owner = np.unique(place[samples["split"] == "query"], return_inverse=True)
+    rows = np.flatnonzero(np.isin(place, asked))
+    everyone = StoredEmbeddings(store, rows, params).take(slice(None))
+    return pool(everyone, np.searchsorted(asked, place[rows])).take(owner)
 
 
 def _retrieval_figures(ranking: Ranking) -> dict[str, float]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hcga.environment import Environment
 from hcga.errors import printable
@@ -13,6 +13,7 @@ from hcga.figures import collect_figures, format_figures
 from hcga.files import digest
 from hcga.params import Embed, Gam, Matching
 from hcga.prnet import Card, Number
+from hcga.using.calibration import Calibration, describe_calibration
 
 NO_LICENCE = "none was given: ask whoever made this model, and look at the terms of the data it was trained on"
 # Of a card, what besides weights decides an embedding.
@@ -55,6 +56,12 @@ class Use(_Frozen):
     code: Text  # the Git commit, and what was not as committed
     licence: Text
     hcga: Label  # version
+    calibration: Calibration | None = None  # of similarities; files of before have none
+
+    @field_validator("embed", mode="before")
+    @classmethod
+    def _of_before_flip(cls, embed: Any) -> Any:
+        return {"flip": False, **embed} if isinstance(embed, dict) else embed
 
 
 class ModelCard(Card):
@@ -71,11 +78,12 @@ class ModelCard(Card):
 
 
 def model_digest(tensors: dict[str, torch.Tensor], card: ModelCard) -> str:
-    """Digest of what decides an embedding: weights, network, size of the input, GAM; 32 hexadecimal digits.
+    """Digest of what decides an embedding: weights, network, size of the input, GAM, flip; 32 hexadecimal digits.
 
     The file of a model and the round that it was made of have the same, whatever they say of licence and figures.
     """
-    settings = card.model_dump_json(include={**dict.fromkeys(DECIDING, True), "use": {"gam", "embed"}})
+    without = None if card.use.embed.flip else {"use": {"embed": {"flip"}}}  # as before there was a choice
+    settings = card.model_dump_json(include={**dict.fromkeys(DECIDING, True), "use": {"gam", "embed"}}, exclude=without)
     weights = [
         part
         for name, value in sorted(tensors.items())
@@ -96,11 +104,12 @@ def describe_card(card: ModelCard, made: str) -> str:
         f"{card.part_classes} part classes, started from weights: {use.initial_weights}",
         "input": f"{card.height} x {card.width} pixels (height x width), RGB in [0, 1] less {_listed(card.mean)}, "
         f"divided by {_listed(card.std)}",
-        "embedding": f"GAM {gam}, part maps {maps}",
+        "embedding": f"GAM {gam}, part maps {maps}, {'with' if use.embed.flip else 'without'} the mirror image",
         "matching": f"features {use.matching.features}, similarity {use.matching.similarity}, "
         f"visibility {use.matching.visibility}{share}",
         **{f"data {name}": _describe_set(data_set) for name, data_set in use.datasets.items()},
         "tested on": "held-out training identities" if use.validation else "the sets' own query and gallery",
+        "calibrated": describe_calibration(use.calibration) if use.calibration else "no: similarities order, no more",
         "trained": f"seed {card.seed}, {_where(card.environment)}",
         "code": use.code,
         "licence": use.licence,

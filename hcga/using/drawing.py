@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from hcga.images import load_picture
 from hcga.masks import part_colour
 from hcga.pictures import INK, PAPER
+from hcga.progress import counted
 from hcga.terms import WHOLE, Seen, Term, features_compared
 from hcga.using.model import Model
 from hcga.using.search import Ranked, shown
@@ -54,12 +55,13 @@ def draw_ranked(model: Model, lists: Sequence[Ranked]) -> Image.Image:
         draw.line((0, upper, sheet.width, upper), FAINT)
         draw.text((GAP, upper + GAP // 2), title, INK, _font())
         top = upper + LINE + GAP
-        _tile(sheet, (GAP, top), ranked.file, "query")
+        _tile(sheet, (GAP, top), ranked.files[0], "query" if len(ranked.files) == 1 else f"1 of {len(ranked.files)}")
         _lines(draw, (GAP, top + TALL + LINE), _seen_lines(ranked.seen), colours)
         for entry in ranked.entries:
             assert entry.file is not None, "the caller has refused lists without pictures"
             left = 3 * GAP + entry.rank * (WIDE + GAP)
-            _tile(sheet, (left, top), entry.file, f"{entry.rank}:  {entry.similarity:.3f}")
+            likely = "" if entry.probability is None else f",  p {entry.probability:.2f}"
+            _tile(sheet, (left, top), entry.file, f"{entry.rank}:  {entry.similarity:.3f}{likely}")
             _lines(draw, (left, top + TALL + LINE), _term_lines(entry.terms), colours)
             draw.text((left, top + TALL + lines * LINE + 2), _shortened(entry.name), SOFT, _font())
     return sheet
@@ -70,9 +72,15 @@ def value_of(term: Term) -> str:
     return f"{term.cosine:.3f}{'*' if term.empty else ''}" if term.weight else "-"
 
 
+def name_query(ranked: Ranked) -> str:
+    """Name of the query's file, or of the first of several."""
+    others = len(ranked.files) - 1
+    return ranked.files[0].name + (f" and {counted(others, 'more image')} of one person" if others else "")
+
+
 def _title(ranked: Ranked) -> str:
     parts = shown(ranked.seen)
-    return f"{ranked.file.name}" + (f", shows {', '.join(parts)}" if parts else "")
+    return name_query(ranked) + (f", shows {', '.join(parts)}" if parts else "")
 
 
 def _seen_lines(seen: Sequence[Seen]) -> list[tuple[str, str]]:

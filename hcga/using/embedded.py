@@ -10,6 +10,7 @@ import numpy as np
 
 from hcga.params import Matching
 from hcga.prnet import Embedding
+from hcga.retrieval.pooling import pool
 from hcga.retrieval.similarity import Embeddings
 from hcga.retrieval.visibility import PartStatistics, visible_parts
 
@@ -51,6 +52,12 @@ class Embedded:
         """What is compared, with a decision on which parts are visible."""
         statistics = PartStatistics(self.likely, self.guided, self.peak)
         return Embeddings(self.image, self.foreground, self.parts, visible_parts(statistics, matching))
+
+    def as_one_person(self, matching: Matching) -> Embedded:
+        """Pool all into one row, see `hcga.retrieval.pooling`: a part counts as visible if it does in some image."""
+        pooled = pool(self.compared_by(matching), np.zeros(len(self), np.int64))
+        statistics = (values.max(0, keepdims=True) for values in (self.likely, self.guided, self.peak))
+        return Embedded(pooled.image, pooled.foreground, pooled.parts, *statistics)
 
 
 NAMES = tuple(field.name for field in fields(Embedded))

@@ -22,6 +22,7 @@ from hcga.progress import counted, track
 from hcga.retrieval.similarity import similarity
 from hcga.revisions import parse_place
 from hcga.terms import WHOLE, Matched, cosines, match
+from hcga.using.calibration import EVEN, Calibration
 from hcga.using.card import NO_LICENCE, ModelCard, model_digest
 from hcga.using.deployed import ONNX, PROGRAM, write_deployed
 from hcga.using.embedded import Embedded, join, nothing, of_network
@@ -29,6 +30,7 @@ from hcga.using.rounds import read_round
 
 SUFFIX = ".safetensors"
 REMEDY = "`hcga model export ROUND -o FILE` in a checkout makes one"
+CALIBRATE = "learn one with `hcga model export --calibrate` or `hcga model calibrate`"
 OnBadImage = Literal["error", "skip"]
 
 
@@ -229,6 +231,38 @@ class Model:
             features[name] = np.where(shared > 0, features[name], np.float32("nan"))
         return Compared(self.similarity(query, gallery), features)
 
+    @property
+    def calibration(self) -> Calibration:
+        """What similarities mean; `InputError` if this model has learnt none, or one of other similarities."""
+        calibration = self.card.use.calibration
+        if calibration is None:
+            raise InputError("this model has no calibration, so its similarities give no probability; " + CALIBRATE)
+        if calibration.matching != self.card.use.matching:
+            raise InputError("this model was calibrated for other similarities than its card has now; " + CALIBRATE)
+        return calibration
+
+    def probability(self, query: Embedded, gallery: Embedded, prior: float = EVEN) -> np.ndarray:
+        """Say how likely Q and G images show the same person.
+
+        Parameters
+        ----------
+        query, gallery : Embedded
+            Of Q and G images.
+        prior : float
+            How likely that is before one looks, in (0, 1): even odds, or for instance 1 / G if one of the gallery is
+            the person.
+
+        Returns
+        -------
+        (Q, G) float64
+
+        Raises
+        ------
+        InputError
+            See `calibration`, which also gives the log-likelihood ratio and thresholds.
+        """
+        return self.calibration.probability(self.similarity(query, gallery), prior)
+
     def match(self, query: Embedded, gallery: Embedded) -> Matched:
         """Say of one query and each of G images which parts they show and what each feature adds to the similarity."""
         rows = join([query, gallery])
@@ -245,7 +279,7 @@ class Model:
         device, use = self._network.mean.device, self.card.use
         pixels = torch.from_numpy(np.stack(images)).to(device)
         with torch.inference_mode(), precision(device):
-            return of_network(self._network.embed(pixels, use.gam.t, use.embed.binary))
+            return of_network(self._network.embed(pixels, use.gam.t, **use.embed.model_dump()))
 
 
 def require_some(kept: Sequence[object], problems: Sequence[str]) -> None:

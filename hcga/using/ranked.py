@@ -15,7 +15,7 @@ from hcga.files import fresh
 from hcga.images import load_picture
 from hcga.report.templates import page_environment
 from hcga.report.thumbnails import embed_picture
-from hcga.using.drawing import colours_of, draw_ranked
+from hcga.using.drawing import colours_of, draw_ranked, name_query
 from hcga.using.model import Model
 from hcga.using.search import Ranked, shown
 
@@ -76,7 +76,8 @@ def _describe(ranked: Ranked) -> dict[str, Any]:
         for entry in ranked.entries
         if entry.file
     ]
-    return {**ranked._asdict(), "picture": _embed(ranked.file), "seen": shown(ranked.seen), "entries": entries}
+    asked = {"name": name_query(ranked), "pictures": [_embed(file) for file in ranked.files]}
+    return {**ranked._asdict(), **asked, "seen": shown(ranked.seen), "entries": entries}
 
 
 def _embed(file: Path) -> str:

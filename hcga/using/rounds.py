@@ -98,13 +98,8 @@ def _name_code(workspace: Workspace) -> str:
 
 def _refuse_stale(workspace: Workspace, place: Place, files: Sequence[Path], read: tuple[Card, dict[str, Any]]) -> None:
     """Refuse a model whose figures, or params, are those of another one."""
-    remedy = f"`dvc repro evaluate@{place.round}` makes them anew; or name a commit in which they are whole"
-    outs = {out["path"]: out.get("md5") for entry in workspace.locked().values() for out in entry.get("outs", [])}
-    for file in files:
-        name = file.relative_to(workspace.root).as_posix()
-        if outs.get(name) != dvc_digest(file):
-            known = "is not what dvc.lock says that its stage has written" if name in outs else "is not in dvc.lock"
-            raise InputError(f"{name}: {known}, so model and figures may not belong together; {remedy}")
+    refuse_unrecorded(workspace, place, files)
+    remedy = _remedy(place)
     if is_stale(workspace, "evaluate", place.round):
         raise InputError(f"{place}: model and figures are of an earlier run, with other params or inputs; {remedy}")
     card, figures = read
@@ -112,3 +107,17 @@ def _refuse_stale(workspace: Workspace, place: Place, files: Sequence[Path], rea
     if len(set(epochs)) > 1:
         told = f"params.yaml has epoch {epochs[0]}, the model {epochs[1]}, its figures {epochs[2]}"
         raise InputError(f"{place}: {told}; {remedy}")
+
+
+def refuse_unrecorded(workspace: Workspace, place: Place, files: Sequence[Path]) -> None:
+    """Refuse files that are not as dvc.lock says that stages have written them."""
+    outs = {out["path"]: out.get("md5") for entry in workspace.locked().values() for out in entry.get("outs", [])}
+    for file in files:
+        name = file.relative_to(workspace.root).as_posix()
+        if not file.exists() or outs.get(name) != dvc_digest(file):
+            known = "is not what dvc.lock says that its stage has written" if name in outs else "is not in dvc.lock"
+            raise InputError(f"{name}: {known}, so model and figures may not belong together; {_remedy(place)}")
+
+
+def _remedy(place: Place) -> str:
+    return f"`dvc repro evaluate@{place.round}` makes them anew; or name a commit in which they are whole"

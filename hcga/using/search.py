@@ -17,6 +17,7 @@ from hcga.retrieval.similarity import Similarities
 from hcga.retrieval.stored import StoredEmbeddings
 from hcga.stores import array, read_rows
 from hcga.terms import Seen, Term, features_compared
+from hcga.using.calibration import EVEN
 from hcga.using.crops import find_crops, locate
 from hcga.using.embedded import NAMES, Embedded
 from hcga.using.model import Model, OnBadImage
@@ -33,6 +34,7 @@ class Entry(NamedTuple):
     name: str
     file: Path | None  # where its picture is, if that is known
     similarity: float
+    probability: float | None  # of the same person, where the model has a calibration
     seen: list[Seen]
     terms: list[Term]
 
@@ -40,10 +42,10 @@ class Entry(NamedTuple):
 class Ranked(NamedTuple):
     """A query and what is most like it."""
 
-    file: Path
+    files: list[Path]  # one, or several of one person
     seen: list[Seen]
     entries: list[Entry]
-    left_out: int  # gallery images that are the query's own file
+    left_out: int  # gallery images that are among them
 
 
 @contextmanager
@@ -85,19 +87,29 @@ def opened_gallery(path: Path, model: Model, pictures: Path | None, on_bad_image
             yield open_gallery(store, model)._replace(folder=pictures or folder_beside(path, folder_told(path)))
 
 
-def search(model: Model, files: Sequence[Path], queries: Embedded, gallery: Gallery, count: int) -> list[Ranked]:
+def search(
+    model: Model,
+    files: Sequence[Sequence[Path]],
+    queries: Embedded,
+    gallery: Gallery,
+    count: int,
+    prior: float = EVEN,
+) -> list[Ranked]:
     """Rank a gallery for queries; memory does not grow with its size but for names.
 
     Parameters
     ----------
     model : Model
-    files : sequence of Path
-        Of the Q queries; what in the gallery is the same file is left out of a query's list.
+    files : sequence of sequences of Path
+        Of the Q queries, one each, or several of one person; what in the gallery is among them is left out of their
+        list.
     queries : Embedded
-        Of Q images.
+        Of Q images or people.
     gallery : Gallery
     count : int
         Images to list for each query.
+    prior : float
+        Of the probabilities, if the model has a calibration.
 
     Returns
     -------
@@ -111,11 +123,10 @@ def search(model: Model, files: Sequence[Path], queries: Embedded, gallery: Gall
     """
     matching, images = model.card.use.matching, len(gallery.names)
     stored = StoredEmbeddings(gallery.store, np.arange(images), matching)
-    own = [_own_row(file, gallery) for file in files]
     owners = np.zeros(images, np.int64)  # as identities at one camera, for the protocol of `hcga.retrieval.ranking`
-    for query, row in enumerate(own, 1):
-        if row is not None:
-            owners[row] = query
+    own = [[row for file in of_query if (row := _own_row(file, gallery)) is not None] for of_query in files]
+    for query, rows in enumerate(own, 1):
+        owners[rows] = query
     asked = np.arange(1, len(files) + 1)
     try:
         similarities = Similarities(queries.compared_by(matching), stored, matching.features, matching.similarity)
@@ -124,26 +135,33 @@ def search(model: Model, files: Sequence[Path], queries: Embedded, gallery: Gall
         if isinstance(error, InputError):
             raise
         raise InputError(f"the gallery cannot be ranked: {error}; {ANEW}") from None
-    return [
-        _describe(model, file, queries.take(slice(query, query + 1)), gallery, rows[rows >= 0], values, own[query])
-        for query, (file, rows, values) in enumerate(zip(files, found.rows, found.similarity, strict=True))
-    ]
+    lists = []
+    for query, (of_query, rows, values) in enumerate(zip(files, found.rows, found.similarity, strict=True)):
+        one, there = queries.take(slice(query, query + 1)), rows >= 0
+        seen, entries = _describe(model, one, gallery, rows[there], values[there], prior)
+        lists.append(Ranked(list(of_query), seen, entries, len(own[query])))
+    return lists
 
 
 def tabulate(model: Model, ranked: Ranked) -> pd.DataFrame:
-    """One row an entry: rank, similarity, cosine of each feature (nan where not both show it), what it shows, path."""
+    """One row an entry: rank, similarity, probability if the model is calibrated, cosine of each feature, and so on.
+
+    A cosine is nan where not both images show the part; what the image shows and its path end the row.
+    """
     names = features_compared(model.card.use.matching.features, model.card.part_classes - 1)
     rows = [
         {
             "rank": entry.rank,
             "similarity": entry.similarity,
+            "probability": entry.probability,
             **{term.feature: term.cosine if term.weight else float("nan") for term in entry.terms},
             "shows": ", ".join(shown(entry.seen)),
             "image": entry.name,
         }
         for entry in ranked.entries
     ]
-    return pd.DataFrame(rows, columns=["rank", "similarity", *names, "shows", "image"])
+    decided = ["probability"] if model.card.use.calibration else []
+    return pd.DataFrame(rows, columns=["rank", "similarity", *decided, *names, "shows", "image"])
 
 
 def shown(seen: Sequence[Seen]) -> list[str]:
@@ -152,21 +170,18 @@ def shown(seen: Sequence[Seen]) -> list[str]:
 
 
 def _describe(
-    model: Model,
-    file: Path,
-    query: Embedded,
-    gallery: Gallery,
-    rows: np.ndarray,
-    values: np.ndarray,
-    own: int | None,
-) -> Ranked:
+    model: Model, query: Embedded, gallery: Gallery, rows: np.ndarray, values: np.ndarray, prior: float
+) -> tuple[list[Seen], list[Entry]]:
+    """What a query shows, and the list of what was found."""
     chosen = Embedded(*(read_rows(array(gallery.store, name), rows) for name in NAMES))
     matched = model.match(query, chosen)
     names = [gallery.names[row] for row in rows]
     files = locate(gallery.folder, names) if gallery.folder else [None] * len(names)
-    listed = zip(names, files, values.tolist(), matched.seen[1:], matched.gallery, strict=False)
-    entries = [Entry(rank, *entry) for rank, entry in enumerate(listed, 1)]
-    return Ranked(file, matched.seen[0], entries, int(own is not None))
+    likely = [None] * len(names)
+    if model.card.use.calibration:
+        likely = model.calibration.probability(values, prior).tolist()
+    listed = zip(names, files, values.tolist(), likely, matched.seen[1:], matched.gallery, strict=True)
+    return matched.seen[0], [Entry(rank, *entry) for rank, entry in enumerate(listed, 1)]
 
 
 def _own_row(file: Path, gallery: Gallery) -> int | None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from angles import PLAIN
 
 from hcga.coparsing.coparse import describe_masks
 from hcga.figures import SHOWN
-from hcga.params import Evaluate
 from hcga.report import build, terms
 from hcga.report.build import SHEET, build_page, describe_set, draw_charts, draw_strips, list_retrieval, tabulate_times
 from hcga.report.charts import COLOURS, DASHES, LINES, MARKERS, draw_curves
@@ -25,7 +25,7 @@ from hcga.store_writing import write_store
 from hcga.stores import array, open_store
 
 BODY = ("upper body", "lower body")
-MATCHING = Evaluate(features="F+P", similarity="paper", visibility="any", least_share=0.5, rerank=False)
+MATCHING = PLAIN.model_copy(update={"features": "F+P"})
 HOSTILE = "<script>alert('x')</script>&\"'.jpg"
 MASKS = np.zeros((5, 4, 2), np.uint8)
 MASKS[0:2, :2], MASKS[2, 0], MASKS[3:5, 1:] = 1, 2, 3
@@ -98,6 +98,8 @@ KEYS = [
     "retrieval_rank5",
     "retrieval_mAP",
     "retrieval_mINP",
+    "verification_tpr_at_fpr_1e-3",
+    "open_set_dir_at_far_1e-1",
 ]
 
 

@@ -10,7 +10,6 @@ import zarr
 from angles import PLAIN, ROWS, embeddings, samples
 
 from hcga.errors import InputError
-from hcga.params import Evaluate
 from hcga.retrieval import stored
 from hcga.retrieval.ranking import rank
 from hcga.retrieval.reranking import Distances, rerank
@@ -109,6 +108,29 @@ def test_re_ranked_figures_stand_beside_the_plain_ones(tmp_path: Path) -> None:
     assert all(0 <= both[name] <= 100 for name in both if name.startswith("reranked"))
 
 
+def test_multi_query_figures_stand_beside_the_plain_ones(tmp_path: Path) -> None:
+    """A query at 0 degrees with an image of its person and camera at 60 in the gallery: together they stand at 30."""
+    rows = [("train", 9, 1, 0), ("query", 1, 1, 0), ("query", 2, 2, 200)]
+    rows += [("gallery", 1, 1, 60), ("gallery", 1, 2, 40), ("gallery", 2, 1, 5), ("gallery", 0, 1, 200)]
+    store = embeddings(tmp_path, rows)
+    plain = evaluate_retrieval(store, samples(rows), PLAIN).figures
+    both = evaluate_retrieval(store, samples(rows), PLAIN.model_copy(update={"multi_query": True})).figures
+    assert plain == {name: both[name] for name in plain}
+    names = ("rank1", "rank5", "rank10", "mAP", "mAP_trapezoid", "mINP")
+    assert set(both) - set(plain) == {f"multi_query_{name}" for name in names}
+    # Query 1 finds 5 degrees before 40, pooled 40 before 5. Query 2 is alone, and finds the distractor and 60 first.
+    assert (both["mAP"], both["multi_query_mAP"]) == pytest.approx((100 * (1 / 2 + 1 / 4) / 2, 100 * (1 + 1 / 4) / 2))
+
+
+def test_decisions_are_of_the_pairs_that_ranking_looks_at(tmp_path: Path) -> None:
+    found = evaluate_retrieval(embeddings(tmp_path), samples(), PLAIN)
+    # Query 1 has the positives 30 and 50 degrees, the negatives 10 and 20; query 2 20, and 2, 10, 30, 50.
+    assert (found.verification["positive_pairs"], found.verification["negative_pairs"]) == (3, 6)
+    # Better than them, ties half: 30 than 50 and half of 30, 50 than half of 50, 20 than 30, 50 and half of 20.
+    assert found.verification["auc"] == pytest.approx(100 * (1.5 + 0.5 + 2.5) / 18, abs=0.01)
+    assert (found.open_set["lists"], found.open_set["enrolled_queries"]) == (10, 1)
+
+
 def test_re_ranking_works_on_euclidean_distances_of_unit_features(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [("train", 9, 1, 0), *[("query", pid, 1, 20 * pid) for pid in range(1, 9)]]
@@ -139,7 +161,7 @@ def test_in_re_ranking_an_image_is_nearest_to_itself(
 
     monkeypatch.setattr(stored, "rerank", spy)
     likely = np.random.default_rng(0).choice([0, 0.5], (len(ROWS), 2)).astype(np.float32)
-    params = Evaluate(features=features, similarity=similarity, visibility="any", least_share=0.5, rerank=True)
+    params = PLAIN.model_copy(update={"features": features, "similarity": similarity, "rerank": True})
     evaluate_retrieval(embeddings(tmp_path, likely=likely), samples(), params)
     (distances,) = given
     assert not np.diagonal(distances).any()

@@ -14,6 +14,8 @@ from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
 from hcga.cli import main
 from hcga.lock import is_stale
+from hcga.retrieval.pooling import pool
+from hcga.retrieval.similarity import similarity
 from hcga.terms import Matched, Seen, Term
 from hcga.using.model import Model
 from hcga.workspace import Workspace
@@ -180,6 +182,7 @@ def test_mistakes_are_one_message(run: Run, arguments: tuple[str, ...], message:
             ["[REV:]ROUND|FILE", "--licence", ".onnx and .pt2", "figures are of an earlier run is refused"],
         ),
         ("model show", ["FILE", "HEAD:r3"]),
+        ("model calibrate", ["--people", "neither have trained the model nor test it"]),
         ("embed", ["FOLDER|FILE...", ".zarr or .parquet", "docs/privacy.md"]),
         ("search", ["QUERY...", "--gallery", "--top", ".png or .html", "--on-bad-image"]),
         ("compare", ["FIRST SECOND", "which parts both show"]),
@@ -188,6 +191,73 @@ def test_mistakes_are_one_message(run: Run, arguments: tuple[str, ...], message:
 def test_help_says_what_each_command_does(command: str, told: list[str]) -> None:
     text = " ".join(CliRunner().invoke(main, [*command.split(), "--help"]).output.split())
     assert [fragment for fragment in told if fragment not in text] == []
+
+
+def draw_people(root: Path) -> None:
+    """Draw six people with a query at one camera and gallery images at two, each a pattern with some noise."""
+    rng = np.random.default_rng(1)
+    for pid in range(1, 7):
+        pattern = rng.integers(0, 200, (4, 2, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+        for name in ("query/{}/1_a.png", "gallery/{}/1_b.png", "gallery/{}/2_c.png", "gallery/{}/2_d.png"):
+            file = root / name.format(pid)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pattern + rng.integers(0, 50, pattern.shape, np.uint8)).save(file)
+
+
+def test_a_calibrated_model_says_how_likely_it_is(run: Run) -> None:
+    draw_people(Path("people"))
+    fails(run("compare", "crops/cam1/0.png", "crops/cam1/1.png", *MODEL, "--prior", "0.1"), "has no calibration")
+    fails(run("search", "crops", "--gallery", "crops", *MODEL, "--prior", "0.1"), "has no calibration")
+    wrong = run("model", "calibrate", "model.safetensors", "--people", "crops", "-o", "c.safetensors")
+    fails(wrong, "crops/cam1: would not be read; the layout folder has train, query, gallery")
+    done = run("model", "calibrate", "model.safetensors", "--people", "people", "-o", "c.safetensors")
+    assert done.exit_code == 0, done.output
+    calibration = Model.load("c.safetensors", device="cpu").calibration
+    assert calibration.source == "of a folder"
+    assert f"{calibration.same} pairs of one person" in done.stdout
+    assert f"{calibration.same} pairs of one person" in run("model", "show", "c.safetensors").stdout
+    assert "no: similarities order, no more" in run("model", "show", "model.safetensors").stdout
+
+    pair = ("compare", "crops/cam1/0.png", "crops/cam1/1.png", "--model", "c.safetensors")
+    alike = float(run(*pair).stdout.split()[1])
+    told = {
+        prior: float(run(*pair, "--prior", prior).stdout.split("probability ")[1].split()[0])
+        for prior in ("0.5", "0.05")
+    }
+    assert told["0.5"] == float(run(*pair).stdout.split("probability ")[1].split()[0])
+    for prior, probability in told.items():
+        assert probability == pytest.approx(float(calibration.probability(alike, float(prior))), abs=2e-3)
+
+    assert run("embed", "crops", *MODEL, "-o", "g.zarr").exit_code == 0  # by the model before it was calibrated
+    search = ("search", "crops/cam1/0.png", "--gallery", "g.zarr", "--model", "c.safetensors")
+    rows = list(csv.DictReader(io.StringIO(run(*search, "--csv", "--prior", "0.1").stdout)))
+    for row in rows:
+        wanted = calibration.probability(float(row["similarity"]), 0.1)
+        assert float(row["probability"]) == pytest.approx(float(wanted), abs=1e-5)
+    assert run(*search, "-o", "r.html").exit_code == run(*search, "-o", "r.png").exit_code == 0
+    page = Path("r.html").read_text("utf-8")
+    assert page.count("<span>probability 0.") == len(rows)
+    assert "it is no probability" not in page
+
+
+def test_several_images_of_one_person_are_one_query(run: Run) -> None:
+    found = run("search", "crops/cam1", "--gallery", "crops", *MODEL, "--csv", "--one-person", "-o", "r.html")
+    assert found.exit_code == 0, found.output
+    rows = list(csv.DictReader(io.StringIO(found.stdout)))
+    assert {row["query"] for row in rows} == {" ".join(f"crops/cam1/{number}.png" for number in range(4))}
+    assert {Path(row["image"]).parent.name for row in rows} == {"später"}, "what asks is left out"
+    model = Model.load("model.safetensors", device="cpu")
+    asked = model.embed_files([Path(f"crops/cam1/{number}.png") for number in range(4)]).embedded
+    gallery = model.embed_files([Path("crops") / row["image"] for row in rows]).embedded
+    matching = model.card.use.matching
+    pooled = pool(asked.compared_by(matching), np.zeros(4, int))
+    wanted = similarity(pooled, gallery.compared_by(matching), matching.features, matching.similarity)
+    assert [float(row["similarity"]) for row in rows] == pytest.approx(wanted[0].tolist(), abs=1e-5)
+    page = Path("r.html").read_text("utf-8")
+    assert page.count('alt="the query"') == 4
+    assert "<h2>0.png and 3 more images of one person</h2>" in page
+    text = run("search", "crops/cam1", "--gallery", "crops", *MODEL, "--one-person", "-o", "r.png").stdout
+    assert "4 of them are in the gallery itself, and left out there" in text
 
 
 def test_two_crops_are_compared_part_by_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

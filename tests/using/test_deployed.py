@@ -38,7 +38,7 @@ KINDS = ["pt2", pytest.param("onnx", marks=needs_onnx)]
 MATCHING = Matching(features="F+P", similarity="paper", visibility="any", least_share=0.2)
 USE = Use(
     gam=Gam(t=4.0),
-    embed=Embed(binary=False),
+    embed=Embed(binary=False, flip=False),
     matching=MATCHING,
     round="r1",
     datasets={"main": DataSet(layout="synthetic", splits={})},
@@ -89,7 +89,8 @@ def wanted_of(model: Model, images: np.ndarray) -> dict[str, np.ndarray]:
     """What the model says of images in Python."""
     found, use = model.embed(images), model.card.use
     with torch.inference_mode():
-        parsed = model._network.embed(torch.from_numpy(images), use.gam.t, use.embed.binary).parsed.numpy()
+        embedded = model._network.embed(torch.from_numpy(images), use.gam.t, use.embed.binary, use.embed.flip)
+        parsed = embedded.parsed.numpy()
     return {**found.arrays(), "parsed": parsed, "visible": found.compared_by(use.matching).visible}
 
 
@@ -160,14 +161,14 @@ def test_other_backbones_do_as_well(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("t", "binary", "visibility"),
-    [(8.0, True, "guided"), (None, False, "share"), (20.0, True, "soft")],
+    ("t", "binary", "flip", "visibility"),
+    [(8.0, True, False, "guided"), (None, False, True, "share"), (20.0, True, False, "soft")],
 )
 def test_gam_maps_and_visibility_are_those_of_the_card(
-    t: float | None, binary: bool, visibility: str, kind: str, images: np.ndarray, tmp_path: Path
+    t: float | None, binary: bool, flip: bool, visibility: str, kind: str, images: np.ndarray, tmp_path: Path
 ) -> None:
     matching = MATCHING.model_copy(update={"visibility": visibility})
-    model = new_model(Stub(), gam=Gam(t=t), embed=Embed(binary=binary), matching=matching)
+    model = new_model(Stub(), gam=Gam(t=t), embed=Embed(binary=binary, flip=flip), matching=matching)
     visible = wanted_of(model, images)["visible"]
     assert visible.min() < visible.max()  # else any rule would do
     model.export(tmp_path / f"model.{kind}")

@@ -1,5 +1,6 @@
 """A model in use from Python."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,16 +10,18 @@ import pytest
 import torch
 from conftest import ROOT
 from PIL import Image
+from safetensors.torch import save
 from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
 from hcga import inference
-from hcga.checkpoints import load_model
+from hcga.checkpoints import CARD, load_model
 from hcga.errors import InputError
+from hcga.files import digest
 from hcga.images import load_image
 from hcga.params import Embed, Gam
 from hcga.retrieval.similarity import Embeddings, similarity
 from hcga.using import model as module
-from hcga.using.card import describe_card
+from hcga.using.card import DECIDING, describe_card
 from hcga.using.embedded import NAMES, Embedded
 from hcga.using.model import Model
 
@@ -63,14 +66,14 @@ def test_an_embedding_is_that_of_stage_embed(model: Model, weights: Path, crops:
         np.testing.assert_allclose(getattr(found, name), getattr(wanted, name).numpy(), atol=1e-5)
 
 
-def test_gam_and_binary_maps_are_those_of_the_card(model: Model, weights: Path, crops: Path) -> None:
+def test_gam_part_maps_and_flip_are_those_of_the_card(model: Model, weights: Path, crops: Path) -> None:
     network, _ = load_model(weights)
     image = load_image(next(crops.rglob("*.png")), 64, 32)
-    for t, binary in ((1.5, True), (None, False)):
-        use = model.card.use.model_copy(update={"gam": Gam(t=t), "embed": Embed(binary=binary)})
+    for t, binary, flip in ((1.5, True, False), (None, False, False), (4, False, True)):
+        use = model.card.use.model_copy(update={"gam": Gam(t=t), "embed": Embed(binary=binary, flip=flip)})
         other = Model(network, model.card.model_copy(update={"use": use}))
         with torch.inference_mode():
-            wanted = network.embed(torch.tensor(image[None]), t, binary)
+            wanted = network.embed(torch.tensor(image[None]), t, binary, flip)
         np.testing.assert_allclose(other.embed(image[None]).parts, wanted.parts.numpy(), atol=1e-5)
         assert other.digest != model.digest
 
@@ -148,12 +151,34 @@ def test_the_digest_is_of_what_decides_an_embedding(model: Model, weights: Path)
     use = model.card.use.model_copy(update={"licence": "x", "figures": {}, "matching": matching})
     assert Model(network, model.card.model_copy(update={"use": use, "seed": 5})).digest == model.digest
     assert Model(network, model.card.model_copy(update={"height": 128})).digest != model.digest
-    for change in ({"gam": Gam(t=2.0)}, {"embed": Embed(binary=True)}):
+    changes: list[dict[str, Gam | Embed]] = [{"gam": Gam(t=2.0)}, {"embed": Embed(binary=True, flip=False)}]
+    for change in [*changes, {"embed": Embed(binary=False, flip=True)}]:
         other = model.card.model_copy(update={"use": model.card.use.model_copy(update=change)})
         assert Model(network, other).digest != model.digest
     with torch.no_grad():
         network.parsing_head.bias[0] += 1
     assert Model(network, model.card).digest != model.digest
+
+
+def test_a_file_of_before_flip_is_as_it_was(model: Model, model_file: Path) -> None:
+    """Its digest too, so that the stores which it made are its own."""
+    network, card = model._network, model.card
+    told = json.loads(card.model_dump_json())
+    assert told["use"]["embed"].pop("flip") is False
+    before = {CARD: json.dumps(told)}
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    model_file.write_bytes(save(tensors, before))
+    loaded = Model.load(model_file)
+    assert loaded.card == card
+    assert loaded.digest == model.digest
+    settings = {name: told[name] for name in told if name in DECIDING}
+    settings |= {"use": {"gam": told["use"]["gam"], "embed": told["use"]["embed"]}}
+    weights = [
+        part
+        for name, value in sorted(tensors.items())
+        for part in (f"{name} {value.dtype} {tuple(value.shape)}".encode(), value.numpy().tobytes())
+    ]
+    assert digest(json.dumps(settings, separators=(",", ":")).encode(), *weights) == loaded.digest
 
 
 def test_a_file_without_use_or_with_features_that_were_not_trained_is_refused(

@@ -27,7 +27,7 @@ crops = pytest.fixture(new_crops)
 def find(model: Model, queries: list[Path], gallery: Path, count: int = 10, **options: Path) -> list[Ranked]:
     with opened_gallery(gallery, model, options.get("pictures"), "error") as opened:
         asked = model.embed_files(queries)
-        return search(model, asked.files, asked.embedded, opened, count)
+        return search(model, [[file] for file in asked.files], asked.embedded, opened, count)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_page_needs_no_other_file_and_obeys_no_name(model: Model, crops: Path,
     assert "cam1/&lt;script&gt;x.png" in page
     assert page.count("data:image/webp;base64,") == 8
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
-    shown = re.findall(r'class="score">(\d): (\S+)<', page)
+    shown = re.findall(r'class="score">(\d): ([\d.]+)<', page)
     assert shown == [(str(entry.rank), f"{entry.similarity:.3f}") for entry in lists[0].entries]
     values = [f"{term.cosine:.3f}" for entry in lists[0].entries for term in entry.terms if term.weight]
     assert re.findall(r"<dd>(-?\d\.\d+)\*?</dd>", page) == values

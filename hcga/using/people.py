@@ -1,0 +1,74 @@
+"""Labelled people to learn a calibration from: held-out ones of a round, or a folder of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hcga.artifacts import open_artifact
+from hcga.datasets.catalogue import catalogue
+from hcga.datasets.check import examine_table, heed
+from hcga.errors import InputError
+from hcga.retrieval.blocks import Labels
+from hcga.retrieval.stored import StoredEmbeddings
+from hcga.revisions import Place, open_revision
+from hcga.samples import read_samples
+from hcga.using.calibrating import People
+from hcga.using.model import Model
+from hcga.using.rounds import refuse_unrecorded
+
+
+def held_out_people(folder: Path, place: Place, model: Model) -> People:
+    """Read the training identities that a round's params hold out.
+
+    Parameters
+    ----------
+    folder : Path
+        The checkout or a folder below it.
+    place : Place
+        The round.
+    model : Model
+        That of the round.
+
+    Raises
+    ------
+    InputError
+        None are held out: query and gallery are those that the model is tested on; or the round's embeddings are
+        missing or not those that dvc.lock names.
+    """
+    if model.card.use.validation is None:
+        raise InputError(
+            f"{place}: prepare.validation is null, so query and gallery are test identities, and a model calibrated on "
+            "them would be tested on what it has learnt. Set it to a share of the training identities, such as 0.2, or "
+            "give people of your own: `hcga model calibrate FILE --people FOLDER`"
+        )
+    workspace = open_revision(folder, place.rev)
+    refuse_unrecorded(workspace, place, [workspace.path("embed", "embeddings", place.round)])
+    store = open_artifact(workspace, "embed", "embeddings", place.round)
+    samples = read_samples(workspace.path("prepare", "samples"))
+    query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
+    first, second = (
+        StoredEmbeddings(store, rows, model.card.use.matching).take(slice(None)) for rows in (query, gallery)
+    )
+    pids, camids = samples["pid"].to_numpy(), samples["camid"].to_numpy()
+    labels = Labels(pids[query], pids[gallery], camids[query], camids[gallery])
+    return People(first, second, labels, "held-out training identities", str(place))
+
+
+def labelled_people(folder: Path, model: Model) -> People:
+    """Embed people of one's own, sorted into query and gallery as the layout `folder` has it.
+
+    Raises
+    ------
+    InputError
+        See `catalogue`, `examine_table` and `Model.embed_files`.
+    """
+    table = catalogue("folder", folder, ("query", "gallery"), None).assign(dataset=folder.name)
+    heed(examine_table(table), f"{folder}: nothing can be learnt")
+    embedded = model.embed_files([folder / path for path in table["path"]]).embedded
+    compared = embedded.compared_by(model.card.use.matching)
+    query, gallery = (np.flatnonzero(table["split"] == split) for split in ("query", "gallery"))
+    pids, camids = table["pid"].to_numpy(), table["camid"].to_numpy()
+    labels = Labels(pids[query], pids[gallery], camids[query], camids[gallery])
+    return People(compared.take(query), compared.take(gallery), labels, "of a folder", str(folder))
