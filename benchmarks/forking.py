@@ -7,6 +7,7 @@ the process when it has begun, and how it ended.
 from __future__ import annotations
 
 import json
+import multiprocessing.process
 import os
 import runpy
 import sys
@@ -30,6 +31,7 @@ def work(job: dict[str, Any]) -> None:
     for handle, place in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
         os.dup2(handle, place)
     os.chdir(job["root"])
+    multiprocessing.process.ORIGINAL_DIR = job["root"]  # type: ignore[attr-defined]  # where workers look for the script
     os.environ["DVC_STAGE"] = job["stage"]
     sys.argv = job["command"]
     if job["fault"]:

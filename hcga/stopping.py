@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Timer
 from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SOON = 0.05  # seconds
 log = logging.getLogger(__name__)
 
 
@@ -18,10 +22,10 @@ class Stopped(SystemExit):
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
-        self._name = signal.Signals(number).name
+        self.number = number
 
     def __str__(self) -> str:
-        return f"stopped by {self._name}"
+        return f"stopped by {signal.Signals(self.number).name}"
 
 
 Stop = Callable[[], Stopped | None]  # what to raise once somebody has asked, else None
@@ -38,13 +42,21 @@ def stopping_at_once() -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         raise Stopped(number)
 
+    def insist(ignored: Any) -> None:  # Python goes on after an error where nothing can catch it, as in __del__
+        if isinstance(ignored.exc_value, Stopped):
+            Timer(SOON, os.kill, (os.getpid(), ignored.exc_value.number)).start()
+        else:
+            told(ignored)
+
     before = {which: signal.signal(which, stop) for which in SIGNALS}
+    told, sys.unraisablehook = sys.unraisablehook, insist
     try:
         yield
     except Stopped as request:
         log.info("%s; `dvc repro` goes on from what is done", request)
         raise
     finally:
+        sys.unraisablehook = told
         for which, handler in before.items():
             signal.signal(which, handler)
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import time
 
 import pytest
 
@@ -47,6 +49,28 @@ def test_a_block_ends_at_once_and_closes_what_is_open(number: signal.Signals, ca
     assert (stopped.value.code, closed) == (128 + number, [True])
     assert caplog.messages == [f"stopped by {number.name}; `dvc repro` goes on from what is done"]
     assert signal.getsignal(number) == before
+
+
+def test_a_request_that_python_ignores_is_made_again() -> None:
+    """As in `__del__`, where an error has nowhere to go."""
+    before, ignored = sys.unraisablehook, []
+
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            ignored.append("not yet")
+
+    def work() -> None:
+        with stopping_at_once():
+            Dying()
+            ignored.append("went on")
+            time.sleep(30)
+            ignored.append("to the end")
+
+    with pytest.raises(Stopped):
+        work()
+    assert ignored == ["went on"]
+    assert sys.unraisablehook == before
 
 
 def test_in_a_block_that_ends_at_once_the_first_request_may_still_be_noted() -> None:
