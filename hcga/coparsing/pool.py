@@ -24,6 +24,7 @@ from hcga.coparsing.on_cluster import map_on_cluster
 from hcga.errors import InputError
 from hcga.progress import counted, track
 from hcga.resources import free_memory, need_shared_memory
+from hcga.stopping import stop_requests
 from hcga.stores import array, open_store, read_rows
 
 if TYPE_CHECKING:
@@ -144,8 +145,11 @@ def _map_in_pool(
     context = _context()
     at_work, started = context.RawArray("q", [NOBODY] * workers), context.Value("q", 0)
     with ProcessPoolExecutor(workers, context, _start_worker, (work, source, at_work, started)) as pool:
-        tasks = {pool.submit(_do, pid, rows): pid for pid, rows in identities.items()}
         try:
+            with stop_requests() as asked:  # a worker that is half started would not end with the others
+                tasks = {pool.submit(_do, pid, rows): pid for pid, rows in identities.items()}
+            if request := asked():
+                raise request
             for task in as_completed(tasks):
                 yield tasks[task], task.result()
         except BrokenProcessPool:

@@ -1,5 +1,6 @@
 """The pool of processes and the batches of a GPU: they change no label and hide no error."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from hcga.coparsing.memory import hcnet_bytes
 from hcga.coparsing.pool import map_identities
 from hcga.cores import available_cores
 from hcga.errors import InputError
+from hcga.stopping import Stopped, stopping_at_once
 from hcga.store_writing import write_store
 
 SEED = (5, 2)
@@ -304,3 +306,19 @@ def test_images_are_labelled_like_features_of_three_channels_in_0_to_1(batched, 
     (expected,) = label_together(values[None], CAMIDS[[1, 4]][None], params, [(*SEED, 3)])
     assert found[3].labels.shape == (2, 8, 12)
     assert np.mean(found[3].labels == expected.labels) > 0.99
+
+
+def test_a_request_to_stop_while_workers_start_ends_those_that_have(features, monkeypatch):
+    """None is left half started, which would not be known and could not be ended."""
+    submit = pool.ProcessPoolExecutor.submit
+
+    def submitted(*arguments):
+        task = submit(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return task
+
+    monkeypatch.setattr(pool.ProcessPoolExecutor, "submit", submitted)
+    few = {3: np.array([1, 4])}
+    with pytest.raises(Stopped), stopping_at_once():
+        list(map_identities(wait, Input(features[0], "features"), few, 1, hcnet_bytes))
+    assert not multiprocessing.active_children()
