@@ -124,13 +124,24 @@ ALONE = Ranks()
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """Join those that torchrun, or `launch`, has started; alone where none has."""
+    """Join those that torchrun, or `launch`, has started; alone where none has.
+
+    Raises
+    ------
+    InputError
+        Another of them was lost.
+    """
     if RANK not in os.environ:
         yield ALONE
         return
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    ranks = Ranks(distributed.get_rank(), distributed.get_world_size())
     try:
-        yield Ranks(distributed.get_rank(), distributed.get_world_size())
+        yield ranks
+    except RuntimeError as error:
+        if isinstance(error, distributed.DistError) or "gloo" in str(error):
+            raise InputError(f"process {ranks.rank} of the training has lost another one ({error})") from None
+        raise
     finally:
         distributed.destroy_process_group()
 

@@ -5,6 +5,7 @@ python -m hcga.launch COUNT SCRIPT ARGUMENT...
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import uuid
@@ -19,6 +20,7 @@ PATIENCE = 60  # seconds in which processes that are asked to stop may save
 def main() -> None:
     """Start them and wait; exit code 0 if all have ended well."""
     count, *command = sys.argv[1:]
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what is lost is said below
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does: one thread each, unless params.yaml says more
     config = LaunchConfig(
         min_nodes=1,
