@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,7 @@ class Environment(BaseModel):
 
     device: str  # cpu, cuda or mps, and the name of the processor
     threads: int  # of the CPU's arithmetic
+    processes: int = 1  # that train together
     floats: str  # float32 or bfloat16
     python: str
     numpy: str
@@ -33,6 +35,7 @@ def environment(device: torch.device) -> Environment:
     return Environment(
         device=f"{device.type}: {_processor(device)}",
         threads=torch.get_num_threads(),
+        processes=int(os.environ.get("WORLD_SIZE", "1")),  # as torchrun says
         floats=float_type(device),
         python=platform.python_version(),
         numpy=metadata.version("numpy"),

@@ -129,12 +129,17 @@ def _put(draft: Path, path: Path, flushed: bool) -> None:
 
 def _kept_for(path: Path, key: str) -> Path:
     """Folder in which a run with this key keeps what it has for `path`; what those with other keys have left goes."""
-    kept = path.with_name(f".{path.name}.{key}.part")
+    kept = scratch_folder(path, key)
     for left in path.parent.glob(f".{path.name}.*.part"):
         if left != kept and not left.match("*.lock.part"):
             _remove(left)
     kept.mkdir(exist_ok=True)
     return kept
+
+
+def scratch_folder(path: Path, key: str) -> Path:
+    """Where a run with this key keeps what it has for `path`."""
+    return path.with_name(f".{path.name}.{key}.part")
 
 
 def note_beside(draft: Path) -> Path:

@@ -258,6 +258,7 @@ class Params(Section):
     seed: Seed
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: Annotated[int, Field(ge=1, le=4096)] | None
+    processes: Annotated[int, Field(ge=1, le=1024)]
     part_classes: Annotated[int, Field(ge=2, le=32)]
     dask: Dask | None
     synthetic: Synthetic | None

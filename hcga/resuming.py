@@ -13,8 +13,10 @@ from typing import NamedTuple
 import torch
 from pydantic import BaseModel
 
-from hcga.checkpoints import save_model, save_optimiser
+from hcga.checkpoints import load_model, load_optimiser, save_model, save_optimiser
 from hcga.files import content_digest, flush
+from hcga.optimisation import build_optimiser
+from hcga.params import Train
 from hcga.prnet import Card, PRNet
 from hcga.progress import counted
 from hcga.resources import need_disk
@@ -58,10 +60,12 @@ class Keeper:
         Its own, such as one from `hcga.files.scratch`.
     stop : Stop
         From `hcga.stopping.stop_requests`.
+    writes : bool
+        Whether it keeps anything; of several processes that train together one does.
     """
 
-    def __init__(self, folder: Path, stop: Stop) -> None:
-        self._folder, self._stop = folder, stop
+    def __init__(self, folder: Path, stop: Stop, writes: bool = True) -> None:
+        self._folder, self._stop, self._writes = folder, stop, writes
         self._kept = time.monotonic()
 
     def latest(self) -> State | None:
@@ -73,6 +77,17 @@ class Keeper:
                 return State(folder / MODEL, folder / OPTIMISER, reached)
             log.warning("%s: damaged, so that nothing goes on from there", folder)
         return None
+
+    def begin(
+        self, model: Path, optimiser: Path, params: Train, device: torch.device
+    ) -> tuple[PRNet, Card, torch.optim.Adam, Reached]:
+        """Load the latest state, or that in which a round begins, by its two files, onto a device."""
+        state = self.latest() or State(model, optimiser)
+        network, card = load_model(state.model)
+        adam = build_optimiser(network.to(device), params)
+        load_optimiser(adam, state.optimiser)
+        self.require_disk(network)
+        return network, card, adam, state.reached
 
     def require_disk(self, network: PRNet) -> None:
         """Refuse to begin where the disk cannot hold what there is of a training at once; `InputError`."""
@@ -88,7 +103,7 @@ class Keeper:
             Somebody has asked.
         """
         stop = self._stop()
-        if stop or time.monotonic() - self._kept >= SECONDS:
+        if self._writes and (stop or time.monotonic() - self._kept >= SECONDS):
             self.keep(card, network, optimiser, reached())
         if stop:
             log.info("kept after %s", reached())

@@ -26,6 +26,7 @@ from hcga.runlog import RunLog
 from hcga.stopping import stopping_at_once
 
 log = logging.getLogger(__name__)
+FIRST = os.environ.get("RANK", "0") == "0"  # of processes that train together, or alone
 ELSEWHERE = ("dask",)  # section that says where a stage computes, and changes no result
 PATH: Any = click.Path(path_type=Path)
 
@@ -69,14 +70,14 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
 
 def _name() -> str:
     """Name of the stage, such as train@r1, if DVC has started it: from a folder below with `../dvc.yaml:` before it."""
-    return os.environ.get("DVC_STAGE", "").rpartition(":")[2]
+    return os.environ.get("DVC_STAGE", "").rpartition(":")[2] if FIRST else ""
 
 
 def _log_as(name: str) -> None:
     """Log to standard error, each line with the stage's name: `grep train@r2` finds them in the log of a whole run."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Named(f"{name}: " if name else ""))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.INFO if FIRST else logging.WARNING, handlers=[handler])
 
 
 class _Named(logging.Formatter):

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Timer
@@ -13,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SOON = 0.05  # seconds
+SOON, SAME = 0.05, 1.0  # seconds
 log = logging.getLogger(__name__)
 
 
@@ -63,18 +64,26 @@ def stopping_at_once() -> Iterator[None]:
 
 @contextmanager
 def stop_requests() -> Iterator[Stop]:
-    """Catch the first request to stop in the block, so that something can be saved before; a second one stops at once.
+    """Catch a request to stop in the block, so that something can be saved before; another, later one stops at once.
+
+    One within a second is the same: a scheduler asks all processes of a job, and torchrun those that it has started.
 
     Yields
     ------
     Stop
     """
     asked: list[Stopped] = []
+    since = 0.0
     before: dict[signal.Signals, Any] = {}
 
     def note(number: int, _: FrameType | None) -> None:
-        asked.append(Stopped(number))
-        restore()
+        nonlocal since
+        if not asked:
+            asked.append(Stopped(number))
+            since = time.monotonic()
+        elif time.monotonic() - since > SAME:
+            restore()
+            os.kill(os.getpid(), number)
 
     def restore() -> None:
         for which, handler in before.items():

@@ -8,9 +8,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from hcga.ahead import load_ahead
 from hcga.devices import precision
+from hcga.distributed import ALONE, Ranks
 from hcga.losses import Losses, prnet_losses
 from hcga.optimisation import learning_rate, set_learning_rate
 from hcga.params import Train
@@ -39,6 +41,7 @@ def train(
     seed: int,
     reached: Reached = BEGINNING,
     keep: Keep | None = None,
+    ranks: Ranks = ALONE,
 ) -> pd.DataFrame:
     """Train for some epochs.
 
@@ -61,6 +64,8 @@ def train(
     keep : callable, optional
         Called after each batch with network, optimiser and what tells how far they have come; see
         `hcga.resuming.Keeper`.
+    ranks : Ranks, optional
+        Processes that train together, each with these arguments.
 
     Returns
     -------
@@ -77,6 +82,7 @@ def train(
     classes = {pid: number for number, pid in enumerate(rows_of)}
     targets = torch.tensor(data.samples["pid"].map(classes).fillna(-1).to_numpy(np.int64))
     network.train()
+    spread = ranks.spread(network, data.parsing)
     history, steps = list(reached.history), [torch.tensor(step) for step in reached.steps]
     done = len(history)
     for epoch in track(epochs[done:], "training", len(epochs), "epoch", done, shown=False):
@@ -87,10 +93,9 @@ def train(
         load = partial(_load_numbered, data, params, network.mean, (seed, AUGMENTATION, epoch))
         loaded = load_ahead(list(enumerate(batches, 1))[len(steps) :], load)
         for (number, rows), (images, masks) in track(loaded, f"epoch {epoch + 1}", len(batches), "batch", len(steps)):
-            torch.manual_seed(
-                _torch_seed(seed, DROPOUT, epoch, number)
-            )  # of backbones with dropout or stochastic depth
-            steps.append(training_step(network, optimiser, images, masks, targets[rows], data.parsing, params, t))
+            # Of backbones with dropout or stochastic depth.
+            torch.manual_seed(_torch_seed(seed, DROPOUT, epoch, number, *([ranks.rank] if ranks.rank else [])))
+            steps.append(training_step(spread, optimiser, images, masks, targets[rows], data.parsing, params, t, ranks))
             if number % LOOK == 0:
                 _finite(steps, epoch)
             if keep:
@@ -140,7 +145,7 @@ def _load_numbered(
 
 
 def training_step(
-    network: PRNet,
+    network: nn.Module,
     optimiser: torch.optim.Adam,
     images: torch.Tensor,
     masks: torch.Tensor,
@@ -148,11 +153,14 @@ def training_step(
     parsing: bool,
     params: Train,
     t: float | None,
+    ranks: Ranks = ALONE,
 ) -> torch.Tensor:
-    """One optimisation step; returns the loss, its terms and the accuracy, (6,) float32."""
+    """One optimisation step on a batch, of which `network`, from `Ranks.spread`, sees this process's share.
+
+    Returns the loss, its terms and the accuracy, (6,) float32."""
     targets = targets.to(images.device)
     with precision(images.device):
-        output = network(images, t)
+        output = ranks.gather(network(ranks.share(images), t))
         terms = prnet_losses(output, targets, masks, params.label_smoothing, params.margin)
         loss = terms.image
         if parsing:

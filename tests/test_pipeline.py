@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from conftest import DEFAULT, ROOT, TINY_SET, change
@@ -80,6 +81,16 @@ class Checkout:
             text=True,
             timeout=900,
             check=False,
+        )
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -413,6 +424,55 @@ def test_a_stage_that_was_killed_goes_on_from_there(checkout: Checkout, tmp_path
     assert done.returncode == 0, done.stderr
     assert "going on after" in done.stderr
     assert written() == whole
+    assert not list((copy.folder / "data").rglob("*.part"))
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL of one process"])
+def test_a_training_by_two_processes_that_ends_early_goes_on(checkout: Checkout, tmp_path: Path, end: str) -> None:
+    """And ends with the bytes of one that was let alone, which is near to that of one process."""
+    copy = Checkout(shutil.copytree(checkout.folder, tmp_path / "copy", ignore=shutil.ignore_patterns(".git", ".dvc")))
+    entry = YAML(typ="safe").load(copy.folder / "dvc.lock")["stages"]["train@r2"]
+    outs = [copy.folder / out["path"] for out in entry["outs"]]
+    command = entry["cmd"].replace("--until-epoch 2", "--until-epoch 12").replace("python", sys.executable).split()
+
+    def run() -> tuple[str, dict[str, bytes]]:
+        done = copy.run(*command)
+        assert done.returncode == 0, done.stderr
+        return done.stderr, {str(out): out.read_bytes() for out in outs}
+
+    def losses() -> np.ndarray:
+        return pd.read_csv(copy.folder / "data/history/r2.csv")["loss"].to_numpy()
+
+    _, alone = run()
+    of_one = losses()
+    copy.change({"processes": 2})
+    _, whole = run()
+    assert whole != alone
+    np.testing.assert_allclose(losses()[:3], of_one[:3], rtol=0.02)
+    for out in outs:
+        out.unlink()
+    process = copy.start(*command)
+    assert process.stderr
+    for line in process.stderr:
+        if "epoch 4:" in line:
+            break
+    children = psutil.Process(process.pid).children(recursive=True)
+    if end == "SIGTERM":
+        process.terminate()
+    else:
+        children[-1].kill()
+    said = process.stderr.read()
+    assert process.wait(120) == (143 if end == "SIGTERM" else 1), said
+    assert "Traceback" not in said
+    assert not any(child.is_running() for child in children)
+    assert not any(out.exists() for out in outs)
+    told, again = run()
+    if end == "SIGTERM":
+        assert "kept after" in said
+        assert "going on after" in told
+    else:
+        assert re.search(r"Error: process \d of 2 ended with signal 9, so the others have ended too", said), said
+    assert again == whole
     assert not list((copy.folder / "data").rglob("*.part"))
 
 
