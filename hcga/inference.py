@@ -17,13 +17,13 @@ import zarr
 
 from hcga.environment import Environment
 from hcga.errors import InputError
-from hcga.files import note_beside, read_note, resumable, write_note
+from hcga.files import flush, note_beside, read_note, resumable, write_note
 from hcga.forward import Pass, Remote, Shapes, environment_of, forward
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, Embedding, PRNet
 from hcga.progress import track
 from hcga.resources import need_disk
-from hcga.stopping import Stop, never
+from hcga.stopping import stop_requests
 from hcga.store_writing import SHARD_BYTES, RowWriter, add_array, draft_store
 from hcga.stores import IMAGE_SET, array, image_set
 
@@ -32,9 +32,7 @@ BATCHES = 64  # in a shard, at most
 log = logging.getLogger(__name__)
 
 
-def extract(
-    network: PRNet | Remote, card: Card, images: zarr.Group, count: int, path: Path, key: str = "", stop: Stop = never
-) -> None:
+def extract(network: PRNet | Remote, card: Card, images: zarr.Group, count: int, path: Path, key: str = "") -> None:
     """Write the shared maps V of the first images: step 1 of a round (III-A), no augmentation, eval mode.
 
     Parameters
@@ -50,13 +48,11 @@ def extract(
         Store to write: array `features`, (count, q, h, w) float16.
     key : str, optional
         Of `hcga.files.resumable`, to go on from what a run with the same key has left.
-    stop : Stop, optional
-        From `hcga.stopping.stop_requests`; asked after each batch.
 
     Raises
     ------
     Stopped
-        Somebody has asked; all batches that are done are kept.
+        Somebody has asked the process to; all batches that are done are kept.
     InputError
         The network was trained on other images than these.
     FloatingPointError
@@ -67,7 +63,7 @@ def extract(
     here = environment_of(network).model_dump()
     attributes = {"epoch": card.epoch, "stride": STRIDE, "run": {"extract": here}}
     _refuse_others(card, images)
-    _stream(network, _maps, images, count, path, key, stop, shapes, **attributes)
+    _stream(network, _maps, images, count, path, key, shapes, **attributes)
 
 
 def _maps(network: PRNet, images: torch.Tensor) -> tuple[torch.Tensor]:
@@ -83,7 +79,6 @@ def embed(
     key: str = "",
     binary: bool = True,
     flip: bool = False,
-    stop: Stop = never,
 ) -> None:
     """Write the features of all images for matching (III-D).
 
@@ -97,7 +92,7 @@ def embed(
         Store to write: `image` and `foreground` (N, q) float32, `parts` (N, C - 1, q) float32, `likely`,
         `guided` and `peak` (N, C - 1) float32, `parsed` (N, h, w) uint8; see `hcga.prnet.Embedding`. Its attribute
         `run` says with which seed the network was trained and in which environment it was trained and used.
-    key, stop : optional
+    key : str, optional
         As in `extract`.
     binary, flip : bool
         See `hcga.prnet.PRNet.embed`.
@@ -126,9 +121,7 @@ def embed(
     }
     _refuse_others(card, images)
     count = array(images, "images").shape[0]
-    _stream(
-        network, partial(_embed, t=t, binary=binary, flip=flip), images, count, path, key, stop, shapes, **attributes
-    )
+    _stream(network, partial(_embed, t=t, binary=binary, flip=flip), images, count, path, key, shapes, **attributes)
 
 
 def _embed(network: PRNet, images: torch.Tensor, t: float | None, binary: bool, flip: bool) -> Embedding:
@@ -153,7 +146,6 @@ def _stream(
     count: int,
     path: Path,
     key: str,
-    stop: Stop,
     shapes: Shapes,
     **attributes: Any,
 ) -> None:
@@ -178,11 +170,14 @@ def _stream(
             for writer, values in zip(writers, results(), strict=True):
                 writer.append(values)
             if writers[0].written > before:
+                if before % rows:  # after a power cut the shard of before it might come back, and would be believed
+                    flush(draft)
                 write_note(note, str(writers[0].written))
 
         def pause() -> None:
             for writer in writers:
                 writer.flush()
+            flush(draft)
             write_note(note, str(writers[0].written))
             log.info("kept after %d images", writers[0].written)
 
@@ -190,16 +185,17 @@ def _stream(
         computed = forward(network, compute, images, batches, shapes, path)
         written: Future[None] | None = None
         first = done // BATCH
-        for results in track(computed, path.parent.name, first + len(batches), "batch", first):
+        with stop_requests() as stop:
+            for results in track(computed, path.parent.name, first + len(batches), "batch", first):
+                if written:
+                    written.result()  # one batch waits to be written, no more
+                written = disk.submit(write, results)
+                if stop():
+                    break
             if written:
-                written.result()  # one batch waits to be written, no more
-            written = disk.submit(write, results)
-            if request := stop():
                 written.result()
+            if stop():
                 pause()
-                raise request
-        if written:
-            written.result()
         for writer in writers:
             writer.finish()
         write_note(note, str(count))

@@ -11,7 +11,7 @@ import psutil
 
 from hcga.errors import InputError
 
-GB = 1e9
+GB, MB = 1e9, 1e6
 COMPRESSED = 0.5  # of the bytes of features and photographs at least are left by zstd
 CGROUPS = Path("/sys/fs/cgroup")
 SHARED, SHARED_BYTES = Path("/dev/shm"), 2**20
@@ -38,11 +38,16 @@ def need_disk(folder: Path, size: float, left: float = COMPRESSED) -> None:
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(there).free
     if left * size > free:
-        compressed = f", about {left * size / GB:.1f} of them after compression" if left < 1 else ""
+        compressed = f", about {in_words(left * size)} of them after compression" if left < 1 else ""
         raise InputError(
-            f"{folder}: needs {size / GB:.1f} GB{compressed}, and {free / GB:.1f} are free; free some (`dvc gc "
+            f"{folder}: needs {in_words(size)}{compressed}, and {in_words(free)} are free; free some (`dvc gc "
             "--workspace` drops what older runs have in DVC's cache) or move the checkout to a larger disk"
         )
+
+
+def in_words(size: float) -> str:
+    """Bytes as a number of GB, or of MB where they are few."""
+    return f"{size / GB:.1f} GB" if size >= GB else f"{size / MB:.0f} MB"
 
 
 def need_shared_memory() -> None:

@@ -58,14 +58,12 @@ class Keeper:
     ----------
     folder : Path
         Its own, such as one from `hcga.files.scratch`.
-    stop : Stop
-        From `hcga.stopping.stop_requests`.
     writes : bool
         Whether it keeps anything; of several processes that train together one does.
     """
 
-    def __init__(self, folder: Path, stop: Stop, writes: bool = True) -> None:
-        self._folder, self._stop, self._writes = folder, stop, writes
+    def __init__(self, folder: Path, writes: bool = True) -> None:
+        self._folder, self._writes = folder, writes
         self._kept = time.monotonic()
 
     def latest(self) -> State | None:
@@ -92,9 +90,12 @@ class Keeper:
     def require_disk(self, network: PRNet) -> None:
         """Refuse to begin where the disk cannot hold what there is of a training at once; `InputError`."""
         weights = sum(weight.nbytes for weight in network.state_dict().values())
-        need_disk(self._folder, AT_ONCE * MOMENTS * weights, left=1)
+        there = sum(file.stat().st_size for file in self._folder.rglob("*") if file.is_file())
+        need_disk(self._folder, max(0, AT_ONCE * MOMENTS * weights - there), left=1)
 
-    def offer(self, card: Card, network: PRNet, optimiser: torch.optim.Adam, reached: Callable[[], Reached]) -> None:
+    def offer(
+        self, card: Card, stop: Stop, network: PRNet, optimiser: torch.optim.Adam, reached: Callable[[], Reached]
+    ) -> None:
         """Keep a state if the latest is old, or somebody has asked the process to end, which it then does.
 
         Raises
@@ -102,12 +103,12 @@ class Keeper:
         Stopped
             Somebody has asked.
         """
-        stop = self._stop()
-        if self._writes and (stop or time.monotonic() - self._kept >= SECONDS):
+        request = stop()
+        if self._writes and (request or time.monotonic() - self._kept >= SECONDS):
             self.keep(card, network, optimiser, reached())
-        if stop:
+        if request:
             log.info("kept after %s", reached())
-            raise stop
+            raise request
 
     def keep(self, card: Card, network: PRNet, optimiser: torch.optim.Adam, reached: Reached) -> None:
         """Keep a state in place of those before; they go when it stands on the disk."""

@@ -6,10 +6,10 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Timer
 from types import FrameType
 from typing import Any
 
@@ -45,7 +45,7 @@ def stopping_at_once() -> Iterator[None]:
 
     def insist(ignored: Any) -> None:  # Python goes on after an error where nothing can catch it, as in __del__
         if isinstance(ignored.exc_value, Stopped):
-            Timer(SOON, os.kill, (os.getpid(), ignored.exc_value.number)).start()
+            threading.Timer(SOON, os.kill, (os.getpid(), ignored.exc_value.number)).start()
         else:
             told(ignored)
 
@@ -67,11 +67,20 @@ def stop_requests() -> Iterator[Stop]:
     """Catch a request to stop in the block, so that something can be saved before; another, later one stops at once.
 
     One within a second is the same: a scheduler asks all processes of a job, and torchrun those that it has started.
+    Requests reach the main thread; in others there is nothing to catch.
 
     Yields
     ------
     Stop
+
+    Raises
+    ------
+    Stopped
+        At the end of a block that has ended well, if somebody has asked: nobody's request is lost.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield never
+        return
     asked: list[Stopped] = []
     since = 0.0
     before: dict[signal.Signals, Any] = {}
@@ -95,3 +104,5 @@ def stop_requests() -> Iterator[Stop]:
         yield lambda: asked[0] if asked else None
     finally:
         restore()
+    if asked:
+        raise asked[0]

@@ -141,11 +141,12 @@ class RowWriter:
     def append(self, rows: np.ndarray) -> None:
         """Append rows, (n, ...) of the array's row shape; cast to its dtype."""
         while len(rows):
-            taken = min(len(rows), len(self._buffer) - self._filled)
+            room = len(self._buffer) - self.written % len(self._buffer)  # to the end of a shard, which may be begun
+            taken = min(len(rows), room - self._filled)
             self._buffer[self._filled : self._filled + taken] = rows[:taken]
             self._filled += taken
             rows = rows[taken:]
-            if self._filled == len(self._buffer):
+            if self._filled == room:
                 self.flush()
 
     def sound(self) -> int:

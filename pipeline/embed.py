@@ -9,7 +9,6 @@ from hcga.files import run_key
 from hcga.forward import environment_of, placed
 from hcga.inference import embed
 from hcga.stage import PATH, stage
-from hcga.stopping import stop_requests
 from hcga.stores import open_store
 
 
@@ -19,10 +18,10 @@ from hcga.stores import open_store
 @click.option("--embeddings", type=PATH, required=True, help="Store to write.")
 def main(params: SimpleNamespace, images: Path, model: Path, embeddings: Path) -> None:
     """Write image, foreground and part features, part visibility and parsed labels."""
-    with placed(model, params.device, params.threads, params.dask) as (network, card), stop_requests() as stop:
+    with placed(model, params.device, params.threads, params.dask) as (network, card):
         key = run_key([Path(__file__), model, images], params.embed, params.gam, environment_of(network))
         choices = params.embed.model_dump()
-        embed(network, card, open_store(images), params.gam.t, embeddings, key, stop=stop, **choices)
+        embed(network, card, open_store(images), params.gam.t, embeddings, key, **choices)
 
 
 if __name__ == "__main__":

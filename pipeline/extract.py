@@ -10,7 +10,6 @@ from hcga.forward import environment_of, placed
 from hcga.inference import extract
 from hcga.samples import read_samples
 from hcga.stage import PATH, stage
-from hcga.stopping import stop_requests
 from hcga.stores import open_store
 
 
@@ -22,9 +21,9 @@ from hcga.stores import open_store
 def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, features: Path) -> None:
     """Write the shared feature maps of the training images."""
     count = int((read_samples(samples)["split"] == "train").sum())
-    with placed(model, params.device, params.threads, params.dask) as (network, card), stop_requests() as stop:
+    with placed(model, params.device, params.threads, params.dask) as (network, card):
         key = run_key([Path(__file__), model, images], count, environment_of(network))
-        extract(network, card, open_store(images), count, features, key, stop)
+        extract(network, card, open_store(images), count, features, key)
 
 
 if __name__ == "__main__":

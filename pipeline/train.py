@@ -33,19 +33,20 @@ def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
     launch(params.processes)
     names = ("samples", "images", "masks", "from_model", "from_optimiser")
     inputs = [Path(__file__), *(paths[name] for name in names)]
-    with joined() as ranks, stop_requests() as asked:
+    with joined() as ranks:
         device = ranks.device(params.device, params.threads)
         here = environment(device)
         key = run_key(inputs, params.train, params.gam, params.seed, until_epoch, here)
         with ranks.scratch(paths["model"], key) as folder:
-            keeper = Keeper(folder, ranks.agree(asked), ranks.first)
+            keeper = Keeper(folder, ranks.first)
             files = paths["from_model"], paths["from_optimiser"]
             network, card, optimiser, reached = keeper.begin(*files, params.train, device)
             data = read_training_set(paths["samples"], paths["images"], paths["masks"])
             refuse_large_batch(network, (card.height, card.width), params.train, params.gam.t)
             settings = params.train, params.gam.t, range(card.epoch, until_epoch), params.seed
-            keep = partial(keeper.offer, card)
-            history = train(network, optimiser, data, *settings, reached, keep, ranks)
+            with stop_requests() as asked:
+                keep = partial(keeper.offer, card, ranks.agree(asked))
+                history = train(network, optimiser, data, *settings, reached, keep, ranks)
             if ranks.first:
                 with fresh(paths["history"]) as draft:
                     history.to_csv(draft, index=False, lineterminator="\n")

@@ -18,7 +18,7 @@ from hcga.errors import InputError
 from hcga.files import note_beside, write_note
 from hcga.inference import embed, extract
 from hcga.prnet import Card, PRNet, new_card
-from hcga.stopping import Stop, Stopped, never
+from hcga.stopping import Stopped
 from hcga.store_writing import RowWriter, write_store
 from hcga.stores import array, open_store
 
@@ -166,30 +166,55 @@ def test_a_run_that_is_asked_to_stop_loses_no_batch(
     monkeypatch.setattr(inference, "BATCH", 2)
     monkeypatch.setattr(inference, "BATCHES", 2)
     computed: list[int] = []
+    end = 0
     maps = network.maps
 
     def note(batch: torch.Tensor) -> torch.Tensor:
         computed.append(len(batch))
+        if len(computed) == end:
+            os.kill(os.getpid(), signal.SIGTERM)
         return maps(batch)
 
-    def run(path: Path, stop: Stop = never) -> dict[str, bytes]:
+    def run(path: Path) -> dict[str, bytes]:
         if kind == "extract":
-            extract(network, CARD, images, COUNT, path, "key", stop)
+            extract(network, CARD, images, COUNT, path, "key")
         else:
-            embed(network, CARD, images, 4.0, path, "key", stop=stop)
+            embed(network, CARD, images, 4.0, path, "key")
         return contents(path)
-
-    def after(batches: int) -> Stop:
-        end = len(computed) + batches
-        return lambda: Stopped(signal.SIGTERM) if len(computed) >= end else None
 
     whole = run(tmp_path / "whole.zarr")
     monkeypatch.setattr(network, "maps", note)
     for batches in asked:
+        end = len(computed) + batches
         with pytest.raises(Stopped):
-            run(tmp_path / "cut.zarr", after(batches))
+            run(tmp_path / "cut.zarr")
+    end = 0
     assert run(tmp_path / "cut.zarr") == whole
     assert computed == [2, 2, 2, 2, 1]
+
+
+def test_what_a_power_cut_might_bring_back_is_on_the_disk_before_it_is_noted(
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shard that was begun, and is written again: in its older form it would read as zeros where it had no rows."""
+    monkeypatch.setattr(inference, "BATCH", 2)
+    monkeypatch.setattr(inference, "BATCHES", 2)
+    done: list[str] = []
+    monkeypatch.setattr(inference, "flush", lambda _: done.append("flushed"))
+    monkeypatch.setattr(inference, "write_note", lambda path, text: [done.append(text), write_note(path, text)])
+    maps = network.maps
+
+    def stop(batch: torch.Tensor) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return maps(batch)
+
+    monkeypatch.setattr(network, "maps", stop)
+    with pytest.raises(Stopped):
+        extract(network, CARD, images, COUNT, tmp_path / "a.zarr", "key")
+    monkeypatch.setattr(network, "maps", maps)
+    assert done == ["flushed", "2"]
+    extract(network, CARD, images, COUNT, tmp_path / "a.zarr", "key")
+    assert done[2:] == ["flushed", "4", "8", "9"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -66,7 +66,7 @@ def test_what_the_disk_cannot_hold_is_refused_before_it_is_begun(tmp_path, monke
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: asked.append(folder) or Disk(0, 0, 3e9))
     need_disk(tmp_path / "new" / "store.zarr", 6e9)
     with pytest.raises(
-        InputError, match=r"store\.zarr: needs 6\.2 GB, about 3\.1 of them after .* and 3\.0 are free; "
+        InputError, match=r"store\.zarr: needs 6\.2 GB, about 3\.1 GB of them after .* and 3\.0 GB are free; "
     ):
         need_disk(tmp_path / "new" / "store.zarr", 6.2e9)
     assert set(asked) == {tmp_path}

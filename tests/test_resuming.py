@@ -15,7 +15,7 @@ from hcga.optimisation import build_optimiser
 from hcga.params import Params
 from hcga.prnet import Card, PRNet, new_card
 from hcga.resuming import Keeper, Reached
-from hcga.stopping import Stopped
+from hcga.stopping import Stopped, never
 
 FIRST = Reached(history=[[1, 0.001, 2.5]], steps=[[0.1, 0.2], [0.3, 1 / 3]])
 SECOND = Reached(history=[[1, 0.001, 2.5], [2, 0.001, 2.25]])
@@ -41,30 +41,28 @@ def training(default_params: Params) -> Training:
     return Training(card, network, optimiser)
 
 
-def keeper(folder: Path, stop: Stopped | None = None) -> Keeper:
-    return Keeper(folder, lambda: stop)
-
-
 def test_a_training_that_the_disk_cannot_hold_is_refused(
     tmp_path: Path, training: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kept state, the next one and the outputs are there at once."""
-    keeper(tmp_path).keep(*training, FIRST)
+    Keeper(tmp_path).keep(*training, FIRST)
     state = next(tmp_path.iterdir())
     need = 3 * sum((state / name).stat().st_size for name in ("model.safetensors", "optimiser.safetensors"))
     free = shutil._ntuple_diskusage(0, 0, need)  # type: ignore[attr-defined]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
-    keeper(tmp_path).require_disk(training.network)
+    (tmp_path / "new").mkdir()
+    Keeper(tmp_path / "new").require_disk(training.network)
     free = free._replace(free=int(0.8 * need))
-    with pytest.raises(InputError, match=r"needs 0\.0 GB, and 0\.0 are free"):
-        keeper(tmp_path).require_disk(training.network)
+    with pytest.raises(InputError, match=r"new: needs \d+ MB, and \d+ MB are free"):
+        Keeper(tmp_path / "new").require_disk(training.network)
+    Keeper(tmp_path).require_disk(training.network)  # a third of it is there already
 
 
 def test_the_latest_state_comes_back(tmp_path: Path, training: Training, default_params: Params) -> None:
-    assert keeper(tmp_path).latest() is None
-    keeper(tmp_path).keep(*training, FIRST)
-    keeper(tmp_path).keep(*training, SECOND)
-    state = keeper(tmp_path).latest()
+    assert Keeper(tmp_path).latest() is None
+    Keeper(tmp_path).keep(*training, FIRST)
+    Keeper(tmp_path).keep(*training, SECOND)
+    state = Keeper(tmp_path).latest()
     assert state is not None
     assert state.reached == SECOND
     assert len(list(tmp_path.iterdir())) == 1, "the one before has gone"
@@ -83,24 +81,24 @@ def test_a_damaged_state_is_passed_over(
     tmp_path: Path, training: Training, name: str, damage: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also if two are there, as after a death between a new one and the end of the last."""
-    keeper(tmp_path).keep(*training, FIRST)
+    Keeper(tmp_path).keep(*training, FIRST)
     (first,) = tmp_path.iterdir()
     shutil.copytree(first, tmp_path / "saved" / first.name)
     shutil.move(tmp_path / "saved", tmp_path.parent / "saved")
-    keeper(tmp_path).keep(*training, SECOND)
+    Keeper(tmp_path).keep(*training, SECOND)
     (second,) = tmp_path.iterdir()
     shutil.copytree(tmp_path.parent / "saved" / first.name, first)
-    state = keeper(tmp_path).latest()
+    state = Keeper(tmp_path).latest()
     assert state is not None
     assert state.reached == SECOND
     shutil.rmtree(first)
     assert callable(damage)
     damage(second / name)
-    assert keeper(tmp_path).latest() is None
+    assert Keeper(tmp_path).latest() is None
     assert caplog.messages == [f"{second}: damaged, so that nothing goes on from there"]
     shutil.move(tmp_path.parent / "saved" / first.name, tmp_path)
     shutil.rmtree(tmp_path.parent / "saved")
-    state = keeper(tmp_path).latest()
+    state = Keeper(tmp_path).latest()
     assert state is not None
     assert state.reached == FIRST
 
@@ -108,7 +106,7 @@ def test_a_damaged_state_is_passed_over(
 def test_a_death_while_a_state_is_written_leaves_the_last(
     tmp_path: Path, training: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper(tmp_path).keep(*training, FIRST)
+    Keeper(tmp_path).keep(*training, FIRST)
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -116,24 +114,24 @@ def test_a_death_while_a_state_is_written_leaves_the_last(
     with monkeypatch.context() as patched:
         patched.setattr(resuming, "flush", die)
         with pytest.raises(KeyboardInterrupt):
-            keeper(tmp_path).keep(*training, SECOND)
-    state = keeper(tmp_path).latest()
+            Keeper(tmp_path).keep(*training, SECOND)
+    state = Keeper(tmp_path).latest()
     assert state is not None
     assert state.reached == FIRST
-    keeper(tmp_path).keep(*training, SECOND)
+    Keeper(tmp_path).keep(*training, SECOND)
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_state_is_kept_now_and_then(tmp_path: Path, training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(resuming.time, "monotonic", lambda: now)
-    offered = keeper(tmp_path)
+    offered = Keeper(tmp_path)
     kept = []
     for moment in (100, 159, 161, 200, 222):
         now = float(moment)
         reached = Reached(history=[[moment]])
-        offered.offer(*training, lambda reached=reached: reached)  # type: ignore[misc]
-        state = keeper(tmp_path).latest()
+        offered.offer(training.card, never, *training[1:], lambda reached=reached: reached)  # type: ignore[misc]
+        state = Keeper(tmp_path).latest()
         kept.append(state and state.reached.history[0][0])
     assert kept == [None, None, 161, 161, 222]
 
@@ -142,9 +140,9 @@ def test_whoever_is_asked_to_end_keeps_a_state_and_ends(
     tmp_path: Path, training: Training, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO", "hcga"), pytest.raises(Stopped) as stopped:
-        keeper(tmp_path, Stopped(15)).offer(*training, lambda: FIRST)
+        Keeper(tmp_path).offer(training.card, lambda: Stopped(15), *training[1:], lambda: FIRST)
     assert stopped.value.code == 143
     assert caplog.messages == ["kept after 1 epoch and 2 batches"]
-    state = keeper(tmp_path).latest()
+    state = Keeper(tmp_path).latest()
     assert state is not None
     assert state.reached == FIRST

@@ -13,13 +13,21 @@ from hcga.stopping import Stopped, stop_requests, stopping_at_once
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_request_is_noted(number: signal.Signals) -> None:
-    with stop_requests() as stop:
-        assert stop() is None
-        os.kill(os.getpid(), number)
-        os.kill(os.getpid(), number)  # the same one: it came by two ways
-        asked = stop()
-    assert isinstance(asked, Stopped)
-    assert (asked.code, str(asked)) == (128 + number, f"stopped by {number.name}")
+    asked: list[Stopped | None] = []
+
+    def work() -> None:
+        with stop_requests() as stop:
+            asked.append(stop())
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)  # the same one: it came by two ways
+            asked.append(stop())
+
+    with pytest.raises(Stopped) as stopped:  # a request that nobody has answered
+        work()
+    before, asked_for = asked
+    assert before is None
+    assert asked_for is stopped.value
+    assert (asked_for.code, str(asked_for)) == (128 + number, f"stopped by {number.name}")
 
 
 def test_a_second_ctrl_c_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,7 +159,7 @@ class Cut(Exception):
 def test_a_training_that_is_cut_anywhere_ends_with_the_same_bytes(batches, start, whole, tmp_path, data, params):
     """Within an epoch, at its end, after the first batch: it goes on from the state that was kept, again and again."""
     (tmp_path / "kept").mkdir()
-    keeper = Keeper(tmp_path / "kept", lambda: None)
+    keeper = Keeper(tmp_path / "kept")
 
     def run(cut):
         state = keeper.latest() or State(start / "model", start / "optimiser")

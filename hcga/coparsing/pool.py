@@ -146,10 +146,8 @@ def _map_in_pool(
     at_work, started = context.RawArray("q", [NOBODY] * workers), context.Value("q", 0)
     with ProcessPoolExecutor(workers, context, _start_worker, (work, source, at_work, started)) as pool:
         try:
-            with stop_requests() as asked:  # a worker that is half started would not end with the others
+            with stop_requests():  # a worker that is half started would not end with the others
                 tasks = {pool.submit(_do, pid, rows): pid for pid, rows in identities.items()}
-            if request := asked():
-                raise request
             for task in as_completed(tasks):
                 yield tasks[task], task.result()
         except BrokenProcessPool:
