@@ -78,7 +78,9 @@ def _describe(table: pd.DataFrame, measured: Measured, wanted: Size, gpus: int) 
 
 
 def _remarks(measured: Measured, wanted: Size, gpus: int) -> list[str]:
-    told = [f"{wanted.train / measured.size.train:,.0f} times the training images of the run that was measured."]
+    ratio = wanted.train / measured.size.train
+    times = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+    told = [f"{times} times the training images of the run that was measured."]
     if gpus > 1:
         told.append(f"{gpus} devices that are {gpus} times as fast as one; what they lose by waiting is not in it.")
     if not measured.device.startswith("cuda"):

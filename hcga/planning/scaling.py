@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from hcga.errors import InputError
 from hcga.training_set import HELD_BYTES
 
 
@@ -78,6 +79,8 @@ TABLE = 1000  # bytes of memory an image, of the sample table and its copies
 FLOAT, PIXEL = 4, 3  # bytes
 WITH_ADAM, IN_TRAINING = 3, 4  # times the weights: with two moments on the disk, and gradients in memory
 BY_DEVICES = ("extract", "coparse", "train", "embed")
+LEAST = 0.5  # of their seconds must be beyond the start, where they are to be scaled by more than
+FREELY = 3.0
 
 
 def scale(
@@ -100,13 +103,25 @@ def scale(
     -------
     DataFrame
         A row a stage, with `seconds`, and bytes of `memory` and `disk`.
+
+    Raises
+    ------
+    InputError
+        There are more identities than images, or a stage's seconds are of its start alone.
     """
+    if wanted.identities > wanted.train:
+        raise InputError(f"--identities: {wanted.identities:,} of {wanted.train:,} images; give fewer, or more images")
     identities = wanted.identities - before.identities
     weights = FLOAT * shape.classified * identities  # of more classifiers
     rows = {}
     for stage, took in ran.items():
         ratio = GROWS[stage](wanted) / GROWS[stage](before) if stage in GROWS else 1.0
         start = min(took.seconds, START.get(stage, 0.0) * took.times)
+        if stage in BY_DEVICES and ratio > FREELY and took.seconds - start < LEAST * took.seconds:
+            raise InputError(
+                f"{stage}: of the {took.seconds:.1f} s that it took in the last run {start:.1f} are its start, which "
+                f"says nothing of {ratio:,.0f} times the images; run `dvc repro` on a larger part of the data first"
+            )
         seconds = start + (took.seconds - start) * ratio
         memory = took.peak + MASKS.get(stage, 0) * shape.cells * (wanted.train - before.train)
         memory += TABLE * (wanted.images - before.images) if stage in GROWS else 0

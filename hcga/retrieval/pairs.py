@@ -7,6 +7,7 @@ ignored.
 
 from __future__ import annotations
 
+import logging
 from threading import Lock
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from hcga.retrieval.blocks import Block, Labels, Mates, places
 from hcga.retrieval.similarity import Similarities
 
+log = logging.getLogger(__name__)
 LEVELS = 2**18  # similarities are told apart to this part of their range, 0.000008 of [-1, 1]
 BLOCK_ENTRIES = 2**22  # similarities at a time
 EXPONENTS = (1, 2, 3, 4)  # k of the false positive rates 10**-k
@@ -44,7 +46,9 @@ class PairCounts:
         self.positive, self.negative = np.zeros(LEVELS, np.int64), np.zeros(LEVELS, np.int64)
 
     def __call__(self, block: Block) -> None:
-        """Count the pairs of a block."""
+        """Count the pairs of a block; `ValueError` if a similarity is NaN."""
+        if np.isnan(block.similarity.max(initial=-np.inf)):
+            raise ValueError("a similarity is NaN")
         levels = ((block.similarity - self._low) / self._step).astype(np.intp)
         np.clip(levels, 0, LEVELS - 1, out=levels)  # the last bit may lead beyond the bounds
         junk = self._junk[(self._junk >= block.columns.start) & (self._junk < block.columns.stop)]
@@ -115,7 +119,7 @@ def verification_figures(positive: NDArray[np.int64], negative: NDArray[np.int64
     Parameters
     ----------
     positive, negative : (L,) int64
-        Numbers of pairs by similarity, ascending; at least one pair of each kind.
+        Numbers of pairs by similarity, ascending.
 
     Returns
     -------
@@ -123,10 +127,14 @@ def verification_figures(positive: NDArray[np.int64], negative: NDArray[np.int64
         In per cent: `auc`, the probability that a positive pair is more alike than a negative one, ties half; `eer`,
         where as many negatives pass as positives do not, linear between thresholds; `tpr_at_fpr_1e-k`, the positives
         that pass at the lowest threshold which lets pass at most that share of the negatives, for those rates at which
-        at least `LEAST_PASSING` may pass. `positive_pairs` and `negative_pairs` are counts.
+        at least `LEAST_PASSING` may pass. `positive_pairs` and `negative_pairs` are counts; they are all there is if
+        there are no pairs of one kind.
     """
     true, false = (np.append(0, counts[::-1].cumsum()) for counts in (positive, negative))
     positives, negatives = int(true[-1]), int(false[-1])
+    if not (positives and negatives):
+        log.warning("no figures of verification: %d pairs of one person, %d of two", positives, negatives)
+        return {"positive_pairs": positives, "negative_pairs": negatives}
     tpr, fpr = true / positives, false / negatives
     figures = {"auc": 100 * float(np.trapezoid(tpr, fpr)), "eer": 100 * _equal_error(tpr, fpr)}
     for exponent in EXPONENTS:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hcga.errors import InputError
 from hcga.params import Matching
-from hcga.retrieval.blocks import Labels
+from hcga.retrieval.blocks import Labels, Mates
 from hcga.retrieval.pairs import PairCounts, count_pairs, threshold_at
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.samples import JUNK
@@ -62,10 +62,16 @@ def calibrate(people: People, matching: Matching) -> Calibration:
     InputError
         There are too few people, or those of one person are not more alike than those of two.
     """
-    asked = np.unique(people.labels.query_pids)
+    asked = _people_to_find(people.labels)
     if len(asked) < FOLDS:
-        raise InputError(f"{people.place}: {len(asked)} people as queries; a calibration wants {FOLDS} at least")
-    counts = _count(people, matching, asked, [])
+        raise InputError(
+            f"{people.place}: {len(asked)} people have a query and images at another camera; a calibration wants "
+            f"{FOLDS} at least"
+        )
+    try:
+        counts = _count(people, matching, asked, [])
+    except ValueError as error:
+        raise InputError(f"{people.place}: {error}; the model computes what is no number") from None
     line = fit(counts, people.place)
     judged = []
     for fold in np.array_split(np.random.default_rng(SEED).permutation(asked), FOLDS):
@@ -147,6 +153,12 @@ def rate(probability: NDArray[np.float64], same: NDArray[np.int64], different: N
             for k in np.flatnonzero(pairs)
         ],
     )
+
+
+def _people_to_find(labels: Labels) -> NDArray[np.int64]:
+    """Identities of queries that have an image in the gallery under another camera, ascending."""
+    found = [len(rows) > 0 for rows in Mates(labels).sought]
+    return np.unique(labels.query_pids[found])
 
 
 def _count(people: People, matching: Matching, asked: ArrayLike, absent: ArrayLike) -> PairCounts:

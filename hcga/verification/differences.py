@@ -11,7 +11,7 @@ from hcga.errors import InputError
 from hcga.verification.measures import MEASURES, NO_MEASURE, Measured, measure_bytes
 
 # In figures and attributes of embeddings, and in the card of a model.
-CIRCUMSTANCE = re.compile(r"(attribute )?run(\.|$)|metadata hcga\.environment(\.|$)")
+CIRCUMSTANCE = re.compile(r"(attribute )?run(\.(?!seed$)|$)|metadata hcga\.environment(\.|$)")
 
 
 class Difference(NamedTuple):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hcga.errors import InputError
 from hcga.planning.run import in_proportion
 from hcga.planning.scaling import START, Ran, Rates, Shape, Size, scale, together
 
@@ -60,6 +61,18 @@ def test_devices_share_the_work_of_some_stages() -> None:
 
 def test_rounds_of_a_stage_are_added_up() -> None:
     assert together([Ran(1, 5, 10, 1), Ran(2, 4, 20, 1)]) == Ran(3, 5, 30, 2)
+
+
+def test_what_is_start_alone_says_nothing_of_a_large_run() -> None:
+    ran = {"extract": Ran(1.9 * START["extract"], 0, 0, 1)}
+    assert len(scale(ran, SMALL, Size(300, 10, 20, 80), SHAPE, NOTHING))
+    with pytest.raises(InputError, match=r"extract: of the 1\.5 s that it took in the last run 0\.8 are its start"):
+        scale(ran, SMALL, LARGE, SHAPE, NOTHING)
+
+
+def test_more_identities_than_images_are_refused() -> None:
+    with pytest.raises(InputError, match="--identities: 30 of 20 images"):
+        scale({}, SMALL, Size(20, 30, 1, 1), SHAPE, NOTHING)
 
 
 def test_queries_and_gallery_grow_in_proportion_unless_they_are_given() -> None:

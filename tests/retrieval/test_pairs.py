@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from hcga.retrieval import pairs, search
-from hcga.retrieval.blocks import Labels
+from hcga.retrieval.blocks import Block, Labels
 from hcga.retrieval.pairs import LEVELS, PairCounts, verification_figures
 from hcga.retrieval.ranking import rank
 from hcga.retrieval.similarity import VARIANTS, Embeddings, Similarities
@@ -103,3 +103,15 @@ def test_no_similarity_is_out_of_bounds(variant, features):
     assert (positive.sum(), negative.sum()) == (2, 2)
     if variant == "authors":
         assert (positive[LEVELS - 1], negative[0]) == (2, 2)
+
+
+def test_without_pairs_of_both_kinds_there_are_only_counts(caplog):
+    none, some = np.zeros(4, np.int64), np.array([0, 2, 1, 0])
+    assert verification_figures(some, none) == {"positive_pairs": 3, "negative_pairs": 0}
+    assert caplog.messages == ["no figures of verification: 3 pairs of one person, 0 of two"]
+
+
+def test_a_similarity_that_is_no_number_is_refused():
+    labels = Labels(np.array([1]), np.array([1, 2]), np.array([1]), np.array([2, 2]))
+    with pytest.raises(ValueError, match="NaN"):
+        PairCounts(labels, (-1.0, 1.0))(Block(np.array([[0.5, np.nan]], np.float32), 0, slice(0, 2)))

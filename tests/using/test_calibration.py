@@ -133,7 +133,7 @@ def test_a_probability_takes_a_prior() -> None:
 
 
 def test_what_teaches_nothing_is_refused() -> None:
-    with pytest.raises(InputError, match=r"here: 4 people as queries; a calibration wants 5 at least"):
+    with pytest.raises(InputError, match=r"here: 4 people have a query and images at .* wants 5 at least"):
         calibrate(some_people(count=4), MATCHING)
     people = some_people()
     swapped = people._replace(gallery=embeddings(-people.gallery.image))

@@ -105,13 +105,16 @@ def test_what_is_said_of_machine_and_code_is_a_circumstance(sides: tuple[Path, P
         card = {"epoch": epoch, "environment": {"threads": threads, "torch": "2"}}
         save_file({"a": torch.zeros(2)}, side / "m.safetensors", {"hcga": json.dumps(card)})
         write_store(side / "e.zarr", {"image": np.zeros((2, 3), np.float32)}, run={"embed": {"threads": threads}})
-        (side / "r1.json").write_text(json.dumps({"run": {"code": f"a{threads}"}, "retrieval": {"runs.": epoch}}))
+        (side / "r1.json").write_text(
+            json.dumps({"run": {"code": f"a{threads}", "seed": threads}, "retrieval": {"runs.": epoch}})
+        )
     found = compare(*sides, "data")
     assert {(one.file, one.part): one.circumstance for one in found} == {
         ("data/m.safetensors", "metadata hcga.epoch"): False,
         ("data/m.safetensors", "metadata hcga.environment.threads"): True,
         ("data/e.zarr", "attribute run.embed.threads"): True,
         ("data/r1.json", "run.code"): True,
+        ("data/r1.json", "run.seed"): False,
         ("data/r1.json", "retrieval.runs."): False,
     }
 
