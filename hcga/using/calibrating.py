@@ -110,8 +110,6 @@ def fit(counts: PairCounts, place: str) -> Line:
     from sklearn.linear_model import LogisticRegression
 
     same, different = int(counts.positive.sum()), int(counts.negative.sum())
-    if not (same and different):
-        raise InputError(f"{place}: {same} pairs of one person and {different} of two; a calibration wants both")
     there = np.flatnonzero(counts.positive + counts.negative)
     similarity, positive, negative = (
         values[there] for values in (counts.similarities, counts.positive / same, counts.negative / different)

@@ -140,7 +140,7 @@ def test_what_teaches_nothing_is_refused() -> None:
     with pytest.raises(InputError, match=r"here: pairs of one person are no more alike than pairs of two"):
         calibrate(swapped, MATCHING)
     alone = people.labels._replace(gallery_pids=people.labels.gallery_pids + 100)
-    with pytest.raises(InputError, match=r"here: 0 pairs of one person and 1152 of two"):
+    with pytest.raises(InputError, match=r"here: 0 people have a query and images at"):
         calibrate(people._replace(labels=alone), MATCHING)
     apart = calibrate(some_people(noise=1e-3), MATCHING)
     assert np.isfinite([apart.slope, apart.intercept]).all(), "people told apart without a mistake"
