@@ -26,7 +26,7 @@ from hcga.files import scratch, scratch_folder
 from hcga.prnet import PRNet, Training
 from hcga.stopping import Stop, Stopped
 
-RANK, LOCAL_RANK, COUNT = "RANK", "LOCAL_RANK", "WORLD_SIZE"  # variables that torchrun sets
+RANK, LOCAL_RANK = "RANK", "LOCAL_RANK"  # variables that torchrun sets
 
 
 class Ranks(NamedTuple):
@@ -123,8 +123,13 @@ ALONE = Ranks()
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
+def joined(device: str = "auto") -> Iterator[Ranks]:
     """Join those that torchrun, or `launch`, has started; alone where none has.
+
+    Parameters
+    ----------
+    device : str
+        Of params.yaml: GPUs talk to each other by NCCL, processor cores by Gloo.
 
     Raises
     ------
@@ -134,7 +139,8 @@ def joined() -> Iterator[Ranks]:
     if RANK not in os.environ:
         yield ALONE
         return
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    by_gpu = device != "cpu" and torch.cuda.is_available()
+    distributed.init_process_group("nccl" if by_gpu else "gloo")
     ranks = Ranks(distributed.get_rank(), distributed.get_world_size())
     try:
         yield ranks

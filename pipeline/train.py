@@ -33,7 +33,7 @@ def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
     launch(params.processes)
     names = ("samples", "images", "masks", "from_model", "from_optimiser")
     inputs = [Path(__file__), *(paths[name] for name in names)]
-    with joined() as ranks:
+    with joined(params.device) as ranks:
         device = ranks.device(params.device, params.threads)
         here = environment(device)
         key = run_key(inputs, params.train, params.gam, params.seed, until_epoch, here)
