@@ -11,12 +11,13 @@ import torch
 from hcga.errors import InputError
 from hcga.figures import read_metrics
 from hcga.planning.rates import identity_seconds, pair_seconds
-from hcga.planning.scaling import Ran, Rates, Shape, Size, scale, together
+from hcga.planning.scaling import FREELY, Ran, Rates, Shape, Size, scale, together
 from hcga.runlog import RunLog
 from hcga.samples import DISTRACTOR, read_samples
 from hcga.workspace import Workspace
 
 MB = 2**20
+LEAST_IMAGES = 300  # of training, to scale up by more than FREELY
 LEFT_OUT = {"synthesise", "report"}  # of data sets of one's own there is nothing to draw; the page is of the whole run
 REMEDY = "run `dvc repro` here first, on a part of the data or on the synthetic people, with the network to be used"
 
@@ -85,7 +86,18 @@ def shape_of(workspace: Workspace) -> Shape:
 
 
 def plan(workspace: Workspace, measured: Measured, wanted: Size, devices: int) -> pd.DataFrame:
-    """Scale the last run of a checkout up; see `hcga.planning.scaling.scale`."""
+    """Scale the last run of a checkout up; see `hcga.planning.scaling.scale`.
+
+    Raises
+    ------
+    InputError
+        As of that, or the run was of too few images.
+    """
+    if measured.size.train < LEAST_IMAGES and wanted.train > FREELY * measured.size.train:
+        raise InputError(
+            f"{workspace.root}: the last run was of {measured.size.train} training images, which says little of "
+            f"{wanted.train:,}; {REMEDY}, {LEAST_IMAGES} images at least"
+        )
     params, shape = workspace.params, shape_of(workspace)
     device = torch.device("cuda" if measured.device.startswith("cuda") and torch.cuda.is_available() else "cpu")
     rates = Rates(

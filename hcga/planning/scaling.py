@@ -117,11 +117,13 @@ def scale(
     for stage, took in ran.items():
         ratio = GROWS[stage](wanted) / GROWS[stage](before) if stage in GROWS else 1.0
         start = min(took.seconds, START.get(stage, 0.0) * took.times)
-        if stage in BY_DEVICES and ratio > FREELY and took.seconds - start < LEAST * took.seconds:
-            raise InputError(
-                f"{stage}: of the {took.seconds:.1f} s that it took in the last run {start:.1f} are its start, which "
-                f"says nothing of {ratio:,.0f} times the images; run `dvc repro` on a larger part of the data first"
-            )
+        if took.seconds - start < LEAST * took.seconds:
+            if stage in BY_DEVICES and ratio > FREELY:
+                raise InputError(
+                    f"{stage}: of the {took.seconds:.1f} s that it took in the last run {start:.1f} are its start, "
+                    f"which says nothing of {ratio:,.0f} times the images; run `dvc repro` on a larger part of the data first"
+                )
+            start = 0.0  # rather too much than too little
         seconds = start + (took.seconds - start) * ratio
         memory = took.peak + MASKS.get(stage, 0) * shape.cells * (wanted.train - before.train)
         memory += TABLE * (wanted.images - before.images) if stage in GROWS else 0

@@ -88,6 +88,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
 def test_the_command_says_what_is_wanted_what_was_measured_and_what_it_takes(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(run, "LEAST_IMAGES", 1)
     said = call(monkeypatch, "--images", "6e3", "--identities", "300", "--gpus", "2").output.splitlines()
     assert said[:2] == [
         "wanted    6,000 training images of 300 identities, 2,000 queries, 1,000 gallery images",
@@ -99,6 +100,13 @@ def test_the_command_says_what_is_wanted_what_was_measured_and_what_it_takes(
     assert said[8].startswith("1,000 times the training images")
     assert "2 devices" in said[9]
     assert "No GPU was measured" in said[10]
+
+
+def test_few_images_say_little_of_many(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(monkeypatch, "--images", "18", "--identities", "3").exit_code == 0
+    said = call(monkeypatch, "--images", "19", "--identities", "3")
+    assert said.exit_code == 1
+    assert "the last run was of 6 training images, which says little of 19; run `dvc repro` here first" in said.output
 
 
 def test_csv(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
