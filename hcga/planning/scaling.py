@@ -121,7 +121,7 @@ def scale(
             if stage in BY_DEVICES and ratio > FREELY:
                 raise InputError(
                     f"{stage}: of the {took.seconds:.1f} s that it took in the last run {start:.1f} are its start, "
-                    f"which says nothing of {ratio:,.0f} times the images; run `dvc repro` on a larger part of the data first"
+                    f"which says nothing of {ratio:,.0f} times the images; run `dvc repro` on more of the data first"
                 )
             start = 0.0  # rather too much than too little
         seconds = start + (took.seconds - start) * ratio
