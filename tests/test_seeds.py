@@ -31,6 +31,10 @@ PLACES = {
     "datasets/occlusion.py": 1,  # of `hcga data occlude`, which is no stage: by (its own seed, path)
     "datasets/synthetic/fabric.py": 1,  # a texture that is always the same
     "datasets/synthetic/seeds.py": 1,  # all else of the synthetic people, by (their seed, role, ...)
+    "planning/rates.py": 1,  # vectors to time, always the same
+    "retrieval/open_set.py": 1,  # watch lists, the same for all models
+    "using/calibrating.py": 1,  # folds of people, always the same
+    "using/deployed.py": 1,  # noise to try a file on, always the same
     "initialisation.py": 1,  # weights, by the seed itself
     "samples.py": 1,  # identities held out, the same for all seeds
     "training.py": 4,  # batches, augmentation, dropout: by (seed, what for, epoch, batch)
