@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hcga.progress import counted, duration
+from hcga.resources import GB
 from hcga.stage import clear_errors
 from hcga.workspace import Workspace
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from hcga.planning.run import Measured
     from hcga.planning.scaling import Size
-GB = 1e9
 
 
 class _Count(click.ParamType[int]):

@@ -17,7 +17,7 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import LocalStore
 
 from hcga.errors import OTHER_VERSION, REMEDY, InputError, brief
-from hcga.resources import GB, blame_machine, free_memory
+from hcga.resources import blame_machine, free_memory, in_words
 from hcga.store_limits import what_is_wrong
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ZeroDivisionError)
@@ -191,8 +191,8 @@ def read_all(source: zarr.Array[Any]) -> np.ndarray:
     """Read an array as a whole; `InputError` if it is damaged, or larger than the memory that is free."""
     if source.nbytes > (free := free_memory()):
         raise InputError(
-            f"{_told(source)}: is read as a whole, takes {source.nbytes / GB:.1f} GB of memory for that, and "
-            f"{free / GB:.1f} are free; use a larger machine. If it should be smaller: {REMEDY}"
+            f"{_told(source)}: is read as a whole, takes {in_words(source.nbytes)} of memory for that, and "
+            f"{in_words(free)} are free; use a larger machine. If it should be smaller: {REMEDY}"
         )
     return read_rows(source, np.arange(source.shape[0]))
 

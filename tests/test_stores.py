@@ -313,5 +313,5 @@ def test_what_is_larger_than_the_memory_is_not_read_as_a_whole(store: Path, monk
     monkeypatch.setattr(stores, "free_memory", lambda: found.nbytes)
     assert read_all(found).nbytes == found.nbytes
     monkeypatch.setattr(stores, "free_memory", lambda: found.nbytes - 1)
-    with pytest.raises(InputError, match=r"masks: is read as a whole, takes 0\.0 GB of memory for that, and 0\.0 are"):
+    with pytest.raises(InputError, match=r"masks: is read as a whole, takes 0 MB of memory for that, and 0 MB are"):
         read_all(found)

@@ -42,7 +42,7 @@ class Workers:
     Raises
     ------
     InputError
-        A worker has other software than this machine, lacks the device, or lacks this package.
+        A worker has other software than this machine or lacks the device, or the scheduler lacks this package.
     """
 
     def __init__(self, client: Client, scheduler: str, url: str | None, setting: Setting) -> None:

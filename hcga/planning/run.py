@@ -10,6 +10,7 @@ import torch
 
 from hcga.errors import InputError
 from hcga.figures import read_metrics
+from hcga.masks import STRIDE
 from hcga.planning.rates import identity_seconds, pair_seconds
 from hcga.planning.scaling import FREELY, Ran, Rates, Shape, Size, scale, together
 from hcga.runlog import RunLog
@@ -43,19 +44,19 @@ def measured_run(workspace: Workspace) -> Measured:
     names = [name for name in locked if _verb(name) not in LEFT_OUT and _is_present(workspace, name)]
     missing = [name for name in names if name not in finished]
     if missing or not names:
-        told = f"no time is known of {missing[0]}" if missing else "nothing has run here"
-        raise InputError(f"{workspace.root}: {told}; {REMEDY}")
+        lacking = f"no time is known of {missing[0]}" if missing else "nothing has run here"
+        raise InputError(f"{workspace.root}: {lacking}; {REMEDY}")
     rounds: dict[str, list[Ran]] = {}
     for name in names:
         run, written = finished[name], sum(out.get("size", 0) for out in locked[name]["outs"])
         rounds.setdefault(_verb(name), []).append(Ran(run.seconds, run.peak_mb * MB, written, 1))
     last = list(workspace.params.rounds)[-1]
-    told = read_metrics(workspace.path("evaluate", "metrics", last)).get("run", {})
+    trained = read_metrics(workspace.path("evaluate", "metrics", last)).get("run", {})
     return Measured(
         measured_size(read_samples(workspace.path("prepare", "samples"))),
         {stage: together(runs) for stage, runs in rounds.items()},
-        str(told.get("device", "unknown")),
-        int(told.get("threads", 0)),
+        str(trained.get("device", "unknown")),
+        int(trained.get("threads", 0)),
     )
 
 
@@ -82,7 +83,7 @@ def shape_of(workspace: Workspace) -> Shape:
     pixels = params.image.height * params.image.width
     classified = params.backbone.channels * (params.part_classes + 1)  # image, foreground and each part
     epochs = list(params.rounds.values())[-1].until_epoch
-    return Shape(pixels, pixels // 16, classified, params.train.identities * params.train.images, epochs)
+    return Shape(pixels, pixels // STRIDE**2, classified, params.train.identities * params.train.images, epochs)
 
 
 def plan(workspace: Workspace, measured: Measured, wanted: Size, devices: int) -> pd.DataFrame:
