@@ -10,11 +10,12 @@ import click
 import hcga
 from hcga.cli_ablate import ablate
 from hcga.cli_data import data
+from hcga.cli_gallery import embed, index
 from hcga.cli_masks import masks
 from hcga.cli_model import model
 from hcga.cli_pictures import of, picture_file, warn_if_stale, writing
 from hcga.cli_plan import plan
-from hcga.cli_search import compare, embed, search
+from hcga.cli_search import compare, search
 from hcga.cli_verify import verify
 from hcga.errors import InputError
 from hcga.lock import changed_params
@@ -32,7 +33,7 @@ def main() -> None:
     """
 
 
-for command in (ablate, compare, data, embed, masks, model, plan, search, verify):
+for command in (ablate, compare, data, embed, index, masks, model, plan, search, verify):
     main.add_command(command)
 
 

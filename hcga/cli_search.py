@@ -1,4 +1,4 @@
-"""`hcga embed`, `search` and `compare`: a model in use on one's own crops."""
+"""`hcga search` and `compare`: which images show the same person."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from typing import TYPE_CHECKING
 import click
 
 from hcga.cli_pictures import writing
-from hcga.errors import printable
+from hcga.errors import InputError, printable
 from hcga.progress import counted
 from hcga.stage import PATH, clear_errors
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from hcga.terms import Matched
+    from hcga.using.embedded import Embedded
     from hcga.using.model import Model, OnBadImage
     from hcga.using.search import Ranked
+    from hcga.using.store import Gallery
 
 NAMED = 10  # of the images left out
 Command = Callable[..., None]
 
 
-def _of_model(function: Command) -> Command:
-    """Options that all three commands have."""
+def of_model(function: Command) -> Command:
+    """Options that all these commands have."""
     wanted = click.option(
         "--model", "source", required=True, help="File of `hcga model export`, or a round such as r3 or HEAD:r3."
     )
@@ -38,7 +41,7 @@ _prior = click.option(
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Probability of the same person before one looks, for a calibrated model.  [default: 0.5, even odds]",
 )
-_on_bad_image = click.option(
+on_bad_image_option = click.option(
     "--on-bad-image",
     type=click.Choice(["error", "skip"]),
     default="error",
@@ -48,46 +51,25 @@ _on_bad_image = click.option(
 
 
 @click.command()
-@click.argument("images", type=PATH, nargs=-1, required=True, metavar="FOLDER|FILE...")
-@click.option("--output", "-o", "target", type=PATH, required=True, help="Store to write: .zarr or .parquet.")
-@_of_model
-@_on_bad_image
-def embed(images: tuple[Path, ...], target: Path, source: str, device: str, on_bad_image: OnBadImage) -> None:
-    """Embed all images below folders, or those named, into a store for `hcga search`.
-
-    The store has the features, what says which parts are visible, the images' paths below their folder, and by which
-    model it was made. It holds data on people: docs/privacy.md.
-    """
-    from hcga.using.crops import find_crops
-    from hcga.using.model import Model
-    from hcga.using.store import write_store_of
-
-    with clear_errors():
-        model = Model.load(source, device)
-        crops = find_crops(images)
-        _name_left_out((f"{path}: no image" for path in crops.others), "file")
-        with writing(target):
-            written = write_store_of(model, crops, target, on_bad_image)
-        _name_left_out(written.problems, "image")
-    click.echo(f"{target}: {counted(written.images, 'image')} embedded by model {model.digest[:12]}")
-
-
-@click.command()
 @click.argument("queries", type=PATH, nargs=-1, required=True, metavar="QUERY...")
 @click.option("--gallery", type=PATH, required=True, help="Folder of images, or a store of `hcga embed`.")
 @click.option("--top", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="Images to list.")
 @click.option("--output", "-o", "target", type=PATH, help="Ranked lists to write: .png or .html.")
+@click.option("--index", "index_file", type=PATH, help="Of `hcga index`: compare candidates alone.")
+@click.option("--candidates", type=click.IntRange(1), default=300, show_default=True, help="So many, with --index.")
 @click.option("--pictures", type=PATH, help="Folder of a store's pictures, if it is elsewhere.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for other programs.")
 @click.option("--one-person", is_flag=True, help="All queries show one person: they become one query.")
 @_prior
-@_of_model
-@_on_bad_image
+@of_model
+@on_bad_image_option
 def search(
     queries: tuple[Path, ...],
     gallery: Path,
     count: int,
     target: Path | None,
+    index_file: Path | None,
+    candidates: int,
     pictures: Path | None,
     as_csv: bool,
     one_person: bool,
@@ -113,15 +95,18 @@ def search(
     with clear_errors():
         if target:
             require_output(target)
+        if index_file and gallery.suffix != ".zarr":
+            raise InputError(f"--gallery {gallery}: an index is of a .zarr store; make one with `hcga embed`")
         model = _load(source, device, prior)
         asked = model.embed_files(find_crops(queries).files, on_bad_image)
-        _name_left_out(asked.problems, "query")
+        name_left_out(asked.problems, "query")
         files, embedded = [[file] for file in asked.files], asked.embedded
         if one_person:
             files, embedded = [asked.files], embedded.as_one_person(model.card.use.matching)
         with opened_gallery(gallery, model, pictures, on_bad_image) as opened:
-            _name_left_out(opened.problems, "image")
-            lists = find(model, files, embedded, opened, count, prior or EVEN)
+            name_left_out(opened.problems, "image")
+            among = _candidates(index_file, opened, model, embedded, max(candidates, count)) if index_file else None
+            lists = find(model, files, embedded, opened, count, prior or EVEN, among)
         _print_lists(model, lists, as_csv)
         if target:
             with writing(target):
@@ -133,7 +118,7 @@ def search(
 @click.argument("first", type=PATH)
 @click.argument("second", type=PATH)
 @_prior
-@_of_model
+@of_model
 def compare(first: Path, second: Path, prior: float | None, source: str, device: str) -> None:
     """Say how alike two crops are, as a whole and each part, and which parts both show.
 
@@ -153,6 +138,19 @@ def compare(first: Path, second: Path, prior: float | None, source: str, device:
         click.echo(describe_decision(model.calibration, similarity, prior or EVEN))
     click.echo()
     click.echo(_describe_pair(matched, ("both", str(first), str(second))))
+
+
+def _candidates(path: Path, gallery: Gallery, model: Model, queries: Embedded, count: int) -> np.ndarray:
+    """Let an index choose what is compared, and say what that is worth."""
+    from hcga.using.index import open_index
+
+    index = open_index(path, gallery, model)
+    found = index.candidates(queries, count)
+    measured = [number for number in index.recall if number <= count]
+    worth = f": {100 * index.recall[measured[-1]]:.1f} % of an exact list, by {path}" if measured else ""
+    images = counted(len(gallery.names), "image")
+    click.echo(f"{count:,} candidates of {images} are compared with each query{worth}", err=True)
+    return found
 
 
 def _load(source: str, device: str, prior: float | None) -> Model:
@@ -228,7 +226,7 @@ def _format(table: pd.DataFrame) -> str:
     return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
 
 
-def _name_left_out(problems: Iterable[str], what: str) -> None:
+def name_left_out(problems: Iterable[str], what: str) -> None:
     """Say what was left out."""
     told = list(problems)
     for text in told[:NAMED]:

@@ -18,8 +18,9 @@ SHAPES = {
     "images": (4, ["uint8"]),
     "features": (4, ["float16", "float32"]),
     **dict.fromkeys(["truth", "masks", "labels", "external", "repairs", "parsed"], (3, ["uint8"])),
-    "parts": (3, ["float16", "float32"]),
-    **dict.fromkeys(["image", "foreground", "likely", "guided", "peak"], (2, ["float16", "float32"])),
+    "parts": (3, ["int8", "float16", "float32"]),
+    **dict.fromkeys(["image", "foreground"], (2, ["int8", "float16", "float32"])),
+    **dict.fromkeys(["likely", "guided", "peak"], (2, ["float16", "float32"])),
 }
 
 

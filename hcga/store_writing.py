@@ -179,7 +179,7 @@ class RowWriter:
 
 
 def write_store(path: Path, arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:
-    """Write arrays that are in memory, (N, ...) each with the same N, as one store."""
+    """Write arrays that are in memory, rows first, as one store."""
     with writing(path, **attributes) as store:
         for name, values in arrays.items():
             writer = add_array(store, name, values.shape, str(values.dtype))

@@ -34,6 +34,8 @@ PLACES = {
     "planning/rates.py": 1,  # vectors to time, always the same
     "retrieval/open_set.py": 1,  # watch lists, the same for all models
     "using/calibrating.py": 1,  # folds of people, always the same
+    "using/index.py": 1,  # vectors that the ranges of an index are learnt from, always the same
+    "using/indexing.py": 1,  # queries that measure its recall, always the same
     "using/deployed.py": 1,  # noise to try a file on, always the same
     "initialisation.py": 1,  # weights, by the seed itself
     "samples.py": 1,  # identities held out, the same for all seeds

@@ -124,7 +124,7 @@ class StoredEmbeddings:
         stored = array(self._store, name)
         if name == self._unread:  # nothing looks at it
             return np.broadcast_to(np.float32(0), (len(rows), *stored.shape[1:]))
-        return read_rows(stored, rows)
+        return read_rows(stored, rows).astype(np.float32, copy=False)
 
 
 def _refuse_known(samples: pd.DataFrame) -> None:

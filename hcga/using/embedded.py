@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from hcga.errors import InputError
 from hcga.params import Matching
 from hcga.prnet import Embedding
 from hcga.retrieval.pooling import pool
 from hcga.retrieval.similarity import Embeddings
 from hcga.retrieval.visibility import PartStatistics, visible_parts
+
+Dtype = Literal["float32", "float16", "int8"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,7 @@ class Embedded:
 
 
 NAMES = tuple(field.name for field in fields(Embedded))
+VECTORS = ("image", "foreground", "parts")
 
 
 def of_network(embedding: Embedding) -> Embedded:
@@ -71,6 +75,25 @@ def of_network(embedding: Embedding) -> Embedded:
 def join(several: Sequence[Embedded]) -> Embedded:
     """Put embeddings below each other; at least one."""
     return Embedded(*(np.concatenate([getattr(each, name) for each in several]) for name in NAMES))
+
+
+def rounded(vectors: np.ndarray, dtype: Dtype) -> np.ndarray:
+    """Give vectors (..., q) float32 in fewer bits; cosines, all that is ever looked at, do not see their lengths.
+
+    With float16 and int8 the largest number of a vector becomes 1 and 127: nothing is too large, and none is wasted.
+
+    Raises
+    ------
+    InputError
+        A number is not finite.
+    """
+    if dtype == "float32":
+        return vectors
+    if not np.isfinite(vectors).all():
+        raise InputError(f"the model gives numbers that are not finite, and {dtype} would hide it; give another model")
+    largest = np.abs(vectors).max(-1, keepdims=True)
+    scaled = np.divide(vectors, largest, out=np.zeros_like(vectors), where=largest > 0)
+    return scaled.astype(np.float16) if dtype == "float16" else np.rint(127 * scaled).astype(np.int8)
 
 
 def nothing(channels: int, part_classes: int) -> Embedded:

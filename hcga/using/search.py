@@ -1,28 +1,31 @@
-"""Search: for each query the images of a gallery that are most alike, exactly, however large the gallery is."""
+"""Search: for each query the images of a gallery that are most alike, exactly, or among candidates of an index."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import zarr
 
 from hcga.errors import InputError
+from hcga.params import Matching
 from hcga.retrieval.ranking import top
+from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Similarities
 from hcga.retrieval.stored import StoredEmbeddings
-from hcga.stores import array, read_rows
 from hcga.terms import Seen, Term, features_compared
 from hcga.using.calibration import EVEN
 from hcga.using.crops import find_crops, locate
-from hcga.using.embedded import NAMES, Embedded
+from hcga.using.embedded import Embedded
 from hcga.using.model import Model, OnBadImage
 from hcga.using.parquet import folder_told, unpack_parquet
-from hcga.using.store import ANEW, Gallery, folder_beside, open_gallery, write_store_of
+from hcga.using.store import ANEW, Gallery, folder_beside, open_gallery, read_embedded, write_store_of
 
 SEEN = 0.5  # from here on a part is called visible, where that is a number
 
@@ -94,6 +97,7 @@ def search(
     gallery: Gallery,
     count: int,
     prior: float = EVEN,
+    candidates: np.ndarray | None = None,
 ) -> list[Ranked]:
     """Rank a gallery for queries; memory does not grow with its size but for names.
 
@@ -110,6 +114,8 @@ def search(
         Images to list for each query.
     prior : float
         Of the probabilities, if the model has a calibration.
+    candidates : (Q, n) int64 or None
+        Rows of the gallery that are compared with each query, see `hcga.using.index.Index.candidates`; all if None.
 
     Returns
     -------
@@ -121,26 +127,79 @@ def search(
     InputError
         The store is damaged.
     """
-    matching, images = model.card.use.matching, len(gallery.names)
-    stored = StoredEmbeddings(gallery.store, np.arange(images), matching)
-    owners = np.zeros(images, np.int64)  # as identities at one camera, for the protocol of `hcga.retrieval.ranking`
     own = [[row for file in of_query if (row := _own_row(file, gallery)) is not None] for of_query in files]
-    for query, rows in enumerate(own, 1):
-        owners[rows] = query
-    asked = np.arange(1, len(files) + 1)
-    try:
-        similarities = Similarities(queries.compared_by(matching), stored, matching.features, matching.similarity)
-        found = top(similarities, asked, owners, np.zeros_like(asked), np.zeros_like(owners), count)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"the gallery cannot be ranked: {error}; {ANEW}") from None
+    found = rank_gallery(queries, own, gallery, model.card.use.matching, count, candidates)
     lists = []
     for query, (of_query, rows, values) in enumerate(zip(files, found.rows, found.similarity, strict=True)):
         one, there = queries.take(slice(query, query + 1)), rows >= 0
         seen, entries = _describe(model, one, gallery, rows[there], values[there], prior)
         lists.append(Ranked(list(of_query), seen, entries, len(own[query])))
     return lists
+
+
+def rank_gallery(
+    queries: Embedded,
+    own: Sequence[Sequence[int]],
+    gallery: Gallery,
+    matching: Matching,
+    count: int,
+    candidates: np.ndarray | None = None,
+) -> Top:
+    """Find the first rows of a gallery for each query.
+
+    Parameters
+    ----------
+    queries : Embedded
+        Of Q images or people.
+    own : sequence of sequences of int
+        Rows of the gallery that each query is itself, and which it does not find.
+    gallery : Gallery
+    matching : Matching
+    count : int
+    candidates : (Q, n) int64 or None
+        As of `search`.
+
+    Returns
+    -------
+    Top
+
+    Raises
+    ------
+    InputError
+        The store is damaged.
+    """
+    if candidates is None:
+        return _first(queries, own, gallery.store, np.arange(len(gallery.names)), matching, count)
+    tops = []
+    for query, (of_query, found) in enumerate(zip(own, candidates, strict=True)):
+        rows = np.unique(found[found >= 0])
+        one, here = queries.take(slice(query, query + 1)), np.flatnonzero(np.isin(rows, of_query)).tolist()
+        tops.append(_first(one, [here], gallery.store, rows, matching, count))
+    return Top(*(np.concatenate(each) for each in zip(*map(astuple, tops), strict=True)))
+
+
+def _first(
+    queries: Embedded,
+    own: Sequence[Sequence[int]],
+    store: zarr.Group,
+    rows: np.ndarray,
+    matching: Matching,
+    count: int,
+) -> Top:
+    """Rank some rows of a store; `own` counts among them."""
+    owners = np.zeros(len(rows), np.int64)  # as identities at one camera, for the protocol of `hcga.retrieval.ranking`
+    for query, of_query in enumerate(own, 1):
+        owners[list(of_query)] = query
+    asked = np.arange(1, len(own) + 1)
+    try:
+        stored = StoredEmbeddings(store, rows, matching)
+        similarities = Similarities(queries.compared_by(matching), stored, matching.features, matching.similarity)
+        found = top(similarities, asked, owners, np.zeros_like(asked), np.zeros_like(owners), count)
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"the gallery cannot be ranked: {error}; {ANEW}") from None
+    return Top(np.append(rows, -1)[found.rows], found.hits, found.similarity)
 
 
 def tabulate(model: Model, ranked: Ranked) -> pd.DataFrame:
@@ -173,8 +232,7 @@ def _describe(
     model: Model, query: Embedded, gallery: Gallery, rows: np.ndarray, values: np.ndarray, prior: float
 ) -> tuple[list[Seen], list[Entry]]:
     """What a query shows, and the list of what was found."""
-    chosen = Embedded(*(read_rows(array(gallery.store, name), rows) for name in NAMES))
-    matched = model.match(query, chosen)
+    matched = model.match(query, read_embedded(gallery.store, rows))
     names = [gallery.names[row] for row in rows]
     files = locate(gallery.folder, names) if gallery.folder else [None] * len(names)
     likely = [None] * len(names)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from hcga.masks import part_names
 from hcga.store_writing import add_array, writing
 from hcga.stores import array, attribute, folder_of, open_store, read_rows
 from hcga.using.crops import Crops
-from hcga.using.embedded import NAMES, Embedded
+from hcga.using.embedded import NAMES, VECTORS, Dtype, Embedded, rounded
 from hcga.using.model import Model, OnBadImage, require_some
 
 MODEL, FOLDER, CLASSES, PATHS = "model", "folder", "class_names", "paths"  # attributes; the last is an array
@@ -44,7 +45,9 @@ class Gallery(NamedTuple):
     problems: list[str]  # of images that were left out on the way, if it was made just now
 
 
-def write_store_of(model: Model, crops: Crops, target: Path, on_bad_image: OnBadImage) -> Written:
+def write_store_of(
+    model: Model, crops: Crops, target: Path, on_bad_image: OnBadImage, dtype: Dtype = "float32"
+) -> Written:
     """Embed crops into a store, batch after batch.
 
     Parameters
@@ -54,6 +57,8 @@ def write_store_of(model: Model, crops: Crops, target: Path, on_bad_image: OnBad
     target : Path
         Ends in .zarr or .parquet. A store of embeddings that stands there is replaced, anything else is not.
     on_bad_image : {'error', 'skip'}
+    dtype : {'float32', 'float16', 'int8'}
+        Of the vectors, see `hcga.using.embedded.rounded`; a Parquet table has float32.
 
     Raises
     ------
@@ -62,12 +67,15 @@ def write_store_of(model: Model, crops: Crops, target: Path, on_bad_image: OnBad
     """
     from hcga.using.parquet import is_ours, parquet_sink
 
-    kinds = {".zarr": (zarr_sink, _is_store), ".parquet": (parquet_sink, is_ours)}
+    kinds: dict[str, tuple[Callable[..., Any], Callable[[Path], bool]]]
+    kinds = {".zarr": (partial(zarr_sink, dtype=dtype), _is_store), ".parquet": (parquet_sink, is_ours)}
     if target.suffix not in kinds or not target.parent.is_dir():
         raise InputError(f"--output {target}: give a name that ends in .zarr or .parquet in a folder that exists")
     sink, known = kinds[target.suffix]
     if target.exists() and not known(target):
         raise InputError(f"--output {target}: is there and is no store of embeddings; remove it or give another name")
+    if target.suffix == ".parquet" and dtype != "float32":
+        raise InputError(f"--output {target}: a Parquet table has float32; give a name that ends in .zarr for {dtype}")
     with sink(target, model, crops) as write:
         return pour(model, crops, on_bad_image, write)
 
@@ -93,26 +101,31 @@ def describe_store(target: Path, model: Model, crops: Crops) -> dict[str, Any]:
 
 
 @contextmanager
-def zarr_sink(target: Path, model: Model, crops: Crops) -> Iterator[Sink]:
+def zarr_sink(target: Path, model: Model, crops: Crops, dtype: Dtype) -> Iterator[Sink]:
     """Give what writes rows into a zarr store."""
-    with zarr_rows(target, describe_store(target, model, crops), len(crops.names), crops.names, model) as write:
+    about = describe_store(target, model, crops)
+    with zarr_rows(target, about, len(crops.names), crops.names, model, dtype) as write:
         yield write
 
 
 @contextmanager
-def zarr_rows(target: Path, about: dict[str, Any], most: int, names: Iterable[str], model: Model) -> Iterator[Sink]:
+def zarr_rows(
+    target: Path, about: dict[str, Any], most: int, names: Iterable[str], model: Model, dtype: Dtype = "float32"
+) -> Iterator[Sink]:
     """Give what writes at most so many rows into a zarr store whose names are among some."""
     channels, parts = model.card.channels, model.card.part_classes - 1
     shapes = dict(zip(NAMES, [(channels,), (channels,), (parts, channels), *[(parts,)] * 3], strict=True))
     length = max(len(name.encode()) for name in names)
     with writing(target, **about) as store:
-        writers = {name: add_array(store, name, (most, *shape), "float32") for name, shape in shapes.items()}
+        dtypes = dict.fromkeys(NAMES, "float32") | dict.fromkeys(VECTORS, dtype)
+        writers = {name: add_array(store, name, (most, *shape), dtypes[name]) for name, shape in shapes.items()}
         writers[PATHS] = add_array(store, PATHS, (most, length), "uint8")
         written = 0
 
         def write(rows: list[str], embedded: Embedded) -> None:
             nonlocal written
-            for name, values in {**embedded.arrays(), PATHS: _pack(rows, length)}.items():
+            vectors = {name: rounded(getattr(embedded, name), dtype) for name in VECTORS}
+            for name, values in {**embedded.arrays(), **vectors, PATHS: _pack(rows, length)}.items():
                 writers[name].append(values)
             written += len(rows)
 
@@ -137,6 +150,11 @@ def open_gallery(path: Path, model: Model) -> Gallery:
         raise InputError(f"{path}: its arrays do not belong together; {ANEW}")
     names = [name for start in range(0, packed.shape[0], 2**14) for name in _unpack(packed, start, start + 2**14)]
     return Gallery(store, names, folder_beside(path, store.attrs.get(FOLDER)), [])
+
+
+def read_embedded(store: zarr.Group, rows: np.ndarray) -> Embedded:
+    """Read some rows, (n,) int64, of a store."""
+    return Embedded(*(read_rows(array(store, name), rows).astype(np.float32, copy=False) for name in NAMES))
 
 
 def require_model(path: Path, made: str, model: Model) -> None:

@@ -1,0 +1,72 @@
+"""`hcga embed` and `index`: make a gallery of one's own crops, to be searched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hcga.cli_pictures import writing
+from hcga.cli_search import name_left_out, of_model, on_bad_image_option
+from hcga.progress import counted
+from hcga.stage import PATH, clear_errors
+
+if TYPE_CHECKING:
+    from hcga.using.embedded import Dtype
+    from hcga.using.model import OnBadImage
+
+
+@click.command()
+@click.argument("images", type=PATH, nargs=-1, required=True, metavar="FOLDER|FILE...")
+@click.option("--output", "-o", "target", type=PATH, required=True, help="Store to write: .zarr or .parquet.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16", "int8"]),
+    default="float32",
+    show_default=True,
+    help="Of the vectors in a .zarr store: int8 takes a quarter of the space.",
+)
+@of_model
+@on_bad_image_option
+def embed(
+    images: tuple[Path, ...], target: Path, dtype: Dtype, source: str, device: str, on_bad_image: OnBadImage
+) -> None:
+    """Embed all images below folders, or those named, into a store for `hcga search`.
+
+    The store has the features, what says which parts are visible, the images' paths below their folder, and by which
+    model it was made. It holds data on people: docs/privacy.md.
+    """
+    from hcga.using.crops import find_crops
+    from hcga.using.model import Model
+    from hcga.using.store import write_store_of
+
+    with clear_errors():
+        model = Model.load(source, device)
+        crops = find_crops(images)
+        name_left_out((f"{path}: no image" for path in crops.others), "file")
+        with writing(target):
+            written = write_store_of(model, crops, target, on_bad_image, dtype)
+        name_left_out(written.problems, "image")
+    click.echo(f"{target}: {counted(written.images, 'image')} embedded by model {model.digest[:12]}")
+
+
+@click.command()
+@click.argument("gallery", type=PATH)
+@click.option("--output", "-o", "target", type=PATH, required=True, help="Index to write, such as crops.index.zarr.")
+@of_model
+def index(gallery: Path, target: Path, source: str, device: str) -> None:
+    """Index a large store of `hcga embed`, for `hcga search --index`.
+
+    A search then compares a few hundred candidates, those whose vector of the person is most like the query's, and not
+    the whole gallery. The table says how much of what an exact search lists first is among so many candidates, for
+    some gallery images as queries.
+    """
+    from hcga.using.indexing import ASKED, FIRST, index_gallery
+    from hcga.using.model import Model
+
+    with clear_errors(), writing(target):
+        recall = index_gallery(gallery, Model.load(source, device), target).recall
+    click.echo(f"{target}: candidates, and the share of the exact first {FIRST} among them (at most {ASKED} queries)")
+    for count, share in recall.items():
+        click.echo(f"{count:11,}  {100 * share:6.1f} %")

@@ -1,0 +1,253 @@
+"""Galleries in fewer bits, and the index that says which of their images are worth an exact look."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from click.testing import CliRunner
+from trained import new_checkout, new_crops, new_file, new_model, new_weights
+
+from hcga.cli import main
+from hcga.errors import InputError
+from hcga.stores import array, open_store
+from hcga.using import indexing
+from hcga.using.crops import find_crops
+from hcga.using.embedded import VECTORS, Embedded, rounded
+from hcga.using.index import learn_index, open_index, save_index
+from hcga.using.indexing import index_gallery, measure_recall
+from hcga.using.model import Model
+from hcga.using.search import rank_gallery
+from hcga.using.store import Gallery, open_gallery, write_store_of, zarr_rows
+
+IMAGES = 1500
+faiss = pytest.importorskip("faiss")
+weights = pytest.fixture(scope="module")(new_weights)
+checkout = pytest.fixture(new_checkout)
+model = pytest.fixture(new_model)
+crops = pytest.fixture(new_crops)
+file = pytest.fixture(new_file)
+
+
+def some_people(images: int, seed: int) -> Embedded:
+    """Give embeddings of people with five images each; most show most of their parts."""
+    rng = np.random.default_rng(seed)
+    person = np.arange(images) // 5
+    whole, parts = (np.random.default_rng(7).standard_normal((images, *shape)) for shape in ((8,), (3, 8)))
+    noisy = [(of[person] + 0.3 * rng.standard_normal(of.shape)).astype(np.float32) for of in (whole, whole, parts)]
+    seen = (rng.random((images, 3)) < 0.8).astype(np.float32)
+    return Embedded(*noisy, seen, seen, seen)
+
+
+def write_gallery(path: Path, model: Model, embedded: Embedded, **options: Any) -> Gallery:
+    names = [f"{row}.png" for row in range(len(embedded))]
+    about = {"model": model.digest, "folder": None}
+    with zarr_rows(path, about, len(names), names, model, **options) as write:
+        write(names, embedded)
+    return open_gallery(path, model)
+
+
+@pytest.fixture
+def gallery(model: Model, tmp_path: Path) -> Gallery:
+    return write_gallery(tmp_path / "g.zarr", model, some_people(IMAGES, 0))
+
+
+@pytest.mark.parametrize(("dtype", "off"), [("float32", 0), ("float16", 5e-4), ("int8", 5e-3)])
+def test_fewer_bits_keep_directions(dtype: Any, off: float) -> None:
+    vectors = np.random.default_rng(0).standard_normal((50, 3, 64)).astype(np.float32) * 1e6
+    vectors[0, 1] = 0
+    kept = rounded(vectors, dtype)
+    assert kept.dtype == dtype
+    assert not kept[0, 1].any()
+    lengths = np.linalg.norm(vectors, axis=-1) * np.linalg.norm(kept.astype(np.float32), axis=-1)
+    cosine = (vectors * kept.astype(np.float32)).sum(-1)[lengths > 0] / lengths[lengths > 0]
+    assert 1 - off <= cosine.min() + 1e-6
+    assert dtype == "float32" or np.abs(kept.astype(float)).max(-1)[1:].min() == {"float16": 1, "int8": 127}[dtype]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_what_is_no_number_is_not_hidden(dtype: Any) -> None:
+    with pytest.raises(InputError, match=rf"numbers that are not finite, and {dtype} would hide it"):
+        rounded(np.float32([[1, np.nan]]), dtype)
+
+
+@pytest.mark.parametrize(("dtype", "off"), [("float16", 1e-3), ("int8", 2e-2)])
+def test_a_store_in_fewer_bits_is_searched_like_another(
+    model: Model, crops: Path, tmp_path: Path, dtype: Any, off: float
+) -> None:
+    found = {}
+    for kind in ("float32", dtype):
+        write_store_of(model, find_crops([crops]), tmp_path / f"{kind}.zarr", "error", kind)
+        gallery = open_gallery(tmp_path / f"{kind}.zarr", model)
+        assert {str(array(gallery.store, name).dtype) for name in VECTORS} == {kind}
+        assert {str(array(gallery.store, name).dtype) for name in ("likely", "guided", "peak")} == {"float32"}
+        queries = model.embed_files(find_crops([crops]).files).embedded
+        found[kind] = rank_gallery(queries, [[]] * 7, gallery, model.card.use.matching, 7)
+    order = [np.argsort(top.rows, axis=1) for top in found.values()]
+    values = [np.take_along_axis(top.similarity, rows, 1) for top, rows in zip(found.values(), order, strict=True)]
+    np.testing.assert_allclose(*values, atol=off)
+    with pytest.raises(InputError, match=r"t.parquet: a Parquet table has float32; give a name that ends in .zarr for"):
+        write_store_of(model, find_crops([crops]), tmp_path / "t.parquet", "error", dtype)
+
+
+def test_candidates_are_the_most_alike_and_compared_exactly(model: Model, gallery: Gallery) -> None:
+    index, queries = learn_index(gallery, model), some_people(IMAGES, 1).take(slice(0, 40))
+    matching = model.card.use.matching
+    exact = rank_gallery(queries, [[]] * 40, gallery, matching, 5)
+    candidates = index.candidates(queries, 60)
+    assert candidates.shape == (40, 60)
+    foreground = some_people(IMAGES, 0).foreground
+    alike = (foreground / np.linalg.norm(foreground, axis=1, keepdims=True)) @ queries.foreground.T
+    best = alike.argmax(0)
+    assert (candidates[:, 0] == best).mean() > 0.9
+    quick = rank_gallery(queries, [[]] * 40, gallery, matching, 5, candidates)
+    for query in range(40):
+        among = np.isin(exact.rows[query], candidates[query])
+        kept = [row for row, there in zip(exact.rows[query], among, strict=True) if there]
+        assert quick.rows[query][: len(kept)].tolist() == kept
+        values = exact.similarity[query][among]
+        np.testing.assert_allclose(quick.similarity[query][: len(kept)], values, atol=1e-6)
+
+
+def test_all_candidates_are_an_exact_search(model: Model, gallery: Gallery) -> None:
+    queries, matching = some_people(IMAGES, 0).take([3, 700]), model.card.use.matching
+    exact, quick = (
+        rank_gallery(queries, [[3], [700]], gallery, matching, 9, candidates)
+        for candidates in (None, np.stack([np.random.default_rng(q).permutation(IMAGES) for q in (0, 1)]))
+    )
+    np.testing.assert_array_equal(quick.rows, exact.rows)
+    assert 3 not in quick.rows[0]
+    assert 700 not in quick.rows[1]
+
+
+def test_too_few_candidates_end_a_list_early(model: Model, gallery: Gallery) -> None:
+    queries, candidates = some_people(IMAGES, 0).take([0, 1]), np.array([[4, 9, -1, -1], [-1, -1, -1, -1]])
+    found = rank_gallery(queries, [[], []], gallery, model.card.use.matching, 3, candidates)
+    assert [sorted(rows) for rows in found.rows.tolist()] == [[-1, 4, 9], [-1, -1, -1]]
+    assert np.isnan(found.similarity[found.rows < 0]).all()
+
+
+def test_recall_is_the_share_of_the_exact_list_among_the_candidates(
+    model: Model, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "ASKED", 25)
+    index = learn_index(gallery, model)
+    recall = measure_recall(index, gallery, model)
+    assert list(recall) == [30, 100, 300, 1000]
+    assert sorted(recall.values()) == list(recall.values())
+    assert recall[30] < recall[300]
+    asked = np.sort(np.random.default_rng(1).choice(IMAGES, 25, replace=False))
+    queries = some_people(IMAGES, 0).take(asked)
+    exact = rank_gallery(queries, asked[:, None].tolist(), gallery, model.card.use.matching, 10).rows
+    candidates = index.candidates(queries, 30)
+    shared = [len(set(rows) & set(found)) for rows, found in zip(exact.tolist(), candidates.tolist(), strict=True)]
+    assert recall[30] == pytest.approx(sum(shared) / 250)
+
+
+def test_a_gallery_of_few_images_has_an_index(model: Model, tmp_path: Path) -> None:
+    gallery = write_gallery(tmp_path / "g.zarr", model, some_people(3, 0))
+    index = index_gallery(tmp_path / "g.zarr", model, tmp_path / "i.zarr")
+    assert index.recall == {3: 1.0}
+    assert sorted(open_index(tmp_path / "i.zarr", gallery, model).candidates(some_people(3, 1), 5)[0]) == [
+        -1,
+        -1,
+        0,
+        1,
+        2,
+    ]
+
+
+@pytest.mark.parametrize("features", ["I", "F+P"])
+def test_an_index_comes_back_as_it_was(model: Model, gallery: Gallery, tmp_path: Path, features: Any) -> None:
+    use = model.card.use
+    matching = use.matching.model_copy(update={"features": features})
+    model.card = model.card.model_copy(update={"use": use.model_copy(update={"matching": matching})})
+    made = learn_index(gallery, model)._replace(recall={30: 0.5, 100: 0.75})
+    for path in (tmp_path / "a.zarr", tmp_path / "b.zarr"):
+        save_index(made, gallery, model, path)
+    read = open_index(tmp_path / "a.zarr", gallery, model)
+    assert (read.name, read.recall) == ("image" if features == "I" else "foreground", {30: 0.5, 100: 0.75})
+    queries = some_people(IMAGES, 2)
+    np.testing.assert_array_equal(read.candidates(queries, 20), made.candidates(queries, 20))
+    both = [sorted((path / "codes").rglob("*")) for path in (tmp_path / "a.zarr", tmp_path / "b.zarr")]
+    assert [file.read_bytes() for file in both[0] if file.is_file()] == [
+        file.read_bytes() for file in both[1] if file.is_file()
+    ]
+
+
+@pytest.fixture
+def index(model: Model, gallery: Gallery, tmp_path: Path) -> Path:
+    save_index(learn_index(gallery, model)._replace(recall={30: 0.5}), gallery, model, tmp_path / "i.zarr")
+    return tmp_path / "i.zarr"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store: store.create_array("codes", shape=(3, 8), dtype="uint8", overwrite=True),
+        lambda store: store.create_array("codes", shape=(IMAGES, 8), dtype="float32", overwrite=True),
+        lambda store: store.create_array("ranges", shape=(2, 7), dtype="float32", overwrite=True),
+        lambda store: store.attrs.update({"vector": "peak"}),
+        lambda store: store.attrs.update({"recall": {"many": 1}}),
+        lambda store: store.attrs.update({"recall": {"30": "most"}}),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(
+    model: Model, gallery: Gallery, index: Path, change: Callable[[zarr.Group], object]
+) -> None:
+    change(zarr.open_group(str(index), mode="r+"))
+    with pytest.raises(InputError, match=r"i.zarr"):
+        open_index(index, gallery, model)
+
+
+def test_an_index_of_other_images_is_refused(model: Model, gallery: Gallery, index: Path, tmp_path: Path) -> None:
+    changed = some_people(IMAGES, 0)
+    changed.foreground[IMAGES // 2] *= -1
+    other = write_gallery(tmp_path / "other.zarr", model, changed)
+    with pytest.raises(
+        InputError, match=r"i.zarr: of another gallery than .*other.zarr, or of an earlier one; make it"
+    ):
+        open_index(index, other, model)
+    model.digest = "0" * 64
+    with pytest.raises(InputError, match=r"i.zarr: made by model"):
+        open_index(index, gallery, model)
+
+
+def test_what_is_no_index_is_not_written_over(model: Model, gallery: Gallery, index: Path, tmp_path: Path) -> None:
+    for target, told in (("g.zarr", "is there and is no index"), ("none/i.zarr", "give a name that ends in .zarr")):
+        with pytest.raises(InputError, match=rf"--output .*{target}: {told}"):
+            index_gallery(tmp_path / "g.zarr", model, tmp_path / target)
+    index_gallery(tmp_path / "g.zarr", model, index)
+    assert open_store(index).attrs["recall"].keys() == {"30", "100", "300", "1000"}
+
+
+def test_without_faiss_it_says_what_to_do(model: Model, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "faiss", None)
+    with pytest.raises(InputError, match=r"an index needs faiss; pip install 'hcga\[faiss\]', or search without"):
+        learn_index(gallery, model)
+
+
+def test_the_commands(model: Model, file: Path, crops: Path, tmp_path: Path) -> None:
+    def call(*words: object) -> Any:
+        return CliRunner().invoke(main, [*map(str, words), "--model", str(file)])
+
+    assert call("embed", crops, "-o", tmp_path / "g.zarr", "--dtype", "int8").exit_code == 0
+    made = call("index", tmp_path / "g.zarr", "-o", tmp_path / "i.zarr")
+    assert made.exit_code == 0, made.output
+    assert made.stdout.splitlines() == [
+        f"{tmp_path}/i.zarr: candidates, and the share of the exact first 10 among them (at most 100 queries)",
+        "          7   100.0 %",
+    ]
+    words = ("search", crops / "cam1/3.png", "--gallery", tmp_path / "g.zarr", "--csv")
+    exact, quick = call(*words), call(*words, "--index", tmp_path / "i.zarr", "--candidates", 10)
+    assert quick.stdout == exact.stdout
+    assert quick.stderr.splitlines()[-1] == (
+        f"10 candidates of 7 images are compared with each query: 100.0 % of an exact list, by {tmp_path}/i.zarr"
+    )
+    refused = call("search", crops / "cam1/3.png", "--gallery", crops, "--index", tmp_path / "i.zarr")
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (
+        1,
+        f"Error: --gallery {crops}: an index is of a .zarr store; make one with `hcga embed`",
+    )
