@@ -150,55 +150,80 @@ def _stream(
     **attributes: Any,
 ) -> None:
     """Read, compute and write batch after batch, all three at once; memory does not grow with the number of images."""
-    rows = _shard_rows(shapes)
     with resumable(path, key or uuid4().hex) as draft, ThreadPoolExecutor(1) as disk:
-        note = note_beside(draft)
-
-        def begin(done: int) -> list[RowWriter]:
-            store = draft_store(draft, anew=not done, **attributes, **image_set(images))
-            return [add_array(store, name, (count, *shape), kind, done, rows) for name, (shape, kind) in shapes.items()]
-
-        done = _reached(note, count)
-        row_bytes = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes.values())
-        need_disk(draft, (count - done) * row_bytes)
-        writers = begin(done)
-        if (sound := min(writer.sound() for writer in writers)) < done:
-            writers = begin(done := sound)
-
-        def write(results: Callable[[], list[np.ndarray]]) -> None:
-            before = writers[0].written
-            for writer, values in zip(writers, results(), strict=True):
-                writer.append(values)
-            if writers[0].written > before:
-                if before % rows:  # after a power cut the shard of before it might come back, and would be believed
-                    flush(draft)
-                write_note(note, str(writers[0].written))
-
-        def pause() -> None:
-            for writer in writers:
-                writer.flush()
-            flush(draft)
-            write_note(note, str(writers[0].written))
-            log.info("kept after %d images", writers[0].written)
-
-        batches = [slice(start, min(start + BATCH, count)) for start in range(done, count, BATCH)]
+        rows = _Rows(draft, count, shapes, {**attributes, **image_set(images)})
+        batches = [slice(start, min(start + BATCH, count)) for start in range(rows.first, count, BATCH)]
         computed = forward(network, compute, images, batches, shapes, path)
         written: Future[None] | None = None
-        first = done // BATCH
+        first = rows.first // BATCH
         with stop_requests() as stop:
             for results in track(computed, path.parent.name, first + len(batches), "batch", first):
                 if written:
                     written.result()  # one batch waits to be written, no more
-                written = disk.submit(write, results)
+                written = disk.submit(rows.write, results)
                 if stop():
                     break
             if written:
                 written.result()
             if stop():
-                pause()
-        for writer in writers:
+                rows.keep()
+        rows.finish()
+
+
+class _Rows:
+    """The rows of a store that is being written; a note beside it says how far a run before this one came.
+
+    Attributes
+    ----------
+    first : int
+        The first row that is still to be written, of a whole batch.
+    """
+
+    def __init__(self, draft: Path, count: int, shapes: Shapes, attributes: dict[str, Any]) -> None:
+        self._draft, self._count, self._shapes, self._attributes = draft, count, shapes, attributes
+        self._note = note_beside(draft)
+        self._shard = _shard_rows(shapes)
+        self.first = _reached(self._note, count)
+        row_bytes = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes.values())
+        need_disk(draft, (count - self.first) * row_bytes)
+        self._writers = self._begin()
+        if (sound := min(writer.sound() for writer in self._writers)) < self.first:
+            self.first = sound
+            self._writers = self._begin()
+
+    def _begin(self) -> list[RowWriter]:
+        store = draft_store(self._draft, anew=not self.first, **self._attributes)
+        return [
+            add_array(store, name, (self._count, *shape), kind, self.first, self._shard)
+            for name, (shape, kind) in self._shapes.items()
+        ]
+
+    def write(self, results: Callable[[], list[np.ndarray]]) -> None:
+        """Take a batch of rows, of each array."""
+        before = self._writers[0].written
+        for writer, values in zip(self._writers, results(), strict=True):
+            writer.append(values)
+        if self._writers[0].written > before:
+            if before % self._shard:  # after a power cut the shard of before it might come back, and be believed
+                flush(self._draft)
+            self._tell()
+
+    def keep(self) -> None:
+        """Bring all rows to disk, also those of a shard that is not full, for a run to come."""
+        for writer in self._writers:
+            writer.flush()
+        flush(self._draft)
+        self._tell()
+        log.info("kept after %d images", self._writers[0].written)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        for writer in self._writers:
             writer.finish()
-        write_note(note, str(count))
+        self._tell()
+
+    def _tell(self) -> None:
+        write_note(self._note, str(self._writers[0].written))
 
 
 def _shard_rows(shapes: Shapes) -> int:
