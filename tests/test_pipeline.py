@@ -58,7 +58,7 @@ class Checkout:
         self.params = folder / "params.yaml"
         self.first: list[str] = []  # the stages of the first run in their order
         settings = folder.parent / "settings"
-        self._environment = os.environ | {
+        self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(folder),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -75,7 +75,7 @@ class Checkout:
         return subprocess.run(
             command,
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             umask=self._umask,
             capture_output=True,
             text=True,
@@ -87,7 +87,7 @@ class Checkout:
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
