@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ import zarr
 from hcga.errors import InputError
 from hcga.params import Matching
 from hcga.retrieval.ranking import top
-from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Similarities
 from hcga.retrieval.stored import StoredEmbeddings
 from hcga.terms import Seen, Term, features_compared
@@ -40,6 +38,13 @@ class Entry(NamedTuple):
     probability: float | None  # of the same person, where the model has a calibration
     seen: list[Seen]
     terms: list[Term]
+
+
+class Listed(NamedTuple):
+    """The first k gallery images of each of Q queries."""
+
+    rows: np.ndarray  # (Q, k) int64; -1 where there are no more
+    similarity: np.ndarray  # (Q, k) float64; nan there
 
 
 class Ranked(NamedTuple):
@@ -144,7 +149,7 @@ def rank_gallery(
     matching: Matching,
     count: int,
     candidates: np.ndarray | None = None,
-) -> Top:
+) -> Listed:
     """Find the first rows of a gallery for each query.
 
     Parameters
@@ -161,7 +166,7 @@ def rank_gallery(
 
     Returns
     -------
-    Top
+    Listed
 
     Raises
     ------
@@ -170,12 +175,12 @@ def rank_gallery(
     """
     if candidates is None:
         return _first(queries, own, gallery.store, np.arange(len(gallery.names)), matching, count)
-    tops = []
+    tops: list[Listed] = []
     for query, (of_query, found) in enumerate(zip(own, candidates, strict=True)):
         rows = np.unique(found[found >= 0])
         one, here = queries.take(slice(query, query + 1)), np.flatnonzero(np.isin(rows, of_query)).tolist()
         tops.append(_first(one, [here], gallery.store, rows, matching, count))
-    return Top(*(np.concatenate(each) for each in zip(*map(astuple, tops), strict=True)))
+    return Listed(*(np.concatenate(each) for each in zip(*tops, strict=True)))
 
 
 def _first(
@@ -185,21 +190,23 @@ def _first(
     rows: np.ndarray,
     matching: Matching,
     count: int,
-) -> Top:
+) -> Listed:
     """Rank some rows of a store; `own` counts among them."""
-    owners = np.zeros(len(rows), np.int64)  # as identities at one camera, for the protocol of `hcga.retrieval.ranking`
-    for query, of_query in enumerate(own, 1):
-        owners[list(of_query)] = query
-    asked = np.arange(1, len(own) + 1)
+    most = max(map(len, own), default=0)
+    asked, others = np.ones(len(own), np.int64), np.zeros(len(rows), np.int64)  # nobody of the gallery is known
     try:
         stored = StoredEmbeddings(store, rows, matching)
         similarities = Similarities(queries.compared_by(matching), stored, matching.features, matching.similarity)
-        found = top(similarities, asked, owners, np.zeros_like(asked), np.zeros_like(owners), count)
+        found = top(similarities, asked, others, asked, others, count + most)
     except ValueError as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"the gallery cannot be ranked: {error}; {ANEW}") from None
-    return Top(np.append(rows, -1)[found.rows], found.hits, found.similarity)
+    itself = np.stack([np.isin(listed, of_query) for listed, of_query in zip(found.rows, own, strict=True)])
+    kept = np.argsort(itself, axis=1, kind="stable")[:, :count]
+    there, values = (np.take_along_axis(each, kept, 1) for each in (found.rows, found.similarity))
+    there[np.take_along_axis(itself, kept, 1)] = -1
+    return Listed(np.append(rows, -1)[there], np.where(there >= 0, values, np.nan))
 
 
 def tabulate(model: Model, ranked: Ranked) -> pd.DataFrame:

@@ -71,6 +71,14 @@ def test_a_query_does_not_find_itself(model: Model, crops: Path, query: Path) ->
     assert len(second.entries) == 7
 
 
+def test_nor_does_it_when_it_is_asked_for_twice(model: Model, crops: Path) -> None:
+    lists = find(model, [crops / "cam1/0.png", crops / "cam1/1.png", crops / "cam1/0.png"], crops, 3)
+    own = ["cam1/0.png", "cam1/1.png", "cam1/0.png"]
+    assert [len(ranked.entries) for ranked in lists] == [3, 3, 3]
+    assert not any(name in {entry.name for entry in ranked.entries} for name, ranked in zip(own, lists, strict=True))
+    assert [e.name for e in lists[0].entries] == [e.name for e in lists[2].entries]
+
+
 def test_what_is_no_number_is_refused(model: Model, crops: Path, query: Path) -> None:
     store = crops.parent / "g.zarr"
     write_store_of(model, find_crops([crops]), store, "error")
