@@ -180,7 +180,7 @@ def _read_setting(setting: str) -> tuple[str, object]:
 def view(port: int, host: str, browser: bool) -> None:
     """Look at masks, retrieval and figures of the workspace and of any revision, in the browser.
 
-    Needs the extra: pip install 'hcga[view]'.
+    Needs the extra: pip install -e '.[view]'.
     """
     with clear_errors():
         Workspace(Path())

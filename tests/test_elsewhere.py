@@ -1,4 +1,4 @@
-"""A run on the workers of a Dask cluster, and its artifacts on a remote of DVC: as docs/elsewhere.md has it."""
+"""A run on the workers of a Dask cluster, and artifacts on a remote of DVC: as docs/dask.md and remotes.md have it."""
 
 from collections.abc import Iterator
 from pathlib import Path

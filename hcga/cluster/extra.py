@@ -13,4 +13,4 @@ def need_packages(params: Dask) -> None:
     needed = ["distributed", *(["dask_jobqueue"] if params.cluster else []), *(["fsspec"] if params.share else [])]
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
-        raise InputError(f"dask: needs {', '.join(missing)}; pip install 'hcga[dask]', or set dask to null")
+        raise InputError(f"dask: needs {', '.join(missing)}; pip install -e '.[dask]', or set dask to null")

@@ -212,7 +212,7 @@ def _require_onnx() -> Any:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise InputError(f"{error}: ONNX needs it; pip install 'hcga[onnx]', or export to {PROGRAM}") from None
+        raise InputError(f"{error}: ONNX needs it; pip install -e '.[onnx]', or export to {PROGRAM}") from None
     return onnx
 
 

@@ -145,5 +145,5 @@ def _faiss() -> Any:
     try:
         import faiss
     except ImportError as error:
-        raise InputError(f"{error}: an index needs faiss; pip install 'hcga[faiss]', or search without") from None
+        raise InputError(f"{error}: an index needs faiss; pip install -e '.[faiss]', or search without") from None
     return faiss

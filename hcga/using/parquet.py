@@ -122,5 +122,5 @@ def _arrow() -> tuple[Any, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise InputError(f"{error}: Parquet needs pyarrow; pip install 'hcga[parquet]', or use .zarr") from None
+        raise InputError(f"{error}: Parquet needs pyarrow; pip install -e '.[parquet]', or use .zarr") from None
     return pyarrow, parquet

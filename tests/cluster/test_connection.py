@@ -74,7 +74,7 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("distributed", "dask_jobqueue"):
         monkeypatch.setitem(sys.modules, name, None)
     params = Dask.model_validate({**SCHEDULER, "scheduler": None, "cluster": SLURM})
-    with pytest.raises(InputError, match=r"dask: needs distributed, dask_jobqueue; pip install 'hcga\[dask\]'"):
+    with pytest.raises(InputError, match=r"dask: needs distributed, dask_jobqueue; pip install -e '.\[dask\]'"):
         need_packages(params)
     with pytest.raises(InputError, match="needs distributed;"), connected(Dask(**SCHEDULER), "cpu", 1):
         pass

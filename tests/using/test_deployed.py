@@ -32,7 +32,7 @@ SIZE = (64, 32)
 CLOSE = 1e-5  # of the largest value
 IDENTITIES = 23
 needs_onnx = pytest.mark.skipif(
-    not all(map(find_spec, ("onnx", "onnxscript", "onnxruntime"))), reason="needs pip install 'hcga[onnx]'"
+    not all(map(find_spec, ("onnx", "onnxscript", "onnxruntime"))), reason="needs pip install -e '.[onnx]'"
 )
 KINDS = ["pt2", pytest.param("onnx", marks=needs_onnx)]
 MATCHING = Matching(features="F+P", similarity="paper", visibility="any", least_share=0.2)
@@ -316,9 +316,9 @@ def test_other_endings_and_a_missing_extra_are_told(tmp_path: Path, monkeypatch:
     with pytest.raises(InputError, match=r"model.pt: give a name that ends in .onnx or .pt2"):
         model.export(tmp_path / "model.pt")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(InputError, match=r"^[^(]*onnxruntime[^(]*: ONNX needs it; pip install 'hcga\[onnx\]', or"):
+    with pytest.raises(InputError, match=r"^[^(]*onnxruntime[^(]*: ONNX needs it; pip install -e '.\[onnx\]', or"):
         model.export(tmp_path / "model.onnx")
-    with pytest.raises(InputError, match=r"pip install 'hcga\[onnx\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '.\[onnx\]'"):
         read_card(tmp_path / "model.onnx")
     for name in ("model.onnx", "model.pt2"):
         with pytest.raises(InputError, match=rf"{name}: is for use without this program; give the .safetensors file"):

@@ -225,7 +225,7 @@ def test_what_is_no_index_is_not_written_over(model: Model, gallery: Gallery, in
 
 def test_without_faiss_it_says_what_to_do(model: Model, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "faiss", None)
-    with pytest.raises(InputError, match=r"an index needs faiss; pip install 'hcga\[faiss\]', or search without"):
+    with pytest.raises(InputError, match=r"an index needs faiss; pip install -e '.\[faiss\]', or search without"):
         learn_index(gallery, model)
 
 
