@@ -3,11 +3,11 @@
     python benchmarks/searching.py --work /somewhere                      1 million images, 10 GB of disk
     python benchmarks/searching.py --work /somewhere --checkout FOLDER    also what fewer bits cost a round's figures
 
-Embeddings are random: 256 numbers that 32 hidden ones of each person determine, and noise; foreground and three parts,
-of which an image shows 80 %; five images a person, so that an exact list begins with four of the person asked for and
-goes on with people who look alike. Each measurement is a process of its own, and stores are in the page cache where
-memory suffices, as they were read just before. With --checkout, a folder where `dvc repro` has run: Rank-1 and mAP of
-its last round with the vectors in fewer bits, queries too.
+Embeddings are random. A part's 256 numbers are determined by 32 hidden ones of the person, and noise; an image shows
+80 % of its three parts, a query half of them; what hides the others, one of a thousand things, is in the vector of the
+foreground in their place. Five images a person, queries are more images of some of them. Each measurement is a process
+of its own, and stores are in the page cache where memory suffices, as they were read just before. With --checkout, a
+folder where `dvc repro` has run: Rank-1 and mAP of its last round with quantised vectors, those of queries too.
 """
 
 from __future__ import annotations
@@ -32,48 +32,47 @@ from hcga.samples import read_samples
 from hcga.stage import PATH
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store, read_all
-from hcga.using.embedded import VECTORS, Dtype, Embedded, rounded
-from hcga.using.index import open_index
-from hcga.using.indexing import index_gallery
+from hcga.using.embedded import VECTORS, Dtype, Embedded, quantise
+from hcga.using.index import build_index, open_index, save_index
+from hcga.using.indexing import measure_recall
 from hcga.using.model import Model
 from hcga.using.search import rank_gallery
-from hcga.using.store import MODEL, open_gallery, read_embedded, zarr_rows
+from hcga.using.store import MODEL, open_gallery, zarr_rows
 from hcga.workspace import Workspace
 
-CHANNELS, PARTS, HIDDEN, IMAGES_EACH, NOISE, SEEN = 256, 3, 32, 5, 0.7, 0.8
+CHANNELS, PARTS, HIDDEN, IMAGES_EACH, NOISE, THINGS = 256, 3, 32, 5, 0.7, 1000
+SEEN, SEEN_IN_QUERIES = 0.8, 0.5
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 QUERIES, FIRST, CANDIDATES, BLOCK = 100, 10, (100, 300, 1000), 10_000
 
 
 @click.command()
 @click.option("--work", type=PATH, required=True, help="Folder for galleries and indexes.")
-@click.option("--images", default=1_000_000, show_default=True)
+@click.option("--images", type=click.IntRange(5000), default=1_000_000, show_default=True)
 @click.option("--checkout", type=PATH, help="Also measure the loss on its last round.")
 def main(work: Path, images: int, checkout: Path | None) -> None:
     """Print a table by type of number."""
     if checkout:
         click.echo(f"{loss(checkout).round(2).to_string()}\n")
-    tables: list[pd.DataFrame] = []
-    for dtype in DTYPES:
-        store, index = work / f"{images}-{dtype}.zarr", work / f"{images}-{dtype}.index.zarr"
-        if not store.exists():
-            apart(make_gallery, store, images, dtype)
-        row: dict[str, Any] = {"GB": gigabytes(store)}
-        for queries in (1, QUERIES):
-            seconds, row[f"exact, {queries}: MB"] = apart(exactly, store, queries)
-            row[f"exact, {queries}: s"] = seconds
-        recall, row["to index: s"], row["to index: MB"] = apart(make_index, store, index)
-        row["index: GB"] = gigabytes(index)
-        for count in CANDIDATES:
-            opened, each, row[f"{count}: MB"] = apart(quickly, store, index, count)
-            row |= {
-                "to open both: s": opened,
-                f"{count}: ms a query": 1000 * each,
-                f"{count}: recall": 100 * recall[count],
-            }
-        tables.append(pd.DataFrame(row, [dtype]))
-        click.echo(f"{tables[-1].T.round(2).to_string()}\n")
-    click.echo(pd.concat(tables).T.round(2).to_string())
+    columns = {dtype: measure(work, images, dtype) for dtype in DTYPES}
+    click.echo(pd.DataFrame(columns).round(2).to_string())
+
+
+def measure(work: Path, images: int, dtype: Dtype) -> dict[str, float]:
+    """All figures of a gallery."""
+    store, file = work / f"{images}-{dtype}.zarr", work / f"{images}-{dtype}.index.zarr"
+    if not store.exists():
+        apart(make_gallery, store, images, dtype)
+    found = {"gallery: GB": gigabytes(store)}
+    for count in (1, QUERIES):
+        found[f"exact, {count}: s"], found[f"exact, {count}: MB"] = apart(exactly, store, images, count)
+    recall, found["index: s"], found["index: MB"] = apart(make_index, store, images, file)
+    found["index: GB"] = gigabytes(file)
+    for count in CANDIDATES:
+        opened, each, found[f"{count} candidates: MB"] = apart(quickly, store, images, file, count)
+        found |= {"to open both: s": opened, f"{count} candidates: ms a query": 1000 * each}
+        found[f"{count} candidates: recall@{FIRST}, %"] = 100 * recall[count]
+    return found
 
 
 def apart(task: Callable[..., Any], *arguments: object) -> Any:
@@ -90,60 +89,77 @@ def new_model() -> Model:
     return Model(deployed.network, deployed.card)
 
 
+class People:
+    """Random people, the same ones each time."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        shape = (HIDDEN, PARTS * CHANNELS)
+        self._shown = rng.standard_normal(shape, np.float32) / np.float32(np.sqrt(HIDDEN))
+        self._things = rng.standard_normal((THINGS, CHANNELS), np.float32)
+
+    def images(self, people: np.ndarray, seen: float, seed: int) -> Embedded:
+        """Embeddings of an image of each of some people, (n,) ascending, which shows a share of its parts."""
+        rng = np.random.default_rng((seed, int(people[0])))
+        known, of = np.unique(people, return_inverse=True)
+        hidden = np.stack([np.random.default_rng((1, int(who))).standard_normal(HIDDEN, np.float32) for who in known])
+        parts = (hidden @ self._shown)[of].reshape(-1, PARTS, CHANNELS)
+        parts += np.float32(NOISE) * rng.standard_normal(parts.shape, np.float32)
+        visible = rng.random(parts.shape[:2]) < seen
+        things = self._things[rng.integers(THINGS, size=len(people))][:, None]
+        foreground = np.where(visible[..., None], parts, things).mean(1)
+        return Embedded(foreground, foreground, parts, *[visible.astype(np.float32)] * 3)
+
+
 def make_gallery(path: Path, images: int, dtype: Dtype) -> None:
-    """Write embeddings, the same ones for all types of number."""
-    model, rng = new_model(), np.random.default_rng(0)
-    shown = rng.standard_normal((HIDDEN, (2 + PARTS) * CHANNELS), np.float32) / np.float32(np.sqrt(HIDDEN))
+    """Write a gallery, the same one for all types of number."""
+    model, people = new_model(), People()
     about = {MODEL: model.digest, "folder": None}
     with zarr_rows(path, about, images, ["00000000.png"], model, dtype) as write:
         for start in range(0, images, BLOCK):
-            rows = range(start, min(start + BLOCK, images))
-            people = np.arange(len(rows)) // IMAGES_EACH
-            vectors = rng.standard_normal((people[-1] + 1, HIDDEN), np.float32)[people] @ shown
-            vectors += np.float32(NOISE) * rng.standard_normal(vectors.shape, np.float32)
-            image, foreground, *parts = np.split(vectors, 2 + PARTS, axis=1)
-            seen = (rng.random((len(rows), PARTS)) < SEEN).astype(np.float32)
-            write([f"{row:08}.png" for row in rows], Embedded(image, foreground, np.stack(parts, 1), *[seen] * 3))
+            rows = np.arange(start, min(start + BLOCK, images))
+            write([f"{row:08}.png" for row in rows], people.images(rows // IMAGES_EACH, SEEN, 2))
 
 
-def exactly(path: Path, count: int) -> tuple[float, float]:
+def queries(images: int, count: int) -> Embedded:
+    """More images of people of a gallery, much occluded."""
+    who = np.sort(np.random.default_rng(3).choice(images // IMAGES_EACH, count, replace=False))
+    return People().images(who, SEEN_IN_QUERIES, 4)
+
+
+def exactly(path: Path, images: int, count: int) -> tuple[float, float]:
     """Seconds for some queries together, the store's opening included, and peak memory in MB."""
-    model = new_model()
-    asked = drawn(len(open_gallery(path, model).names), count)
+    model, asked = new_model(), queries(images, count)
     began = time.perf_counter()
-    gallery = open_gallery(path, model)
-    queries = read_embedded(gallery.store, asked)
-    rank_gallery(queries, asked[:, None].tolist(), gallery, model.card.use.matching, FIRST)
+    rank_gallery(asked, [[]] * count, open_gallery(path, model), model.card.use.matching, FIRST)
     return time.perf_counter() - began, peak_memory()
 
 
-def make_index(path: Path, target: Path) -> tuple[dict[int, float], float, float]:
-    """Recall by number of candidates, seconds and peak memory in MB."""
-    model = new_model()
+def make_index(path: Path, images: int, target: Path) -> tuple[dict[int, float], float, float]:
+    """Recall by number of candidates; seconds to build and write the index, and peak memory in MB."""
+    model, asked = new_model(), queries(images, QUERIES)
     began = time.perf_counter()
-    index = index_gallery(path, model, target)
-    return index.recall, time.perf_counter() - began, peak_memory()
+    gallery = open_gallery(path, model)
+    index = build_index(gallery, model.card.use.matching)
+    save_index(index, model, target)
+    seconds, peak = time.perf_counter() - began, peak_memory()
+    return measure_recall(index, gallery, asked, [[]] * QUERIES), seconds, peak
 
 
-def quickly(path: Path, file: Path, count: int) -> tuple[float, float, float]:
+def quickly(path: Path, images: int, file: Path, count: int) -> tuple[float, float, float]:
     """Seconds to open gallery and index, for a query (median, one after another), and peak memory in MB."""
-    model = new_model()
+    model, asked = new_model(), queries(images, QUERIES)
     began = time.perf_counter()
     gallery = open_gallery(path, model)
     index = open_index(file, gallery, model)
     opened = time.perf_counter() - began
     times = []
-    for row in drawn(len(gallery.names), QUERIES):
-        query = read_embedded(gallery.store, np.array([row]))
+    for row in range(QUERIES):
+        query = asked.take([row])
         began = time.perf_counter()
-        rank_gallery(query, [[row]], gallery, model.card.use.matching, FIRST, index.candidates(query, count))
+        rank_gallery(query, [[]], gallery, model.card.use.matching, FIRST, index.candidates(query, count))
         times.append(time.perf_counter() - began)
     return opened, float(np.median(times)), peak_memory()
-
-
-def drawn(images: int, count: int) -> np.ndarray:
-    """Rows that are the queries."""
-    return np.sort(np.random.default_rng(3).choice(images, count, replace=False))
 
 
 def gigabytes(path: Path) -> float:
@@ -161,7 +177,7 @@ def loss(checkout: Path) -> pd.DataFrame:
     rows = {}
     for dtype in DTYPES:
         with tempfile.TemporaryDirectory() as folder:
-            fewer = {name: rounded(arrays[name], dtype) for name in VECTORS}
+            fewer = {name: quantise(arrays[name], dtype) for name in VECTORS}
             write_store(Path(folder) / "a.zarr", arrays | fewer, **dict(store.attrs))
             figures = evaluate_retrieval(
                 open_store(Path(folder) / "a.zarr"), samples, workspace.params.evaluate

@@ -14,16 +14,16 @@ from hcga.progress import counted
 from hcga.stage import PATH, clear_errors
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
     from hcga.terms import Matched
-    from hcga.using.embedded import Embedded
+    from hcga.using.index import Index
     from hcga.using.model import Model, OnBadImage
     from hcga.using.search import Ranked
     from hcga.using.store import Gallery
 
 NAMED = 10  # of the images left out
+CANDIDATES = 300
 Command = Callable[..., None]
 
 
@@ -56,7 +56,7 @@ on_bad_image_option = click.option(
 @click.option("--top", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="Images to list.")
 @click.option("--output", "-o", "target", type=PATH, help="Ranked lists to write: .png or .html.")
 @click.option("--index", "index_file", type=PATH, help="Of `hcga index`: compare candidates alone.")
-@click.option("--candidates", type=click.IntRange(1), default=300, show_default=True, help="So many, with --index.")
+@click.option("--candidates", type=click.IntRange(1), help=f"How many, with --index.  [default: {CANDIDATES}]")
 @click.option("--pictures", type=PATH, help="Folder of a store's pictures, if it is elsewhere.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for other programs.")
 @click.option("--one-person", is_flag=True, help="All queries show one person: they become one query.")
@@ -69,7 +69,7 @@ def search(
     count: int,
     target: Path | None,
     index_file: Path | None,
-    candidates: int,
+    candidates: int | None,
     pictures: Path | None,
     as_csv: bool,
     one_person: bool,
@@ -82,7 +82,7 @@ def search(
 
     The table has the similarity, the cosine of each feature, nothing where not both images show the part, and which
     parts an image shows. `(empty)`: it counts as visible, but GAM leaves no cell of it, so its cosine says nothing.
-    An image that is the query itself is left out.
+    An image that is the query itself is left out, if the store knows its folder; else say --pictures.
 
     A calibrated model also gives the probability that query and image show the same person.
     """
@@ -97,6 +97,8 @@ def search(
             require_output(target)
         if index_file and gallery.suffix != ".zarr":
             raise InputError(f"--gallery {gallery}: an index is of a .zarr store; make one with `hcga embed`")
+        if candidates and not index_file:
+            raise InputError("--candidates: only an index chooses some; name one with --index")
         model = _load(source, device, prior)
         asked = model.embed_files(find_crops(queries).files, on_bad_image)
         name_left_out(asked.problems, "query")
@@ -105,8 +107,8 @@ def search(
             files, embedded = [asked.files], embedded.as_one_person(model.card.use.matching)
         with opened_gallery(gallery, model, pictures, on_bad_image) as opened:
             name_left_out(opened.problems, "image")
-            among = _candidates(index_file, opened, model, embedded, max(candidates, count)) if index_file else None
-            lists = find(model, files, embedded, opened, count, prior or EVEN, among)
+            index = _open_index(index_file, opened, model, max(candidates or CANDIDATES, count)) if index_file else None
+            lists = find(model, files, embedded, opened, count, prior or EVEN, index, candidates or CANDIDATES)
         _print_lists(model, lists, as_csv)
         if target:
             with writing(target):
@@ -140,17 +142,17 @@ def compare(first: Path, second: Path, prior: float | None, source: str, device:
     click.echo(_describe_pair(matched, ("both", str(first), str(second))))
 
 
-def _candidates(path: Path, gallery: Gallery, model: Model, queries: Embedded, count: int) -> np.ndarray:
-    """Let an index choose what is compared, and say what that is worth."""
+def _open_index(path: Path, gallery: Gallery, model: Model, count: int) -> Index:
+    """Open an index, and say what that many candidates are worth."""
     from hcga.using.index import open_index
 
     index = open_index(path, gallery, model)
-    found = index.candidates(queries, count)
+    images = len(gallery.names)
     measured = [number for number in index.recall if number <= count]
-    worth = f": {100 * index.recall[measured[-1]]:.1f} % of an exact list, by {path}" if measured else ""
-    images = counted(len(gallery.names), "image")
-    click.echo(f"{count:,} candidates of {images} are compared with each query{worth}", err=True)
-    return found
+    worth = f"; recall@10 at least {100 * index.recall[max(measured)]:.1f} %, see `hcga index`" if measured else ""
+    told = f"{min(count, images):,} candidates of {counted(images, 'image')} are compared with each query"
+    click.echo(f"{told}{worth}", err=True)
+    return index
 
 
 def _load(source: str, device: str, prior: float | None) -> Model:

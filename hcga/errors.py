@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 REMEDY = "`dvc repro` makes it, `dvc checkout --force` takes it from DVC's cache"  # of what stages have written
 OTHER_VERSION = (
@@ -20,6 +22,15 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return printable(super().__str__())
+
+
+@contextmanager
+def remedy(text: str) -> Iterator[None]:
+    """Have errors of the block that would send to the pipeline, as of a damaged store, name another remedy."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.args[0].replace(REMEDY, text)) from error.__cause__
 
 
 def printable(text: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from hcga.guards import alone, naming_full_disks
 
 BLOCK = 2**20  # bytes read at once
+TAIL = 1024  # bytes: a shard of a store ends in the index of its chunks, with a checksum
 DRAFT = "draft"  # in the folder that `resumable` keeps
 
 
@@ -194,6 +195,12 @@ def code_digest() -> str:
     return digest(*(path.read_bytes() for path in modules))
 
 
+def outline(path: Path) -> str:
+    """Digest of names, sizes and ends of a file or of all files below a folder: other content has another, nearly."""
+    files = sorted(file for file in (path, *path.rglob("*")) if file.is_file())
+    return digest(*(part for file in files for part in (file.relative_to(path).as_posix().encode(), *_end(file))))
+
+
 def file_digest(path: Path) -> str:
     """Digest of a file, as `digest` has it of the file's bytes, read piece by piece."""
     hashed = hashlib.blake2b(digest_size=16)
@@ -232,3 +239,10 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _end(file: Path) -> tuple[bytes, bytes]:
+    with file.open("rb") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, size - TAIL))
+        return str(size).encode(), opened.read()

@@ -40,8 +40,8 @@ def need_disk(folder: Path, size: float, left: float = COMPRESSED) -> None:
     if left * size > free:
         compressed = f", about {in_words(left * size)} of them after compression" if left < 1 else ""
         raise InputError(
-            f"{folder}: needs {in_words(size)}{compressed}, and {in_words(free)} are free; free some (`dvc gc "
-            "--workspace` drops what older runs have in DVC's cache) or move the checkout to a larger disk"
+            f"{folder}: needs {in_words(size)}{compressed}, and {in_words(free)} are free; free some (in a "
+            "checkout `dvc gc --workspace` drops what older runs have in DVC's cache), or use a larger disk"
         )
 
 
@@ -77,8 +77,8 @@ def exhausted(error: BaseException) -> str | None:
     if said or isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         reason = said[0].strip() if said else text
         return (
-            f"out of memory{f' ({reason})' if reason else ''}; make image or the batch (train.identities x "
-            "train.images) smaller, end other programs, or use a larger machine, and run again"
+            f"out of memory{f' ({reason})' if reason else ''}; end other programs, use a larger machine, or make "
+            "image or batch of a stage (train.identities x train.images) smaller, and run again"
         )
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return f"{text}; allow more, as with `ulimit -n 4096`, and run again"

@@ -98,11 +98,17 @@ CPU = """[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can'
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (MemoryError(), "out of memory; make image or the batch (train.identities x train.images) smaller"),
-        (MemoryError("Unable to allocate 3 TiB"), "out of memory (Unable to allocate 3 TiB); make"),
-        (torch.OutOfMemoryError(CUDA), "out of memory (CUDA out of memory); make"),
+        (
+            MemoryError(),
+            "out of memory; end other programs, use a larger machine, or make image or batch of a stage (train",
+        ),
+        (MemoryError("Unable to allocate 3 TiB"), "out of memory (Unable to allocate 3 TiB); end other"),
+        (torch.OutOfMemoryError(CUDA), "out of memory (CUDA out of memory); end other"),
         (RuntimeError(CPU), "out of memory (DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory ([Errno 12] Cannot allocate memory); make"),
+        (
+            OSError(errno.ENOMEM, "Cannot allocate memory"),
+            "out of memory ([Errno 12] Cannot allocate memory); end other",
+        ),
         (OSError(errno.EMFILE, "Too many open files", "x"), "[Errno 24] Too many open files: 'x'; allow more, as with"),
         (RuntimeError("can't start new thread"), "can't start new thread: too many processes or threads; allow more"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,9 @@ import zarr
 from zarr.storage import FsspecStore
 
 from hcga.errors import InputError
-from hcga.files import content_digest, digest
+from hcga.files import content_digest, outline
 from hcga.stores import Whole, array, open_store
 
-TAIL = 1024  # bytes: a shard ends in the index of its chunks, with a checksum
 WHOLE = "whole"  # file beside a copy that is complete
 log = logging.getLogger(__name__)
 
@@ -69,19 +67,6 @@ def _copy(path: Path, folder: str) -> None:
         system.makedirs(parent, exist_ok=True)
     system.put([*map(str, files)], names)
     system.pipe_file(f"{root}/{WHOLE}", b"")
-
-
-def outline(path: Path) -> str:
-    """Digest of names, sizes and ends of a file or of all files below a folder: other content has another, nearly."""
-    files = sorted(file for file in (path, *path.rglob("*")) if file.is_file())
-    return digest(*(part for file in files for part in (file.relative_to(path).as_posix().encode(), *_end(file))))
-
-
-def _end(file: Path) -> tuple[bytes, bytes]:
-    with file.open("rb") as opened:
-        size = opened.seek(0, os.SEEK_END)
-        opened.seek(max(0, size - TAIL))
-        return str(size).encode(), opened.read()
 
 
 @lru_cache(maxsize=4)

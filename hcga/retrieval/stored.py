@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from hcga.stores import array, attribute, read_rows
 RANKS = (1, 5, 10)
 MAX_RANK = 50  # of the CMC curve
 LISTED = 10  # gallery images listed for each query
+VECTORS = {"I": "image", "F": "foreground", "P": "parts"}
 
 
 class Retrieval(NamedTuple):
@@ -93,7 +94,7 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
 
 
 class StoredEmbeddings:
-    """Some images' embeddings in a store, read when they are taken.
+    """Some images' embeddings in a store, read when they are taken; vectors that are not compared are zeros.
 
     Parameters
     ----------
@@ -107,7 +108,8 @@ class StoredEmbeddings:
 
     def __init__(self, store: zarr.Group, rows: np.ndarray, params: Matching) -> None:
         self._store, self._rows, self._params = store, rows, params
-        self._unread = "image" if "I" not in params.features else ""
+        compared = params.features.split("+")
+        self._vectors = {name: (array(store, name), letter in compared) for letter, name in VECTORS.items()}
 
     def __len__(self) -> int:
         """Return N."""
@@ -116,15 +118,21 @@ class StoredEmbeddings:
     def take(self, rows: slice) -> Embeddings:
         """Read those of some of the images."""
         chosen = self._rows[rows]
-        image, foreground, parts = (self._read(name, chosen) for name in ("image", "foreground", "parts"))
+        vectors = {
+            name: _read(stored, chosen) if compared else _zeros(stored, chosen)
+            for name, (stored, compared) in self._vectors.items()
+        }
         visible = visible_parts(read_statistics(self._store, chosen), self._params)
-        return Embeddings(image, foreground, parts, visible)
+        return Embeddings(**vectors, visible=visible)
 
-    def _read(self, name: str, rows: np.ndarray) -> np.ndarray:
-        stored = array(self._store, name)
-        if name == self._unread:  # nothing looks at it
-            return np.broadcast_to(np.float32(0), (len(rows), *stored.shape[1:]))
-        return read_rows(stored, rows).astype(np.float32, copy=False)
+
+def _read(stored: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:
+    return read_rows(stored, rows).astype(np.float32, copy=False)
+
+
+def _zeros(stored: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:
+    """Vectors that nothing looks at."""
+    return np.broadcast_to(np.float32(0), (len(rows), *stored.shape[1:]))
 
 
 def _refuse_known(samples: pd.DataFrame) -> None:

@@ -77,10 +77,10 @@ def join(several: Sequence[Embedded]) -> Embedded:
     return Embedded(*(np.concatenate([getattr(each, name) for each in several]) for name in NAMES))
 
 
-def rounded(vectors: np.ndarray, dtype: Dtype) -> np.ndarray:
-    """Give vectors (..., q) float32 in fewer bits; cosines, all that is ever looked at, do not see their lengths.
+def quantise(vectors: np.ndarray, dtype: Dtype) -> np.ndarray:
+    """Quantise vectors (..., q) float32, each by its largest absolute number, which becomes 127 (float16: 1).
 
-    With float16 and int8 the largest number of a vector becomes 1 and 127: nothing is too large, and none is wasted.
+    Cosines, which are all that is ever looked at, do not see that.
 
     Raises
     ------

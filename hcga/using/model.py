@@ -279,7 +279,10 @@ class Model:
         device, use = self._network.mean.device, self.card.use
         pixels = torch.from_numpy(np.stack(images)).to(device)
         with torch.inference_mode(), precision(device):
-            return of_network(self._network.embed(pixels, use.gam.t, **use.embed.model_dump()))
+            embedded = of_network(self._network.embed(pixels, use.gam.t, **use.embed.model_dump()))
+        if not all(np.isfinite(values).all() for values in embedded.arrays().values()):
+            raise InputError("the model gives embeddings that are not finite: its training has diverged; use another")
+        return embedded
 
 
 def require_some(kept: Sequence[object], problems: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ def unpack_parquet(path: Path, model: Model, target: Path) -> None:
             raise InputError(f"{path}: no table of embeddings; {ANEW}")
         if told.num_rows > MOST_ROWS or largest > MOST_BYTES:
             raise InputError(f"{path}: {told.num_rows:,} rows, up to {largest:,} bytes at once, beyond all use; {ANEW}")
-        require_model(path, about[MODEL], model)
+        require_model(path, about[MODEL], model, ANEW)
         names = [str(name) for group in groups for name in file.read_row_group(group, ["path"])["path"].to_pylist()]
         if not names or max(len(name.encode()) for name in names) > LONGEST:
             raise InputError(f"{path}: no names, or endless ones; {ANEW}")

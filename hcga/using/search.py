@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from hcga.errors import InputError
+from hcga.errors import InputError, remedy
 from hcga.params import Matching
 from hcga.retrieval.ranking import top
 from hcga.retrieval.similarity import Similarities
@@ -21,6 +21,7 @@ from hcga.terms import Seen, Term, features_compared
 from hcga.using.calibration import EVEN
 from hcga.using.crops import find_crops, locate
 from hcga.using.embedded import Embedded
+from hcga.using.index import Index
 from hcga.using.model import Model, OnBadImage
 from hcga.using.parquet import folder_told, unpack_parquet
 from hcga.using.store import ANEW, Gallery, folder_beside, open_gallery, read_embedded, write_store_of
@@ -102,7 +103,8 @@ def search(
     gallery: Gallery,
     count: int,
     prior: float = EVEN,
-    candidates: np.ndarray | None = None,
+    index: Index | None = None,
+    candidates: int = 0,
 ) -> list[Ranked]:
     """Rank a gallery for queries; memory does not grow with its size but for names.
 
@@ -119,8 +121,10 @@ def search(
         Images to list for each query.
     prior : float
         Of the probabilities, if the model has a calibration.
-    candidates : (Q, n) int64 or None
-        Rows of the gallery that are compared with each query, see `hcga.using.index.Index.candidates`; all if None.
+    index : Index, optional
+        Chooses what is compared; all if not given.
+    candidates : int
+        How many it chooses for each query, besides what the query is itself; `count` if that is more.
 
     Returns
     -------
@@ -132,8 +136,10 @@ def search(
     InputError
         The store is damaged.
     """
-    own = [[row for file in of_query if (row := _own_row(file, gallery)) is not None] for of_query in files]
-    found = rank_gallery(queries, own, gallery, model.card.use.matching, count, candidates)
+    own, chosen = own_rows(files, gallery), None
+    if index:
+        chosen = index.candidates(queries, min(max(candidates, count) + max(map(len, own)), len(gallery.names)))
+    found = rank_gallery(queries, own, gallery, model.card.use.matching, count, chosen)
     lists = []
     for query, (of_query, rows, values) in enumerate(zip(files, found.rows, found.similarity, strict=True)):
         one, there = queries.take(slice(query, query + 1)), rows >= 0
@@ -162,7 +168,7 @@ def rank_gallery(
     matching : Matching
     count : int
     candidates : (Q, n) int64 or None
-        As of `search`.
+        Rows that are compared with each query, see `Index.candidates`; all if None.
 
     Returns
     -------
@@ -195,9 +201,10 @@ def _first(
     most = max(map(len, own), default=0)
     asked, others = np.ones(len(own), np.int64), np.zeros(len(rows), np.int64)  # nobody of the gallery is known
     try:
-        stored = StoredEmbeddings(store, rows, matching)
-        similarities = Similarities(queries.compared_by(matching), stored, matching.features, matching.similarity)
-        found = top(similarities, asked, others, asked, others, count + most)
+        with remedy(ANEW):
+            stored = StoredEmbeddings(store, rows, matching)
+            similarities = Similarities(queries.compared_by(matching), stored, matching.features, matching.similarity)
+            found = top(similarities, asked, others, asked, others, count + most)
     except ValueError as error:
         if isinstance(error, InputError):
             raise
@@ -249,9 +256,18 @@ def _describe(
     return matched.seen[0], [Entry(rank, *entry) for rank, entry in enumerate(listed, 1)]
 
 
-def _own_row(file: Path, gallery: Gallery) -> int | None:
-    """Row of the gallery that is a file itself."""
-    if gallery.folder is None or not file.resolve().is_relative_to(gallery.folder.resolve()):
-        return None
-    name = file.resolve().relative_to(gallery.folder.resolve()).as_posix()
-    return gallery.names.index(name) if name in gallery.names else None
+def own_rows(files: Sequence[Sequence[Path]], gallery: Gallery) -> list[list[int]]:
+    """Rows of a gallery that queries are themselves, by the files of each; none where it is not known where it lies."""
+    if gallery.folder is None:
+        return [[] for _ in files]
+    root = gallery.folder.resolve()
+    queries: dict[str, list[int]] = {}
+    for query, of_query in enumerate(files):
+        for file in {path.resolve() for path in of_query}:
+            if file.is_relative_to(root):
+                queries.setdefault(file.relative_to(root).as_posix(), []).append(query)
+    own: list[list[int]] = [[] for _ in files]
+    for row, name in enumerate(gallery.names):
+        for query in queries.get(name, ()):
+            own[query].append(row)
+    return own

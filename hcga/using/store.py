@@ -5,6 +5,7 @@ What the arrays hold, `hcga.using.embedded.Embedded` says; names are rows of UTF
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,18 +15,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import zarr
 
-from hcga.errors import InputError, brief
+from hcga.errors import InputError, brief, remedy
 from hcga.files import leads_below
 from hcga.masks import part_names
+from hcga.resources import need_disk
 from hcga.store_writing import add_array, writing
 from hcga.stores import array, attribute, folder_of, open_store, read_rows
 from hcga.using.crops import Crops
-from hcga.using.embedded import NAMES, VECTORS, Dtype, Embedded, rounded
+from hcga.using.embedded import NAMES, VECTORS, Dtype, Embedded, quantise
 from hcga.using.model import Model, OnBadImage, require_some
 
 MODEL, FOLDER, CLASSES, PATHS = "model", "folder", "class_names", "paths"  # attributes; the last is an array
 LONGEST = 4096  # bytes of a name
 ANEW = "make it anew with `hcga embed`"
+SHRUNK = 0.9  # share of vectors' bytes that compression leaves
 Sink = Callable[[list[str], Embedded], None]  # takes rows: names and embeddings
 
 
@@ -58,7 +61,7 @@ def write_store_of(
         Ends in .zarr or .parquet. A store of embeddings that stands there is replaced, anything else is not.
     on_bad_image : {'error', 'skip'}
     dtype : {'float32', 'float16', 'int8'}
-        Of the vectors, see `hcga.using.embedded.rounded`; a Parquet table has float32.
+        Of the vectors, see `hcga.using.embedded.quantise`; a Parquet table has float32.
 
     Raises
     ------
@@ -116,15 +119,17 @@ def zarr_rows(
     channels, parts = model.card.channels, model.card.part_classes - 1
     shapes = dict(zip(NAMES, [(channels,), (channels,), (parts, channels), *[(parts,)] * 3], strict=True))
     length = max(len(name.encode()) for name in names)
+    dtypes = dict.fromkeys(NAMES, "float32") | dict.fromkeys(VECTORS, dtype)
+    row = sum(math.prod(shape) * np.dtype(dtypes[name]).itemsize for name, shape in shapes.items()) + length
     with writing(target, **about) as store:
-        dtypes = dict.fromkeys(NAMES, "float32") | dict.fromkeys(VECTORS, dtype)
+        need_disk(target, most * row, SHRUNK)
         writers = {name: add_array(store, name, (most, *shape), dtypes[name]) for name, shape in shapes.items()}
         writers[PATHS] = add_array(store, PATHS, (most, length), "uint8")
         written = 0
 
         def write(rows: list[str], embedded: Embedded) -> None:
             nonlocal written
-            vectors = {name: rounded(getattr(embedded, name), dtype) for name in VECTORS}
+            vectors = {name: quantise(getattr(embedded, name), dtype) for name in VECTORS}
             for name, values in {**embedded.arrays(), **vectors, PATHS: _pack(rows, length)}.items():
                 writers[name].append(values)
             written += len(rows)
@@ -142,27 +147,29 @@ def open_gallery(path: Path, model: Model) -> Gallery:
     InputError
         It is none, is damaged, or was made by another model.
     """
-    store = open_store(path)
-    require_model(path, attribute(store, MODEL, str), model)
-    packed = array(store, PATHS)
-    rows = {array(store, name).shape[0] for name in (*NAMES, PATHS)}
-    if len(rows) > 1 or packed.ndim != 2 or packed.dtype != np.uint8 or not 0 < packed.shape[1] <= LONGEST:
-        raise InputError(f"{path}: its arrays do not belong together; {ANEW}")
-    names = [name for start in range(0, packed.shape[0], 2**14) for name in _unpack(packed, start, start + 2**14)]
+    with remedy(ANEW):
+        store = open_store(path)
+        require_model(path, attribute(store, MODEL, str), model, ANEW)
+        packed = array(store, PATHS)
+        rows = {array(store, name).shape[0] for name in (*NAMES, PATHS)}
+        if len(rows) > 1 or packed.ndim != 2 or packed.dtype != np.uint8 or not 0 < packed.shape[1] <= LONGEST:
+            raise InputError(f"{path}: its arrays do not belong together; {ANEW}")
+        names = [name for start in range(0, packed.shape[0], 2**14) for name in _unpack(packed, start, start + 2**14)]
     return Gallery(store, names, folder_beside(path, store.attrs.get(FOLDER)), [])
 
 
 def read_embedded(store: zarr.Group, rows: np.ndarray) -> Embedded:
     """Read some rows, (n,) int64, of a store."""
-    return Embedded(*(read_rows(array(store, name), rows).astype(np.float32, copy=False) for name in NAMES))
+    with remedy(ANEW):
+        return Embedded(*(read_rows(array(store, name), rows).astype(np.float32, copy=False) for name in NAMES))
 
 
-def require_model(path: Path, made: str, model: Model) -> None:
+def require_model(path: Path, made: str, model: Model, anew: str) -> None:
     """Refuse a store that another model has made."""
     if made != model.digest:
         raise InputError(
             f"{path}: made by model {brief(made[:12])}, but --model is {model.digest[:12]}; embeddings of two models "
-            f"cannot be compared: give the other model, or {ANEW}"
+            f"cannot be compared: give the other model, or {anew}"
         )
 
 
@@ -175,7 +182,8 @@ def folder_beside(path: Path, told: object) -> Path | None:
 
 def _is_store(path: Path) -> bool:
     try:
-        return isinstance(open_store(path).attrs.get(MODEL), str)
+        store = open_store(path)
+        return isinstance(store.attrs.get(MODEL), str) and PATHS in store
     except InputError:
         return False
 

@@ -12,12 +12,12 @@ from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
 from hcga.cli import main
 from hcga.errors import InputError
-from hcga.stores import array, open_store
+from hcga.stores import array
 from hcga.using import indexing
 from hcga.using.crops import find_crops
-from hcga.using.embedded import VECTORS, Embedded, rounded
-from hcga.using.index import learn_index, open_index, save_index
-from hcga.using.indexing import index_gallery, measure_recall
+from hcga.using.embedded import VECTORS, Embedded, quantise
+from hcga.using.index import Index, build_index, open_index, save_index
+from hcga.using.indexing import drawn, measure_recall, measured_index, require_index_file
 from hcga.using.model import Model
 from hcga.using.search import rank_gallery
 from hcga.using.store import Gallery, open_gallery, write_store_of, zarr_rows
@@ -58,7 +58,7 @@ def gallery(model: Model, tmp_path: Path) -> Gallery:
 def test_fewer_bits_keep_directions(dtype: Any, off: float) -> None:
     vectors = np.random.default_rng(0).standard_normal((50, 3, 64)).astype(np.float32) * 1e6
     vectors[0, 1] = 0
-    kept = rounded(vectors, dtype)
+    kept = quantise(vectors, dtype)
     assert kept.dtype == dtype
     assert not kept[0, 1].any()
     lengths = np.linalg.norm(vectors, axis=-1) * np.linalg.norm(kept.astype(np.float32), axis=-1)
@@ -70,7 +70,7 @@ def test_fewer_bits_keep_directions(dtype: Any, off: float) -> None:
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 def test_what_is_no_number_is_not_hidden(dtype: Any) -> None:
     with pytest.raises(InputError, match=rf"numbers that are not finite, and {dtype} would hide it"):
-        rounded(np.float32([[1, np.nan]]), dtype)
+        quantise(np.float32([[1, np.nan]]), dtype)
 
 
 @pytest.mark.parametrize(("dtype", "off"), [("float16", 1e-3), ("int8", 2e-2)])
@@ -93,7 +93,7 @@ def test_a_store_in_fewer_bits_is_searched_like_another(
 
 
 def test_candidates_are_the_most_alike_and_compared_exactly(model: Model, gallery: Gallery) -> None:
-    index, queries = learn_index(gallery, model), some_people(IMAGES, 1).take(slice(0, 40))
+    index, queries = build_index(gallery, model.card.use.matching), some_people(IMAGES, 1).take(slice(0, 40))
     matching = model.card.use.matching
     exact = rank_gallery(queries, [[]] * 40, gallery, matching, 5)
     candidates = index.candidates(queries, 60)
@@ -132,13 +132,14 @@ def test_too_few_candidates_end_a_list_early(model: Model, gallery: Gallery) -> 
 def test_recall_is_the_share_of_the_exact_list_among_the_candidates(
     model: Model, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "ASKED", 25)
-    index = learn_index(gallery, model)
-    recall = measure_recall(index, gallery, model)
+    monkeypatch.setattr(indexing, "DRAWN", 25)
+    index = measured_index(gallery, model)
+    recall = index.recall
     assert list(recall) == [30, 100, 300, 1000]
     assert sorted(recall.values()) == list(recall.values())
     assert recall[30] < recall[300]
-    asked = np.sort(np.random.default_rng(1).choice(IMAGES, 25, replace=False))
+    asked = drawn(IMAGES)
+    assert len(set(asked)) == 25
     queries = some_people(IMAGES, 0).take(asked)
     exact = rank_gallery(queries, asked[:, None].tolist(), gallery, model.card.use.matching, 10).rows
     candidates = index.candidates(queries, 30)
@@ -146,31 +147,51 @@ def test_recall_is_the_share_of_the_exact_list_among_the_candidates(
     assert recall[30] == pytest.approx(sum(shared) / 250)
 
 
-def test_a_gallery_of_few_images_has_an_index(model: Model, tmp_path: Path) -> None:
-    gallery = write_gallery(tmp_path / "g.zarr", model, some_people(3, 0))
-    index = index_gallery(tmp_path / "g.zarr", model, tmp_path / "i.zarr")
-    assert index.recall == {3: 1.0}
-    assert sorted(open_index(tmp_path / "i.zarr", gallery, model).candidates(some_people(3, 1), 5)[0]) == [
-        -1,
-        -1,
-        0,
-        1,
-        2,
-    ]
+def test_recall_may_be_measured_with_queries_of_ones_own(model: Model, crops: Path, tmp_path: Path) -> None:
+    write_store_of(model, find_crops([crops]), tmp_path / "g.zarr", "error")
+    gallery = open_gallery(tmp_path / "g.zarr", model)
+    asked: list[list[list[int]]] = []
+
+    def noting(index: Index, gallery: Gallery, queries: Embedded, own: list[list[int]]) -> dict[int, float]:
+        asked.append(own)
+        return measure_recall(index, gallery, queries, own)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "measure_recall", noting)
+        index = measured_index(gallery, model, [crops / "cam1/2.png", crops / "cam1/0.png"])
+    assert index.recall == {7: 1.0}
+    assert [[gallery.names[row] for row in rows] for rows in asked[0]] == [["cam1/2.png"], ["cam1/0.png"]]
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_a_gallery_of_few_images_has_an_index(model: Model, tmp_path: Path, images: int) -> None:
+    gallery = write_gallery(tmp_path / "g.zarr", model, some_people(images, 0))
+    index = measured_index(gallery, model)
+    assert index.recall == {images: 1.0}
+    found = index.candidates(some_people(images, 1), 5)[0]
+    assert sorted(found) == [-1] * (5 - images) + list(range(images))
+
+
+def with_matching(model: Model, **changes: Any) -> Model:
+    use = model.card.use
+    matching = use.matching.model_copy(update=changes)
+    model.card = model.card.model_copy(update={"use": use.model_copy(update={"matching": matching})})
+    return model
 
 
 @pytest.mark.parametrize("features", ["I", "F+P"])
 def test_an_index_comes_back_as_it_was(model: Model, gallery: Gallery, tmp_path: Path, features: Any) -> None:
-    use = model.card.use
-    matching = use.matching.model_copy(update={"features": features})
-    model.card = model.card.model_copy(update={"use": use.model_copy(update={"matching": matching})})
-    made = learn_index(gallery, model)._replace(recall={30: 0.5, 100: 0.75})
+    with_matching(model, features=features)
+    made = build_index(gallery, model.card.use.matching)._replace(recall={30: 0.5, 100: 0.75})
     for path in (tmp_path / "a.zarr", tmp_path / "b.zarr"):
-        save_index(made, gallery, model, path)
+        save_index(made, model, path)
     read = open_index(tmp_path / "a.zarr", gallery, model)
-    assert (read.name, read.recall) == ("image" if features == "I" else "foreground", {30: 0.5, 100: 0.75})
+    assert read[1:] == made[1:]
     queries = some_people(IMAGES, 2)
     np.testing.assert_array_equal(read.candidates(queries, 20), made.candidates(queries, 20))
+    other = {"I": "foreground", "F+P": "image"}[features]
+    changed = Embedded(**queries.arrays() | {other: -getattr(queries, other)})
+    np.testing.assert_array_equal(read.candidates(changed, 20), made.candidates(queries, 20))
     both = [sorted((path / "codes").rglob("*")) for path in (tmp_path / "a.zarr", tmp_path / "b.zarr")]
     assert [file.read_bytes() for file in both[0] if file.is_file()] == [
         file.read_bytes() for file in both[1] if file.is_file()
@@ -179,7 +200,7 @@ def test_an_index_comes_back_as_it_was(model: Model, gallery: Gallery, tmp_path:
 
 @pytest.fixture
 def index(model: Model, gallery: Gallery, tmp_path: Path) -> Path:
-    save_index(learn_index(gallery, model)._replace(recall={30: 0.5}), gallery, model, tmp_path / "i.zarr")
+    save_index(build_index(gallery, model.card.use.matching)._replace(recall={30: 0.5}), model, tmp_path / "i.zarr")
     return tmp_path / "i.zarr"
 
 
@@ -189,7 +210,7 @@ def index(model: Model, gallery: Gallery, tmp_path: Path) -> Path:
         lambda store: store.create_array("codes", shape=(3, 8), dtype="uint8", overwrite=True),
         lambda store: store.create_array("codes", shape=(IMAGES, 8), dtype="float32", overwrite=True),
         lambda store: store.create_array("ranges", shape=(2, 7), dtype="float32", overwrite=True),
-        lambda store: store.attrs.update({"vector": "peak"}),
+        lambda store: store.attrs.update({"matching": 5}),
         lambda store: store.attrs.update({"recall": {"many": 1}}),
         lambda store: store.attrs.update({"recall": {"30": "most"}}),
     ],
@@ -210,44 +231,96 @@ def test_an_index_of_other_images_is_refused(model: Model, gallery: Gallery, ind
         InputError, match=r"i.zarr: of another gallery than .*other.zarr, or of an earlier one; make it"
     ):
         open_index(index, other, model)
+    for name, value in (("features", "I"), ("visibility", "soft"), ("similarity", "authors")):
+        before = model.card
+        with pytest.raises(
+            InputError, match=r"i.zarr: made for embeddings that are compared otherwise than by the model"
+        ):
+            open_index(index, gallery, with_matching(model, **{name: value}))
+        model.card = before
     model.digest = "0" * 64
-    with pytest.raises(InputError, match=r"i.zarr: made by model"):
+    with pytest.raises(
+        InputError, match=r"i.zarr: made by model .* give the other model, or make it anew with `hcga index`"
+    ):
         open_index(index, gallery, model)
 
 
-def test_what_is_no_index_is_not_written_over(model: Model, gallery: Gallery, index: Path, tmp_path: Path) -> None:
-    for target, told in (("g.zarr", "is there and is no index"), ("none/i.zarr", "give a name that ends in .zarr")):
-        with pytest.raises(InputError, match=rf"--output .*{target}: {told}"):
-            index_gallery(tmp_path / "g.zarr", model, tmp_path / target)
-    index_gallery(tmp_path / "g.zarr", model, index)
-    assert open_store(index).attrs["recall"].keys() == {"30", "100", "300", "1000"}
+def test_a_store_that_is_written_again_meanwhile_is_not_taken_for_the_indexed_one(model: Model, tmp_path: Path) -> None:
+    gallery = write_gallery(tmp_path / "g.zarr", model, some_people(IMAGES, 0))
+    index = build_index(gallery, model.card.use.matching)
+    other = write_gallery(tmp_path / "g.zarr", model, some_people(IMAGES, 5))
+    save_index(index, model, tmp_path / "i.zarr")
+    with pytest.raises(InputError, match=r"i.zarr: of another gallery"):
+        open_index(tmp_path / "i.zarr", other, model)
+
+
+def test_what_is_no_index_is_not_written_over(model: Model, crops: Path, index: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.zarr").mkdir()
+    gallery = tmp_path / "g.zarr"
+    require_index_file(gallery, index)
+    require_index_file(gallery, tmp_path / "new.zarr")
+    for store, target, told in (
+        ("g.zarr", "g.zarr", "give a name that ends in .zarr in a folder that exists, not in the store"),
+        ("g.zarr", "g.zarr/i.zarr", "give a name that ends in .zarr in a folder that exists, not in the store"),
+        ("g.zarr", "none/i.zarr", "give a name that ends in .zarr"),
+        ("g.zarr", "i.png", "give a name that ends in .zarr"),
+        ("g.zarr", "other.zarr", "is there and is no index"),
+        ("i.zarr", "g.zarr", "is there and is no index"),
+        ("g.parquet", "i.zarr", "an index is of a .zarr store; make one with `hcga embed`"),
+    ):
+        with pytest.raises(InputError, match=rf"{target if store != 'g.parquet' else store}: {told}"):
+            require_index_file(tmp_path / store, tmp_path / target)
+    with pytest.raises(InputError, match=r"i.zarr: is there and is no store of embeddings"):
+        write_store_of(model, find_crops([crops]), index, "error")
+
+
+def test_what_is_taken_for_another_kind_of_store_is_told_apart(
+    model: Model, gallery: Gallery, index: Path, tmp_path: Path
+) -> None:
+    for path, opened in ((index, open_gallery), (tmp_path / "none.zarr", open_gallery)):
+        with pytest.raises(InputError, match=rf"{path}.*make it anew with `hcga embed`") as told:
+            opened(path, model)
+        assert "dvc" not in str(told.value)
+    for path in (tmp_path / "g.zarr", tmp_path / "none.zarr"):
+        with pytest.raises(InputError, match=rf"{path}.*") as told:
+            open_index(path, gallery, model)
+        assert "make it anew with `hcga index`" in str(told.value) or "no attribute" in str(told.value)
+        assert "checkout" not in str(told.value)
 
 
 def test_without_faiss_it_says_what_to_do(model: Model, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "faiss", None)
     with pytest.raises(InputError, match=r"an index needs faiss; pip install -e '.\[faiss\]', or search without"):
-        learn_index(gallery, model)
+        build_index(gallery, model.card.use.matching)
 
 
 def test_the_commands(model: Model, file: Path, crops: Path, tmp_path: Path) -> None:
     def call(*words: object) -> Any:
         return CliRunner().invoke(main, [*map(str, words), "--model", str(file)])
 
-    assert call("embed", crops, "-o", tmp_path / "g.zarr", "--dtype", "int8").exit_code == 0
-    made = call("index", tmp_path / "g.zarr", "-o", tmp_path / "i.zarr")
-    assert made.exit_code == 0, made.output
-    assert made.stdout.splitlines() == [
-        f"{tmp_path}/i.zarr: candidates, and the share of the exact first 10 among them (at most 100 queries)",
-        "          7   100.0 %",
-    ]
-    words = ("search", crops / "cam1/3.png", "--gallery", tmp_path / "g.zarr", "--csv")
-    exact, quick = call(*words), call(*words, "--index", tmp_path / "i.zarr", "--candidates", 10)
+    store, index, query = tmp_path / "g.zarr", tmp_path / "i.zarr", crops / "cam1/3.png"
+    assert call("embed", crops, "-o", store, "--dtype", "int8").exit_code == 0
+    for queries in ([], ["--queries", crops / "cam2"]):
+        made = call("index", store, "-o", index, *queries)
+        assert made.exit_code == 0, made.output
+        assert made.stdout.splitlines() == [str(index), "candidates  recall@10", "         7    100.0 %"]
+    words = ("search", query, "--gallery", store, "--csv")
+    exact, quick = call(*words), call(*words, "--index", index)
     assert quick.stdout == exact.stdout
     assert quick.stderr.splitlines()[-1] == (
-        f"10 candidates of 7 images are compared with each query: 100.0 % of an exact list, by {tmp_path}/i.zarr"
+        "7 candidates of 7 images are compared with each query; recall@10 at least 100.0 %, see `hcga index`"
     )
-    refused = call("search", crops / "cam1/3.png", "--gallery", crops, "--index", tmp_path / "i.zarr")
-    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (
-        1,
-        f"Error: --gallery {crops}: an index is of a .zarr store; make one with `hcga embed`",
-    )
+    few = call(*words, "--index", index, "--candidates", 1, "--top", 3)
+    assert len(few.stdout.splitlines()) == 1 + 3, "the query itself is none of the candidates"
+    assert few.stderr.splitlines()[-1] == "3 candidates of 7 images are compared with each query"
+    for refused, told in (
+        (
+            ("--gallery", crops, "--index", index),
+            f"--gallery {crops}: an index is of a .zarr store; make one with `hcga",
+        ),
+        (("--gallery", store, "--candidates", 9), "--candidates: only an index chooses some; name one with --index"),
+        (("--gallery", store, "--index", tmp_path / "none.zarr"), f"{tmp_path}/none.zarr: no readable store"),
+    ):
+        done = call("search", query, *refused)
+        assert done.exit_code == 1
+        assert done.stderr.splitlines()[-1].startswith(f"Error: {told}")
