@@ -68,6 +68,7 @@ class Finished(NamedTuple):
     seconds: float
     peak_mb: float  # of its process; workers are not contained
     epochs: int | None = None  # that it trained
+    continued: bool = False  # whether a run before had not come to its end, so that this may have done the rest alone
 
 
 class Reading(NamedTuple):
@@ -98,6 +99,7 @@ class RunLog:
         host, pid, began = platform.node(), os.getpid(), time.time()
         last, epochs = 0.0, None
         state = self._folder / f"{stage}.json"
+        continued = state.is_file()
 
         def write(levels: Sequence[Level], error: str = "") -> None:
             run = Run(stage, host, pid, birth(pid), began, time.time(), list(levels), error)
@@ -118,7 +120,7 @@ class RunLog:
         except BaseException as error:
             write([], str(error) or type(error).__name__)
             raise
-        done = Finished(stage, time.time(), time.time() - began, peak_megabytes(), epochs)
+        done = Finished(stage, time.time(), time.time() - began, peak_megabytes(), epochs, continued)
         with suppress(OSError), (self._folder / "times.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(done._asdict()) + "\n")
         with suppress(OSError):  # last: at no moment it neither runs nor has run

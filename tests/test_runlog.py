@@ -89,6 +89,19 @@ def test_an_error_stays_until_the_stage_runs_again(tmp_path: Path) -> None:
     assert list(log.finished()) == ["prepare"]
 
 
+def test_a_stage_that_goes_on_after_an_end_of_its_own_is_marked(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    with pytest.raises(KeyError), log.recording("train@r1"):
+        raise KeyError
+    for stage in ("train@r1", "train@r2"):
+        with log.recording(stage):
+            pass
+    assert {stage: run.continued for stage, run in log.finished().items()} == {"train@r1": True, "train@r2": False}
+    with log.recording("train@r1"):
+        pass
+    assert not log.finished()["train@r1"].continued
+
+
 def test_what_began_last_stands_last(tmp_path: Path) -> None:
     stages = ["train@r2", "check", "report", "embed@r1", "draw@r3"]
     for stage in stages:

@@ -48,6 +48,11 @@ def measured_run(workspace: Workspace) -> Measured:
         raise InputError(f"{workspace.root}: {lacking}; {REMEDY}")
     rounds: dict[str, list[Ran]] = {}
     for name in names:
+        if finished[name].continued:
+            raise InputError(
+                f"{name}: was stopped before its last run, which then did the rest alone, so that its time says too "
+                f"little; `dvc repro -f -s {name}` measures all of it"
+            )
         run, written = finished[name], sum(out.get("size", 0) for out in locked[name]["outs"])
         rounds.setdefault(_verb(name), []).append(Ran(run.seconds, run.peak_mb * MB, written, 1))
     last = list(workspace.params.rounds)[-1]
@@ -92,8 +97,13 @@ def plan(workspace: Workspace, measured: Measured, wanted: Size, devices: int) -
     Raises
     ------
     InputError
-        As of that, or the run was of too few images.
+        As of that, the run was of too few images, or re-ranking is asked for, whose cost is not foreseen.
     """
+    if workspace.params.evaluate.rerank:
+        raise InputError(
+            "evaluate.rerank: compares queries and gallery with each other, all with all, which is not foreseen; for a "
+            "plan set it to false"
+        )
     if measured.size.train < LEAST_IMAGES and wanted.train > FREELY * measured.size.train:
         raise InputError(
             f"{workspace.root}: the last run was of {measured.size.train} training images, which says little of "

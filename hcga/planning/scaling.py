@@ -75,6 +75,7 @@ MASKS = {
     "train": 1,
     "evaluate": 3,
 }  # how many masks of each training image are in memory at once
+QUERY = 2  # times its vectors, that a query has in memory: as they are, and scaled
 TABLE = 1000  # bytes of memory an image, of the sample table and its copies
 FLOAT, PIXEL = 4, 3  # bytes
 WITH_ADAM, IN_TRAINING = 3, 4  # times the weights: with two moments on the disk, and gradients in memory
@@ -131,6 +132,7 @@ def scale(
         if stage == "evaluate":
             pairs = wanted.query * wanted.gallery - before.query * before.gallery
             seconds += took.times * rates.pair * pairs
+            memory += QUERY * FLOAT * shape.classified * (wanted.query - before.query)
         if stage == "train":
             steps = shape.epochs * wanted.train / shape.batch
             seconds += steps * rates.identity * identities

@@ -73,8 +73,7 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     who = Labels(pids[query], pids[gallery], camids[query], camids[gallery])
     try:
         similarities = Similarities(queries.take(slice(None)), others, params.features, params.similarity)
-        pairs, lists = PairCounts(who, similarities.bounds), WatchLists(who)
-        ranking = rank(similarities, *who, MAX_RANK, LISTED, (pairs, lists))
+        ranking, pairs, lists = rank_all(similarities, who)
     except ValueError as error:
         raise InputError(f"the queries cannot be ranked: {error}") from None
     figures = _retrieval_figures(ranking)
@@ -91,6 +90,12 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     listed = _list_rankings(ranking.top, image_names(samples).to_numpy(), query, gallery)
     decided = verification_figures(pairs.positive, pairs.negative), open_set_figures(lists)
     return Retrieval(figures, *decided, cmc, listed)
+
+
+def rank_all(similarities: Similarities, who: Labels) -> tuple[Ranking, PairCounts, WatchLists]:
+    """Rank, and count what decisions are judged by, in one go through all similarities."""
+    pairs, lists = PairCounts(who, similarities.bounds), WatchLists(who)
+    return rank(similarities, *who, MAX_RANK, LISTED, (pairs, lists)), pairs, lists
 
 
 class StoredEmbeddings:

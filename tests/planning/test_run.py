@@ -65,6 +65,26 @@ def test_a_stage_whose_time_is_not_known_is_named(checkout: Path) -> None:
         measured_run(Workspace(checkout))
 
 
+def test_a_stage_that_was_continued_says_too_little(checkout: Path) -> None:
+    entry = {"stage": "train@r2", "ended": 2.0, "seconds": 1.0, "peak_mb": 5.0, "continued": True}
+    with (checkout / ".hcga/times.jsonl").open("a") as log:
+        log.write(json.dumps(entry) + "\n")
+    with pytest.raises(
+        InputError, match=r"train@r2: was stopped before .*; `dvc repro -f -s train@r2` measures all of it"
+    ):
+        measured_run(Workspace(checkout))
+
+
+def test_reranking_is_not_foreseen(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    yaml = YAML()
+    params = yaml.load(checkout / "params.yaml")
+    params["evaluate"]["rerank"] = True
+    yaml.dump(params, checkout / "params.yaml")
+    said = call(monkeypatch, "--images", "6", "--identities", "3")
+    assert said.exit_code == 1
+    assert "evaluate.rerank: compares queries and gallery with each other" in said.output
+
+
 def test_nothing_has_run(checkout: Path) -> None:
     (checkout / "dvc.lock").unlink()
     with pytest.raises(InputError, match="nothing has run here; run `dvc repro` here first"):

@@ -4,7 +4,7 @@ import pytest
 
 from hcga.errors import InputError
 from hcga.planning.run import in_proportion
-from hcga.planning.scaling import START, Ran, Rates, Shape, Size, scale, together
+from hcga.planning.scaling import START, TABLE, Ran, Rates, Shape, Size, scale, together
 
 SMALL = Size(train=100, identities=10, query=20, gallery=80)
 LARGE = Size(train=1000, identities=200, query=200, gallery=800)
@@ -33,6 +33,13 @@ def test_the_same_size_takes_what_was_measured() -> None:
 def test_pairs_are_ranked_in_each_round() -> None:
     table = scale({"evaluate": Ran(0.0, 0, 0, 3)}, SMALL, LARGE, SHAPE, Rates(pair=1e-3, identity=0))
     assert table["seconds"]["evaluate"] == pytest.approx(3 * 1e-3 * (200 * 800 - 20 * 80))
+
+
+def test_evaluation_holds_the_vectors_of_all_queries_twice() -> None:
+    more = LARGE._replace(query=LARGE.query + 1000)
+    less, much = (scale({"evaluate": Ran(0.0, 0, 0, 1)}, SMALL, size, SHAPE, NOTHING) for size in (LARGE, more))
+    table = 1000 * TABLE  # their rows of the sample table
+    assert much["memory"]["evaluate"] - less["memory"]["evaluate"] == 1000 * 2 * 4 * SHAPE.classified + table
 
 
 def test_identities_cost_each_step_of_a_training_and_have_weights() -> None:
