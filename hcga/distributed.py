@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MethodType
 from typing import Any, NamedTuple, cast
@@ -24,9 +24,10 @@ from hcga.devices import choose_device
 from hcga.errors import InputError
 from hcga.files import scratch, scratch_folder
 from hcga.prnet import PRNet, Training
+from hcga.progress import counted
 from hcga.stopping import Stop, Stopped
 
-RANK, LOCAL_RANK = "RANK", "LOCAL_RANK"  # variables that torchrun sets
+RANK, LOCAL_RANK, LOCAL_SIZE = "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"  # variables that torchrun sets
 
 
 class Ranks(NamedTuple):
@@ -48,10 +49,19 @@ class Ranks(NamedTuple):
         """Whether it is the one that writes."""
         return self.rank == 0
 
+    @property
+    def here(self) -> int:
+        """Number of those on this machine."""
+        return int(os.environ[LOCAL_SIZE]) if self.size > 1 else 1
+
     def device(self, wanted: str, threads: int | None) -> torch.device:
         """As `hcga.devices.choose_device`; of several GPUs of a machine each process has its own."""
         device = choose_device(wanted, threads)
         if device.type == "cuda" and self.size > 1:
+            if self.here > (there := torch.cuda.device_count()):
+                raise InputError(
+                    f"processes: {self.here} on this machine, which has {counted(there, 'GPU')}; set it to that"
+                )
             torch.cuda.set_device(int(os.environ[LOCAL_RANK]))
         return device
 
@@ -81,28 +91,44 @@ class Ranks(NamedTuple):
         if self.size == 1:
             return stop
 
+        cores: Any = distributed.new_group(backend="gloo")  # which need not wait for a GPU
+
         def asked() -> Stopped | None:
             request = stop()
-            number = torch.tensor(request.number if request else 0, device=_device())
-            distributed.all_reduce(number, distributed.ReduceOp.MAX)
+            number = torch.tensor(request.number if request else 0)
+            distributed.all_reduce(number, distributed.ReduceOp.MAX, cores)
             return Stopped(int(number)) if number else None
 
         return asked
 
     @contextmanager
     def scratch(self, path: Path, key: str) -> Iterator[Path]:
-        """As `hcga.files.scratch`; the first has it, and the others see it."""
-        if not self.first:
-            distributed.barrier()
-            yield scratch_folder(path, key)
-            distributed.barrier()
+        """As `hcga.files.scratch`; the first has it, and the others see it.
+
+        Raises
+        ------
+        InputError
+            A process has another key than the first.
+        """
+        if self.size == 1:
+            with scratch(path, key) as folder:
+                yield folder
             return
-        with scratch(path, key) as folder:
-            if self.size > 1:
-                distributed.barrier()
+        self._refuse_others(key)
+        with scratch(path, key) if self.first else nullcontext(scratch_folder(path, key)) as folder:
+            distributed.barrier()
             yield folder
-            if self.size > 1:
-                distributed.barrier()
+            distributed.barrier()
+
+    def _refuse_others(self, key: str) -> None:
+        own = torch.tensor([*key.encode()], device=_device())
+        of_first = own.clone()
+        distributed.broadcast(of_first, 0)
+        if not torch.equal(own, of_first):
+            raise InputError(
+                f"process {self.rank} of the training reads other files or computes otherwise than the first (code, "
+                "processor, GPU, threads, versions), so that nobody could repeat it; use like machines and one checkout"
+            )
 
     def spread(self, network: PRNet, parsing: bool) -> nn.Module:
         """Have a network's gradients be those of the whole batch; without `parsing` only the image loss has any."""

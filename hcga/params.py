@@ -300,6 +300,12 @@ class Params(Section):
     def _sections_fit(self) -> Params:
         if self.train.padding >= min(self.image.height, self.image.width):
             raise ValueError(f"train.padding ({self.train.padding}) must be below image.height and image.width")
+        batch = self.train.identities * self.train.images
+        if batch % self.processes:
+            raise ValueError(
+                f"processes is {self.processes}, but a batch of {batch} images (train.identities x train.images) "
+                "cannot be shared equally by so many"
+            )
         borders = self.coparse.borders
         if self.coparse.split == "structure" and borders is not None and len(borders) != self.part_classes - 2:
             raise ValueError(

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from hcga.devices import float_type
+from hcga.distributed import ALONE, Ranks
 from hcga.errors import InputError
 from hcga.params import Train
 from hcga.prnet import PRNet
@@ -16,7 +17,9 @@ from hcga.resources import GB, free_memory
 COPIES = 4  # of the weights: themselves, their gradients and Adam's two moments
 
 
-def refuse_large_batch(network: PRNet, size: tuple[int, int], params: Train, t: float | None) -> None:
+def refuse_large_batch(
+    network: PRNet, size: tuple[int, int], params: Train, t: float | None, ranks: Ranks = ALONE
+) -> None:
     """Refuse batches for which there is too little memory.
 
     Parameters
@@ -28,6 +31,8 @@ def refuse_large_batch(network: PRNet, size: tuple[int, int], params: Train, t: 
     params : Train
     t : float or None
         Of GAM.
+    ranks : Ranks, optional
+        Processes that share each batch; those on the processor cores of a machine share its memory too.
 
     Raises
     ------
@@ -35,7 +40,7 @@ def refuse_large_batch(network: PRNet, size: tuple[int, int], params: Train, t: 
         The least that a step needs is more than what is free. A little more than that may still be too little.
     """
     count, device = params.identities * params.images, network.mean.device
-    need = step_bytes(network, (count, *size), t)
+    need = step_bytes(network, (count // ranks.size, *size), t) * (1 if device.type == "cuda" else ranks.here)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     if need > free:
         raise InputError(

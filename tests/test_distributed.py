@@ -9,6 +9,7 @@ import together
 import torch
 from safetensors.torch import load_file
 
+from hcga import distributed
 from hcga.distributed import ALONE, Ranks
 from hcga.errors import InputError
 
@@ -29,6 +30,22 @@ def test_gradients_statistics_and_losses_are_those_of_one_process(tmp_path: Path
         if name in wanted:
             limit = 2e-4 * max(1e-3, float(wanted[name].abs().max()))
             assert float((value - wanted[name]).abs().max()) <= limit, name
+
+
+@pytest.mark.slow
+def test_processes_that_would_compute_otherwise_are_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hcga.launch", "2", str(SCRIPT), str(tmp_path), "unlike"]
+    done = subprocess.run(command, check=False, timeout=300, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "process 1 of the training reads other files or computes otherwise than the first" in done.stderr
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "choose_device", lambda *_: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(InputError, match=r"processes: 2 on this machine, which has 1 GPU; set it to that"):
+        Ranks(1, 4).device("auto", None)
 
 
 def test_shares_of_a_batch_are_its_rows_in_order() -> None:

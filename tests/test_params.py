@@ -132,6 +132,12 @@ def test_an_empty_value_is_null(write_params: WriteParams) -> None:
         ({"coparse.borders": [2.0, 0.5]}, "coparse", "borders [2.0, 0.5]", "must increase"),
         ({"coparse.borders": [0.5]}, "coparse.borders", "1 entries", "part_classes = 4 needs 2"),
         (
+            {"processes": 3},
+            "processes",
+            "is 3",
+            "a batch of 64 images (train.identities x train.images) cannot be shared",
+        ),
+        (
             {"part_classes": 5, "coparse.borders": [0.5, 2.0]},
             "coparse.borders",
             "2 entries",

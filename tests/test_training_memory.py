@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hcga import training_memory
+from hcga.distributed import Ranks
 from hcga.errors import InputError
 from hcga.params import Params
 from hcga.prnet import PRNet, new_card
@@ -57,6 +58,19 @@ def test_too_large_a_batch_is_refused(network: PRNet, default_params: Params, mo
     monkeypatch.setattr(training_memory, "free_memory", lambda: need - 1)
     with pytest.raises(InputError, match=r"batches of 1000 images .* of 64 x 32 pixels needs more than 0\.\d GB"):
         refuse_large_batch(network, (64, 32), params, 4.0)
+
+
+def test_processes_on_the_cores_of_a_machine_share_its_memory(
+    network: PRNet, default_params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = default_params.train.model_copy(update={"identities": 100, "images": 10})
+    share = step_bytes(network, (250, 64, 32), 4.0)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # of four, so there are two machines
+    monkeypatch.setattr(training_memory, "free_memory", lambda: 2 * share)
+    refuse_large_batch(network, (64, 32), params, 4.0, Ranks(0, 4))
+    monkeypatch.setattr(training_memory, "free_memory", lambda: 2 * share - 1)
+    with pytest.raises(InputError, match=r"batches of 1000 images"):
+        refuse_large_batch(network, (64, 32), params, 4.0, Ranks(0, 4))
 
 
 def test_of_a_network_that_looks_at_values_nothing_is_said(

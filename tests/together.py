@@ -10,7 +10,7 @@ from hcga.distributed import Ranks, joined
 from hcga.losses import prnet_losses
 from hcga.prnet import PRNet, new_card
 
-BACKBONE, STEPS = "test_efficientnet", 2
+BACKBONE, STEPS, UNLIKE = "test_efficientnet", 2, "key {rank}"
 
 
 def step(network: PRNet, ranks: Ranks, parsing: bool) -> dict[str, torch.Tensor]:
@@ -38,13 +38,15 @@ def new_network() -> PRNet:
     return PRNet(new_card(BACKBONE, 16, True, 4, 4, (64, 32)))
 
 
-def main(folder: Path, parsing: bool) -> None:
+def main(folder: Path, parsing: bool, unlike: bool = False) -> None:
     """Each process writes what it has."""
     torch.set_num_threads(1)
     with joined() as ranks:
+        with ranks.scratch(folder / "out", UNLIKE.format(rank=ranks.rank) if unlike else "the same") as shared:
+            (shared / f"{ranks.rank}").touch()
         found = step(new_network(), ranks, parsing)
         save_file({name: value.contiguous() for name, value in found.items()}, folder / f"{ranks.rank}.safetensors")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] == "parsing")
+    main(Path(sys.argv[1]), sys.argv[2] == "parsing", sys.argv[2] == "unlike")
