@@ -89,6 +89,29 @@ def calibrate(source: str, people: Path, target: Path, device: str) -> None:
 
 @model.command()
 @click.argument("source", metavar="FILE")
+@click.option("--people", type=PATH, required=True, help="Folder: query/12/1_a.jpg, gallery/12/2_b.jpg and so on.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for other programs.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
+def test(source: str, people: Path, as_csv: bool, device: str) -> None:
+    """Test a model on labelled people: the figures of a round, for query and gallery of a folder.
+
+    They say how good it is for cameras like those. Nobody can check here whether the people have trained it.
+    """
+    from hcga.using.model import Model
+    from hcga.using.people import figures_of, labelled_people
+
+    with clear_errors():
+        made = Model.load(source, device)
+        figures = figures_of(labelled_people(people, made), made.card.use.matching)
+    if as_csv:
+        click.echo("figure,value")
+    for name, value in figures.items():
+        text = f"{value:.6g}" if as_csv else f"{value:,}" if isinstance(value, int) else f"{value:.1f} %"
+        click.echo(f"{name},{text}" if as_csv else f"{name:24}{text:>10}")
+
+
+@model.command()
+@click.argument("source", metavar="FILE")
 def show(source: str) -> None:
     """Say what a model is: FILE as `hcga model export` writes it, or a round such as r3 or HEAD:r3."""
     from hcga.using.card import describe_card

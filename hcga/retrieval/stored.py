@@ -76,15 +76,15 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
         ranking, pairs, lists = rank_all(similarities, who)
     except ValueError as error:
         raise InputError(f"the queries cannot be ranked: {error}") from None
-    figures = _retrieval_figures(ranking)
+    figures = ranking_figures(ranking)
     if params.rerank:
         everyone = StoredEmbeddings(embeddings, np.append(query, gallery), params).take(slice(None))
         reranked = rank(-_reranked_distances(everyone, len(query), params), *who, MAX_RANK)
-        figures |= {f"reranked_{name}": value for name, value in _retrieval_figures(reranked).items()}
+        figures |= {f"reranked_{name}": value for name, value in ranking_figures(reranked).items()}
     if params.multi_query:
         pooled = _pooled_queries(embeddings, samples, params)
         several = rank(Similarities(pooled, others, params.features, params.similarity), *who, MAX_RANK)
-        figures |= {f"multi_query_{name}": value for name, value in _retrieval_figures(several).items()}
+        figures |= {f"multi_query_{name}": value for name, value in ranking_figures(several).items()}
     figures |= {"queries": len(query), "invalid_queries": ranking.invalid_queries}
     cmc = pd.DataFrame({"rank": np.arange(1, len(ranking.cmc) + 1), "cmc": (100 * ranking.cmc).round(4)})
     listed = _list_rankings(ranking.top, image_names(samples).to_numpy(), query, gallery)
@@ -96,6 +96,13 @@ def rank_all(similarities: Similarities, who: Labels) -> tuple[Ranking, PairCoun
     """Rank, and count what decisions are judged by, in one go through all similarities."""
     pairs, lists = PairCounts(who, similarities.bounds), WatchLists(who)
     return rank(similarities, *who, MAX_RANK, LISTED, (pairs, lists)), pairs, lists
+
+
+def ranking_figures(ranking: Ranking) -> dict[str, float]:
+    """CMC at `RANKS`, average precision by both rules and mINP, in per cent."""
+    figures = {f"rank{k}": float(ranking.cmc[min(k, len(ranking.cmc)) - 1]) for k in RANKS}
+    figures |= {"mAP": ranking.mean_ap, "mAP_trapezoid": ranking.mean_ap_trapezoid, "mINP": ranking.mean_inp}
+    return {name: 100 * value for name, value in figures.items()}
 
 
 class StoredEmbeddings:
@@ -162,12 +169,6 @@ def _pooled_queries(store: zarr.Group, samples: pd.DataFrame, params: Evaluate) 
     rows = np.flatnonzero(np.isin(place, asked))
     everyone = StoredEmbeddings(store, rows, params).take(slice(None))
     return pool(everyone, np.searchsorted(asked, place[rows])).take(owner)
-
-
-def _retrieval_figures(ranking: Ranking) -> dict[str, float]:
-    figures = {f"rank{k}": float(ranking.cmc[min(k, len(ranking.cmc)) - 1]) for k in RANKS}
-    figures |= {"mAP": ranking.mean_ap, "mAP_trapezoid": ranking.mean_ap_trapezoid, "mINP": ranking.mean_inp}
-    return {name: 100 * value for name, value in figures.items()}
 
 
 def _list_rankings(found: Top, names: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Labelled people to learn a calibration from: held-out ones of a round, or a folder of one's own."""
+"""Labelled people, to learn a calibration from or to test a model on: held-out ones of a round, or one's own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from hcga.artifacts import open_artifact
 from hcga.datasets.catalogue import catalogue
 from hcga.datasets.check import examine_table, heed
 from hcga.errors import InputError
+from hcga.params import Matching
 from hcga.retrieval.blocks import Labels
-from hcga.retrieval.stored import StoredEmbeddings
+from hcga.retrieval.open_set import open_set_figures
+from hcga.retrieval.pairs import verification_figures
+from hcga.retrieval.similarity import Similarities
+from hcga.retrieval.stored import StoredEmbeddings, rank_all, ranking_figures
 from hcga.revisions import Place, open_revision
 from hcga.samples import read_samples
 from hcga.using.calibrating import People
@@ -65,10 +69,28 @@ def labelled_people(folder: Path, model: Model) -> People:
         See `catalogue`, `examine_table` and `Model.embed_files`.
     """
     table = catalogue("folder", folder, ("query", "gallery"), None).assign(dataset=folder.name)
-    heed(examine_table(table), f"{folder}: nothing can be learnt")
+    heed(examine_table(table), f"{folder}: nothing can be learnt or tested")
     embedded = model.embed_files([folder / path for path in table["path"]]).embedded
     compared = embedded.compared_by(model.card.use.matching)
     query, gallery = (np.flatnonzero(table["split"] == split) for split in ("query", "gallery"))
     pids, camids = table["pid"].to_numpy(), table["camid"].to_numpy()
     labels = Labels(pids[query], pids[gallery], camids[query], camids[gallery])
     return People(compared.take(query), compared.take(gallery), labels, "of a folder", str(folder))
+
+
+def figures_of(people: People, matching: Matching) -> dict[str, float]:
+    """Figures of ranking, and of decisions, as a round has them; in per cent but for counts.
+
+    Raises
+    ------
+    InputError
+        No query has an image of its identity at another camera.
+    """
+    try:
+        similarities = Similarities(people.query, people.gallery, matching.features, matching.similarity)
+        ranking, pairs, lists = rank_all(similarities, people.labels)
+    except ValueError as error:
+        raise InputError(f"{people.place}: {error}") from None
+    counts = {"queries": len(people.query), "invalid_queries": ranking.invalid_queries, "gallery": len(people.gallery)}
+    found = {name: value for name, value in open_set_figures(lists).items() if name.startswith("dir_")}
+    return counts | ranking_figures(ranking) | verification_figures(pairs.positive, pairs.negative) | found

@@ -15,6 +15,7 @@ from trained import new_checkout, new_crops, new_file, new_model, new_weights
 from hcga.cli import main
 from hcga.lock import is_stale
 from hcga.retrieval.pooling import pool
+from hcga.retrieval.ranking import rank
 from hcga.retrieval.similarity import similarity
 from hcga.terms import Matched, Seen, Term
 from hcga.using.model import Model
@@ -202,6 +203,43 @@ def draw_people(root: Path) -> None:
             file = root / name.format(pid)
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pattern + rng.integers(0, 50, pattern.shape, np.uint8)).save(file)
+
+
+def pid_of(file: Path) -> str:
+    return file.parent.name
+
+
+def camera_of(file: Path) -> str:
+    return file.name[0]
+
+
+def test_a_model_is_tested_on_people_of_ones_own(run: Run) -> None:
+    draw_people(Path("people"))
+    with Path("people/query/1/1_bad.png").open("wb"):
+        pass
+    fails(run("model", "test", "model.safetensors", "--people", "people"), "people/query/1/1_bad.png")
+    Path("people/query/1/1_bad.png").unlink()
+    done = run("model", "test", "model.safetensors", "--people", "people", "--csv")
+    assert done.exit_code == 0, done.output
+    figures = {row["figure"]: float(row["value"]) for row in csv.DictReader(io.StringIO(done.stdout))}
+    assert (figures["queries"], figures["gallery"], figures["invalid_queries"]) == (6, 18, 0)
+    assert (figures["positive_pairs"], figures["negative_pairs"]) == (12, 6 * 15)
+    model = Model.load("model.safetensors", device="cpu")
+    files = {split: sorted(Path("people", split).rglob("*.png")) for split in ("query", "gallery")}
+    embedded = [model.embed_files(files[split]).embedded for split in files]
+    pids, camids = ([[int(label(file)) for file in of] for of in files.values()] for label in (pid_of, camera_of))
+    ranking = rank(model.similarity(*embedded), *pids, *camids)
+    assert figures["rank1"] == pytest.approx(100 * ranking.cmc[0])
+    assert figures["mAP"] == pytest.approx(100 * ranking.mean_ap, abs=1e-3)
+    text = run("model", "test", "model.safetensors", "--people", "people").stdout.splitlines()
+    assert text[0].split() == ["queries", "6"]
+    assert f"{figures['mAP']:.1f} %" in next(line for line in text if line.startswith("mAP "))
+    for file in Path("people/gallery").rglob("2_*"):
+        file.unlink()
+    fails(
+        run("model", "test", "model.safetensors", "--people", "people"),
+        "6 of 6 queries have no gallery image of their identity",
+    )
 
 
 def test_a_calibrated_model_says_how_likely_it_is(run: Run) -> None:
