@@ -18,8 +18,6 @@ from hcga.runlog import RunLog
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DVC = str(Path(sys.executable).parent / "dvc")
-# On photographs: the paper's schedule (120 epochs, 10 of warm-up, milestones 40 and 70) at a quarter of its length.
-QUARTER_SCHEDULE = {"train.learning_rate": 0.00035, "train.warmup_epochs": 3, "train.milestones": [10, 18]}
 
 
 class Checkout:
@@ -92,17 +90,6 @@ def time_stages(root: Path) -> pd.DataFrame:
         rows.append({"stage": stage.partition("@")[0], "seconds": seconds, "peak MB": peak})
         click.echo(f"{stage}: {seconds:.1f} s", err=True)
     return pd.DataFrame(rows).groupby("stage", sort=False).agg({"seconds": "sum", "peak MB": "max"})
-
-
-def data_set(root: Path, truth: str | None) -> dict[str, Any]:
-    """What a run on photographs in Market-1501's layout changes in params.yaml; `truth` is a folder below the root."""
-    return {
-        "synthetic": None,
-        "datasets.main.layout": "market1501",
-        "datasets.main.root": str(root.resolve()),
-        "datasets.main.truth": truth,
-        "datasets.main.counts": "ignore",
-    }
 
 
 def spread(values: pd.Series) -> str:

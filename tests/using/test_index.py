@@ -1,5 +1,6 @@
 """Galleries in fewer bits, and the index that says which of their images are worth an exact look."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import zarr
 from click.testing import CliRunner
+from conftest import ROOT
 from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
 from hcga.cli import main
@@ -324,3 +326,17 @@ def test_the_commands(model: Model, file: Path, crops: Path, tmp_path: Path) -> 
         done = call("search", query, *refused)
         assert done.exit_code == 1
         assert done.stderr.splitlines()[-1].startswith(f"Error: {told}")
+
+
+def test_the_example_of_the_documents_is_a_search(
+    model: Model, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_store_of(model, find_crops([crops]), Path("crops.zarr"), "error")
+    gallery = open_gallery(Path("crops.zarr"), model)
+    save_index(measured_index(gallery, model), model, Path("crops.index.zarr"))
+    page = (ROOT / "docs/using.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(from pathlib import Path\n.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {"model": model, "people": model.embed_files(find_crops([crops]).files).embedded}
+    exec(example, names)
+    assert [of_query[0] for of_query in names["names"]] == find_crops([crops]).names
