@@ -1,8 +1,9 @@
-"""How far the default run depends on the seed and on the number of threads: the same run with several of each.
+"""How far the default run depends on the seed, and on how many threads and processes train: the same run with several.
 
-    python benchmarks/seeds.py --work /somewhere --seeds 1,2,3,4,5 --threads 1,2
+    python benchmarks/seeds.py --work /somewhere --seeds 1,2,3,4,5 --by 1x1,2x1,1x2
 
-Finished runs are kept in WORK and not repeated.
+2x1 is two threads of one process, 1x2 two processes of one thread. Finished runs are kept in WORK and not repeated.
+Seconds are those of stage train, all rounds, as the run's own log has them.
 """
 
 from __future__ import annotations
@@ -16,25 +17,31 @@ from runs import Checkout, spread
 
 from hcga.ablation.agreement import compare
 from hcga.figures import SHOWN
+from hcga.runlog import RunLog
 from hcga.samples import identities, read_samples
 from hcga.stage import PATH
 from hcga.stores import array, open_store, read_all
 
 KEPT = ("samples.csv", "report/rounds.csv", "masks")
+SECONDS = "seconds.txt"
 
 
-def run(work: Path, seed: int, threads: int) -> Path:
-    """Run the default with a seed and a number of threads, if that is not done; the folder with what is kept of it."""
-    folder = work / f"seed{seed}-threads{threads}"
+def run(work: Path, seed: int, by: str) -> Path:
+    """Run the default with a seed, by THREADSxPROCESSES, if that is not done; the folder with what is kept of it."""
+    folder = work / f"seed{seed}-{by}"
     if not folder.exists():
         checkout = Checkout(work)
-        checkout.repro({"seed": seed, "threads": threads})
+        threads, processes = map(int, by.split("x"))
+        checkout.repro({"seed": seed, "threads": threads, "processes": processes})
+        took = RunLog(checkout.root).finished()
         draft = work / "draft"
         shutil.rmtree(draft, ignore_errors=True)
         for name in KEPT:
             source, target = checkout.root / "data" / name, draft / name
             target.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+        trained = sum(run.seconds for name, run in took.items() if name.startswith("train@"))
+        (draft / SECONDS).write_text(f"{trained:.1f}", "utf-8")
         draft.rename(folder)
     return folder
 
@@ -62,16 +69,18 @@ def mask_agreement(runs: list[Path]) -> pd.DataFrame:
 @click.command()
 @click.option("--work", type=PATH, required=True, help="Folder for the clone and the results.")
 @click.option("--seeds", default="1,2,3,4,5", show_default=True)
-@click.option("--threads", "counts", default="2", show_default=True, help="Numbers of threads.")
-def main(work: Path, seeds: str, counts: str) -> None:
-    """Print figures and agreement of masks over seeds, for each number of threads; then over threads for each seed."""
-    chosen, threads = ([int(number) for number in text.split(",")] for text in (seeds, counts))
-    done = {(seed, count): run(work, seed, count) for count in threads for seed in chosen}
-    groups = {f"threads {count}, seeds {seeds}": [done[seed, count] for seed in chosen] for count in threads}
-    groups |= {f"seed {seed}, threads {counts}": [done[seed, count] for count in threads] for seed in chosen}
+@click.option("--by", default="2x1", show_default=True, help="THREADSxPROCESSES, with commas between.")
+def main(work: Path, seeds: str, by: str) -> None:
+    """Print figures, seconds and agreement of masks: over seeds for each setup, then over setups for each seed."""
+    chosen, setups = [int(seed) for seed in seeds.split(",")], by.split(",")
+    done = {(seed, setup): run(work, seed, setup) for setup in setups for seed in chosen}
+    groups = {f"{setup}, seeds {seeds}": [done[seed, setup] for seed in chosen] for setup in setups}
+    groups |= {f"seed {seed}, by {by}": [done[seed, setup] for setup in setups] for seed in chosen}
     for title, runs in groups.items():
         if len(runs) > 1:
-            click.echo(f"\n{title}\n{figures(runs).to_string()}\n\n{mask_agreement(runs).round(2).to_string()}")
+            seconds = spread(pd.Series([float((folder / SECONDS).read_text("utf-8")) for folder in runs]))
+            click.echo(f"\n{title}, training {seconds} s\n{figures(runs).to_string()}\n")
+            click.echo(mask_agreement(runs).round(2).to_string())
 
 
 if __name__ == "__main__":
