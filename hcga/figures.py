@@ -23,6 +23,7 @@ SHOWN = {
     "agree prev": "masks_agreement_previous",
     "agree head": "parsing_head_agreement",
     "head fg IoU": "parsing_head_test_iou_foreground",
+    "head in occl.": "parsing_head_test_inside_occluders",
     "empty parts": "visibility_query_empty",
     "Rank-1": "retrieval_rank1",
     "Rank-5": "retrieval_rank5",

@@ -49,7 +49,8 @@ def evaluate_masks(
         numbers of images without a mask, of those repaired by hand and of those whose mask lacks something (see
         `hcga.degeneracy.count_lacking`), and where there is truth IoU against it, also of
         the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`.
-        `parsing_head`: agreement with the pseudo-masks on the training images, IoU on the test images.
+        `parsing_head`: agreement with the pseudo-masks on the training images; on the test images share of foreground
+        inside known occluders, and IoU.
     """
     known = table.dropna(subset="agreement_previous")
     agreed = float((known["agreement_previous"] * known["images"]).sum())
@@ -62,7 +63,10 @@ def evaluate_masks(
             "images_repaired": int(table["repaired"].sum()),
             **{f"images_lacking_{name}": count for name, count in count_lacking(masks, part_classes).items()},
         },
-        "parsing_head": {"agreement": agreement(masks, read_rows(parsed, np.arange(len(masks))))},
+        "parsing_head": {
+            "agreement": agreement(masks, read_rows(parsed, np.arange(len(masks)))),
+            "test_inside_occluders": _inside_after(parsed, occlusion.boxes, len(masks)),
+        },
     }
     if "truth" in truth:
         train, test = np.arange(len(masks)), np.arange(len(masks), parsed.shape[0])
@@ -74,6 +78,12 @@ def evaluate_masks(
         figures["masks"]["iou_guess"] = guessed["foreground"]
         figures["parsing_head"] |= {f"test_iou_{name}": value for name, value in on_test.items()}
     return figures
+
+
+def _inside_after(parsed: zarr.Array[Any], boxes: pd.DataFrame, first: int) -> float:
+    """`share_inside` of the images from a row on."""
+    covered, place = np.unique(boxes["row"][boxes["row"] >= first].to_numpy(np.int64), return_inverse=True)
+    return share_inside(read_rows(parsed, covered), boxes[boxes["row"] >= first].assign(row=place))
 
 
 def middle(masks: np.ndarray) -> np.ndarray:

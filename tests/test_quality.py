@@ -114,7 +114,9 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
     truths = truth_store(tmp_path, truth)
     table = pd.DataFrame({"pid": [9, 10], "images": [1, 1], "agreement_previous": [50.0, 75.0], "repaired": [0, 1]})
     parsed_array = array(open_store(tmp_path / "e.zarr"), "parsed")
-    boxes = pd.DataFrame([(0, 0.5, 0, 1, 1), (1, 0, 0, 0.5, 0.5)], columns=["row", *BOX])  # 4 cells, 2 cells
+    trained_on = [(0, 0.5, 0, 1, 1), (1, 0, 0, 0.5, 0.5)]  # 4 cells, 2 cells
+    tested_on = [(2, 0, 0, 0.5, 1), (3, 0, 0, 1, 0.25)]  # 4 cells, of which 2 are foreground; 2 cells, both
+    boxes = pd.DataFrame(trained_on + tested_on, columns=["row", *BOX])
     figures = evaluate_masks(masks, parsed_array, truths, table, Occlusion(NOBODY, NOBODY, boxes), 3)
     # Training rows. True part 1: cells (0, 1) and (1, 1) of image 0; masks there: 1 and 2.
     assert figures["masks"] == pytest.approx(
@@ -139,6 +141,7 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
     assert figures["parsing_head"] == pytest.approx(
         {
             "agreement": 100 * 15 / 16,
+            "test_inside_occluders": 100 * 4 / 6,
             "test_iou_foreground": 100 * (2 + 8) / (4 + 8),
             "test_iou_part1": 100 * 2 / (4 + 8),
             "test_iou_part2": 0,
@@ -161,7 +164,7 @@ def test_agreement_with_the_round_before_is_weighed_by_images(tmp_path: Path) ->
     counts |= {"images_lacking_foreground": 4, **lacking}
     expected = {"foreground_share": 0, "agreement_previous": 75.0, **counts}
     assert figures["masks"] == pytest.approx(expected, nan_ok=True)
-    assert figures["parsing_head"] == {"agreement": 100.0}
+    assert figures["parsing_head"] == pytest.approx({"agreement": 100.0, "test_inside_occluders": np.nan}, nan_ok=True)
 
 
 def test_unlabelled_images_are_counted_and_left_out_of_shares(tmp_path: Path) -> None:

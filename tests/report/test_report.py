@@ -93,6 +93,7 @@ KEYS = [
     "masks_agreement_previous",
     "parsing_head_agreement",
     "parsing_head_test_iou_foreground",
+    "parsing_head_test_inside_occluders",
     "visibility_query_empty",
     "retrieval_rank1",
     "retrieval_rank5",
