@@ -19,9 +19,11 @@ from hcga.cluster.kind import SOFTWARE, Kind, Setting, become, kind_of, refuse_o
 from hcga.cluster.shared import Shared, share
 from hcga.environment import Environment
 from hcga.errors import InputError
+from hcga.progress import counted
 
 K = TypeVar("K")
 WAIT = 30.0  # seconds until it is said that there is no worker
+SILENT = "they may be busy with somebody's work, or lack this package: look at a worker's log"
 KEPT = "what is done is kept: mend that, and run `dvc repro` again"
 log = logging.getLogger(__name__)
 
@@ -107,7 +109,7 @@ class Workers:
 
     def _ask(self) -> Kind:
         """Of what kind the workers are, by the first that answers."""
-        (future,) = self._finished([self._submit(become, self._setting)])
+        (future,) = self._finished([self._submit(become, self._setting)], SILENT)
         try:
             kind: Kind = self._result(future, "the first task")
         except (ImportError, AttributeError, RuntimeError) as error:  # of pickle, which only names functions
@@ -122,12 +124,12 @@ class Workers:
     def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         return self._client.submit(function, *arguments, pure=False)
 
-    def _finished(self, futures: Sequence[Future[Any]]) -> Collection[Future[Any]]:
-        """Wait until one is done."""
+    def _finished(self, futures: Sequence[Future[Any]], silent: str = "") -> Collection[Future[Any]]:
+        """Wait until one is done; `silent` is what may be wrong if there are workers and none has done any."""
         while True:
             with self._losing("a task"), suppress(TimeoutError):
                 return wait(futures, WAIT, "FIRST_COMPLETED").done  # type: ignore[no-untyped-call]
-            self._say_if_alone()
+            self._say_if_alone(silent)
 
     def _result(self, future: Future[Any], task: str) -> Any:
         """Fetch the result of a task; one that was lost with its worker is computed again."""
@@ -140,9 +142,11 @@ class Workers:
                         raise
             self._say_if_alone()
 
-    def _say_if_alone(self) -> None:
-        if not self._count():
+    def _say_if_alone(self, silent: str = "") -> None:
+        if not (count := self._count()):
             log.warning("%s has no worker; waiting for one", self._scheduler)
+        elif silent:
+            log.warning("%s: %s, of which none answers; %s", self._scheduler, counted(count, "worker"), silent)
 
     def _count(self) -> int:
         try:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_info
 
+from hcga.cluster.kind import Kind, Setting, become
+
 
 def count_threads(*_: object) -> tuple[int, ...]:
     """How many threads PyTorch and the libraries of linear algebra may use."""
@@ -33,6 +35,12 @@ def slowly(work: Callable[..., object], folder: Path, pid: int, rows: np.ndarray
 
 def refuse(pid: int, rows: np.ndarray, values: np.ndarray) -> None:
     raise OSError(f"identity {pid}")
+
+
+def become_late(setting: Setting) -> Kind:
+    """Answer like a worker that has something else to do first."""
+    time.sleep(1)
+    return become(setting)
 
 
 def wait_long(*_: object) -> None:

@@ -222,6 +222,16 @@ def test_workers_of_several_tasks_at_a_time_are_refused() -> None:
         pass
 
 
+def test_workers_that_do_not_answer_are_waited_for_with_words(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAIT", 0.2)
+    monkeypatch.setattr(module, "become", tasks.become_late)
+    with inside() as params, connected(params, "cpu", 1) as cluster:
+        assert cluster
+    assert any("2 workers, of which none answers; they may be busy with" in message for message in caplog.messages)
+
+
 def test_a_device_that_workers_lack_is_named() -> None:
     with (
         inside() as params,
