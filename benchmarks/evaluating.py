@@ -29,7 +29,14 @@ from hcga.store_writing import write_store
 from hcga.stores import open_store
 
 IDENTITIES, CAMERAS, DISTRACTORS = 750, 6, 0.17
-PARAMS = {"features": "F+P", "visibility": "any", "least_share": 0.02, "rerank": False, "multi_query": False}
+PARAMS = {
+    "features": "F+P",
+    "visibility": "any",
+    "least_share": 0.02,
+    "least_confidence": 0.75,
+    "rerank": False,
+    "multi_query": False,
+}
 
 
 @click.command()

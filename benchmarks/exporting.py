@@ -66,7 +66,7 @@ def main(backbone: str, size: str, turns: int, seconds: float) -> None:
 
 def new_deployed(card: Card) -> Deployed:
     """Draw a network at random."""
-    matching = Matching(features="F+P", similarity="paper", visibility="any", least_share=0.01)
+    matching = Matching(features="F+P", similarity="paper", visibility="any", least_share=0.01, least_confidence=0.75)
     use = Use(
         gam=Gam(t=4.0),
         embed=Embed(binary=False, flip=False),

@@ -205,8 +205,9 @@ class Matching(Section):
 
     features: Literal["I", "F", "P", "F+P", "I+F", "I+F+P"]
     similarity: Literal["paper", "authors"]
-    visibility: Literal["any", "guided", "share", "soft"]
+    visibility: Literal["any", "share", "confident", "soft"]
     least_share: Annotated[float, Field(gt=0, le=1)]
+    least_confidence: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Evaluate(Matching):

@@ -11,7 +11,15 @@ from hcga.samples import COLUMNS
 from hcga.store_writing import write_store
 from hcga.stores import open_store
 
-PLAIN = Evaluate(features="I", similarity="paper", visibility="any", least_share=0.5, rerank=False, multi_query=False)
+PLAIN = Evaluate(
+    features="I",
+    similarity="paper",
+    visibility="any",
+    least_share=0.5,
+    least_confidence=0.75,
+    rerank=False,
+    multi_query=False,
+)
 
 RUN = {"seed": 1, "train": {"device": "cpu: A", "threads": 2}, "embed": {"device": "cpu: A", "threads": 2}}
 # Angles of the image features in degrees: both queries stand at 0 and look for the smallest angle.

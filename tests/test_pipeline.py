@@ -311,7 +311,7 @@ ROUND_STAGES = {verb: {f"{verb}@{key}" for key in ROUNDS} for verb in EACH}
     ("changes", "expected"),
     [
         ({"evaluate.features": "I+F+P"}, ROUND_STAGES["evaluate"]),
-        ({"evaluate.visibility": "guided"}, ROUND_STAGES["evaluate"]),
+        ({"evaluate.visibility": "confident"}, ROUND_STAGES["evaluate"]),
         ({"coparse.back_weight": 0.0}, ROUND_STAGES["coparse"]),
         ({"gam.t": None}, ROUND_STAGES["train"] | ROUND_STAGES["embed"]),
         ({"train.margin": 0.5}, ROUND_STAGES["train"]),

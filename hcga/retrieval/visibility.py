@@ -21,7 +21,7 @@ class PartStatistics(NamedTuple):
     """What the parsing head says of the parts of N images, each (N, C - 1) float32."""
 
     likely: np.ndarray  # share of the cells whose most likely class the part is
-    guided: np.ndarray  # share of the cells that GAM leaves to the part, Eq. (8); at 0 its vector is empty
+    guided: np.ndarray  # share of the cells that GAM leaves to the part, by Eq. 8 or 7; at 0 its vector is empty
     peak: np.ndarray  # the part's highest probability in any cell
 
 
@@ -38,21 +38,26 @@ def visible_parts(statistics: PartStatistics, params: Matching) -> np.ndarray:
     statistics : PartStatistics
     params : Matching
         Its `visibility` is the rule. any: the part is the most likely class of some cell (the paper, authors' code).
-        guided: GAM leaves it some cell; where it leaves none, the part vector is that of an empty map, the same for
-        every image, and the other rules compare it nevertheless. share: the part is the most likely class of at least
-        `least_share` of the cells. soft: no decision but a number, its highest probability in any cell.
+        share: of at least `least_share` of the cells. confident: its probability is above `least_confidence` in some
+        cell, by which GAM in inference (Eq. 8) would leave it one. soft: no decision but a number, its highest
+        probability in any cell.
 
     Returns
     -------
     (N, C - 1) float32
         In [0, 1]; 0 or 1 but for soft.
     """
-    return how_visible(*statistics, params).astype(np.float32)
+    return how_visible(statistics.likely, statistics.peak, params).astype(np.float32)
 
 
-def how_visible(likely: Any, guided: Any, peak: Any, params: Matching) -> Any:
+def how_visible(likely: Any, peak: Any, params: Matching) -> Any:
     """Decide as `visible_parts`, on arrays of numpy or tensors of PyTorch; bool but for soft."""
-    rules = {"any": likely > 0, "guided": guided > 0, "share": likely >= params.least_share, "soft": peak}
+    rules = {
+        "any": likely > 0,
+        "share": likely >= params.least_share,
+        "confident": peak > params.least_confidence,
+        "soft": peak,
+    }
     return rules[params.visibility]
 
 

@@ -97,7 +97,8 @@ def describe_card(card: ModelCard, made: str) -> str:
     use = card.use
     gam = "off" if use.gam.t is None else f"t = {use.gam.t:g}"
     maps = "binary (Eq. 8)" if use.embed.binary else "as in training (Eq. 7)"
-    share = f", least share {use.matching.least_share:g}" if use.matching.visibility == "share" else ""
+    least = {"share": f", least share {use.matching.least_share:g}"}
+    least |= {"confident": f", least confidence {use.matching.least_confidence:g}"}
     rows = {
         "model": f"{made}, epoch {card.epoch} of round {use.round}, by hcga {use.hcga}",
         "network": f"{card.backbone}, {card.channels} channels, {'' if card.attention else 'no '}attention, "
@@ -106,7 +107,7 @@ def describe_card(card: ModelCard, made: str) -> str:
         f"divided by {_listed(card.std)}",
         "embedding": f"GAM {gam}, part maps {maps}, {'with' if use.embed.flip else 'without'} the mirror image",
         "matching": f"features {use.matching.features}, similarity {use.matching.similarity}, "
-        f"visibility {use.matching.visibility}{share}",
+        f"visibility {use.matching.visibility}{least.get(use.matching.visibility, '')}",
         **{f"data {name}": _describe_set(data_set) for name, data_set in use.datasets.items()},
         "tested on": "held-out training identities" if use.validation else "the sets' own query and gallery",
         "calibrated": describe_calibration(use.calibration) if use.calibration else "no: similarities order, no more",

@@ -59,7 +59,7 @@ class Deployed(nn.Module):
         """Compute all of `OUTPUTS`; (N, H, W, 3) uint8."""
         use = self.card.use
         found = self.network.embed(images, use.gam.t, use.embed.binary, use.embed.flip)
-        visible = how_visible(found.likely, found.guided, found.peak, use.matching)
+        visible = how_visible(found.likely, found.peak, use.matching)
         return {**found._asdict(), "visible": visible.float()}
 
 

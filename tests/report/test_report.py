@@ -213,8 +213,8 @@ def test_ranked_lists_of_a_sample_and_of_the_surest_mistakes(run: Run) -> None:
     first = sample[0]["gallery"][0]
     assert (first["pid"], first["hit"], first["rank"], first["similarity"]) == (5, True, 1, 0.9)
     assert first["seen"] == ["head", "lower body"]
-    guided = list_retrieval(run._replace(matching=run.matching.model_copy(update={"visibility": "guided"})), "r2")
-    assert next(iter(guided.values()))[0]["seen"] == []
+    strict = run.matching.model_copy(update={"visibility": "share", "least_share": 1.0})
+    assert next(iter(list_retrieval(run._replace(matching=strict), "r2").values()))[0]["seen"] == []
 
 
 def test_the_surest_mistakes_come_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

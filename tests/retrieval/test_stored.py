@@ -90,7 +90,7 @@ def test_the_visibility_rule_asked_for_decides(tmp_path: Path) -> None:
     peak[7] = 0.25
     store = embeddings(tmp_path, likely=likely, guided=guided, peak=peak)
     cosine = np.cos(np.deg2rad(30))
-    expectations = {"any": 2 / 3, "guided": 1, "share": 1.5 / 2, "soft": (1 + 0.25) / (1 + 0.5)}
+    expectations = {"any": 2 / 3, "confident": 1, "share": 1.5 / 2, "soft": (1 + 0.25) / (1 + 0.5)}
     for rule, expected in {rule: factor * cosine for rule, factor in expectations.items()}.items():
         params = PLAIN.model_copy(update={"features": "F+P", "visibility": rule})
         similarity = evaluate_retrieval(store, samples(), params).rankings.set_index(["query", "gallery"])["similarity"]

@@ -18,13 +18,15 @@ NOTHING = Occlusion(np.zeros(5, bool), np.zeros(5, bool), pd.DataFrame())
     ("rule", "expected"),
     [
         ("any", [[1, 1], [1, 0], [0, 0], [1, 1], [0, 1]]),
-        ("guided", [[1, 0], [0, 0], [1, 0], [1, 1], [0, 0]]),
+        ("confident", (PEAK > 0.5).tolist()),
         ("share", [[1, 0], [1, 0], [0, 0], [1, 1], [0, 0]]),
         ("soft", PEAK.tolist()),
     ],
 )
 def test_rules(default_params: Params, rule: str, expected: list[list[float]]) -> None:
-    params = default_params.evaluate.model_copy(update={"visibility": rule, "least_share": float(LIKELY[1, 0])})
+    params = default_params.evaluate.model_copy(
+        update={"visibility": rule, "least_share": float(LIKELY[1, 0]), "least_confidence": 0.5}
+    )
     visible = visible_parts(STATISTICS, params)
     assert visible.dtype == np.float32
     assert visible.tolist() == expected

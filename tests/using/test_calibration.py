@@ -29,7 +29,7 @@ weights = pytest.fixture(scope="module")(new_weights)
 checkout = pytest.fixture(new_checkout)
 model = pytest.fixture(new_model)
 crops = pytest.fixture(new_crops)
-MATCHING = Matching(features="I", similarity="paper", visibility="any", least_share=0.5)
+MATCHING = Matching(features="I", similarity="paper", visibility="any", least_share=0.5, least_confidence=0.75)
 
 
 def embeddings(vectors: np.ndarray) -> Embeddings:

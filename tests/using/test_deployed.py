@@ -35,7 +35,7 @@ needs_onnx = pytest.mark.skipif(
     not all(map(find_spec, ("onnx", "onnxscript", "onnxruntime"))), reason="needs pip install -e '.[onnx]'"
 )
 KINDS = ["pt2", pytest.param("onnx", marks=needs_onnx)]
-MATCHING = Matching(features="F+P", similarity="paper", visibility="any", least_share=0.2)
+MATCHING = Matching(features="F+P", similarity="paper", visibility="any", least_share=0.2, least_confidence=0.75)
 USE = Use(
     gam=Gam(t=4.0),
     embed=Embed(binary=False, flip=False),
@@ -162,7 +162,7 @@ def test_other_backbones_do_as_well(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("t", "binary", "flip", "visibility"),
-    [(8.0, True, False, "guided"), (None, False, True, "share"), (20.0, True, False, "soft")],
+    [(8.0, True, False, "confident"), (None, False, True, "share"), (20.0, True, False, "soft")],
 )
 def test_gam_maps_and_visibility_are_those_of_the_card(
     t: float | None, binary: bool, flip: bool, visibility: str, kind: str, images: np.ndarray, tmp_path: Path

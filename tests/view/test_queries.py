@@ -85,7 +85,7 @@ def test_a_query_and_its_gallery(checkout: Path) -> None:
     assert shown == [["&times; 1", "&times; 0.5"], ["&times; 1", "&times; 0.5", "&times; 0.5"]]
 
 
-@pytest.mark.parametrize("visibility", ["any", "guided", "share", "soft"])
+@pytest.mark.parametrize("visibility", ["any", "confident", "share", "soft"])
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("features", FEATURES)
 def test_terms_add_up_to_the_similarity_of_the_run(
