@@ -49,7 +49,7 @@ def figures(as_csv: bool) -> None:
     in occluders  the same of the cells inside known occluders, where the person is not
     agree prev    same label as in the round before
     agree head    same label from the parsing head of PRNet
-    head ...      parsing head, on test images; in occl.: foreground inside known occluders
+    head ...      parsing head, on training images (train) or test images; in occl.: foreground inside known occluders
     empty parts   of the parts that count as visible in queries, those to which GAM leaves no cell
     TPR 1e-3      pairs of one person above the threshold that one in 1,000 pairs of two people passes
     DIR 1e-1      people on a watch list who are found first, while one in ten strangers raises an alarm

@@ -22,6 +22,7 @@ SHOWN = {
     "in occluders": "masks_inside_occluders",
     "agree prev": "masks_agreement_previous",
     "agree head": "parsing_head_agreement",
+    "head train IoU": "parsing_head_train_iou_foreground",
     "head fg IoU": "parsing_head_test_iou_foreground",
     "head in occl.": "parsing_head_test_inside_occluders",
     "empty parts": "visibility_query_empty",

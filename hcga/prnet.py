@@ -153,7 +153,8 @@ def guide_training(confidence: torch.Tensor, t: float | None) -> torch.Tensor:
 def guide_inference(confidence: torch.Tensor, t: float | None) -> torch.Tensor:
     """GAM in inference, Eq. (8): 1 where the confidence is above 1 - 1/t, else 0.
 
-    The authors' code has 0.5 for 1, which no cosine sees. Shapes as in `guide_training`.
+    The authors' code has 0.5 for 1. Cosines are of what follows the neck, which centres, so they see that: as if the
+    part had half of its area. Shapes as in `guide_training`.
     """
     return confidence if t is None else (confidence > 1 - 1 / t).to(confidence.dtype)
 

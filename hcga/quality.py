@@ -50,10 +50,11 @@ def evaluate_masks(
         `hcga.degeneracy.count_lacking`), and where there is truth IoU against it, also of
         the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`.
         `parsing_head`: agreement with the pseudo-masks on the training images; on the test images share of foreground
-        inside known occluders, and IoU.
+        inside known occluders; IoU on both.
     """
     known = table.dropna(subset="agreement_previous")
     agreed = float((known["agreement_previous"] * known["images"]).sum())
+    of_train = read_rows(parsed, np.arange(len(masks)))
     figures = {
         "masks": {
             "foreground_share": foreground_share(masks),
@@ -64,7 +65,7 @@ def evaluate_masks(
             **{f"images_lacking_{name}": count for name, count in count_lacking(masks, part_classes).items()},
         },
         "parsing_head": {
-            "agreement": agreement(masks, read_rows(parsed, np.arange(len(masks)))),
+            "agreement": agreement(masks, of_train),
             "test_inside_occluders": _inside_after(parsed, occlusion.boxes, len(masks)),
         },
     }
@@ -72,10 +73,12 @@ def evaluate_masks(
         train, test = np.arange(len(masks)), np.arange(len(masks), parsed.shape[0])
         true, classes = array(truth, "truth"), (part_classes, attribute(truth, "part_classes", int))
         on_train = intersection_over_union(confusion(true, masks, train), *classes)
+        learnt = intersection_over_union(confusion(true, of_train, train), *classes)
         on_test = intersection_over_union(confusion(true, read_rows(parsed, test), test), *classes)
         guessed = intersection_over_union(confusion(true, middle(masks), train), 2, 0)
         figures["masks"] |= {f"iou_{name}": value for name, value in on_train.items()}
         figures["masks"]["iou_guess"] = guessed["foreground"]
+        figures["parsing_head"] |= {f"train_iou_{name}": value for name, value in learnt.items()}
         figures["parsing_head"] |= {f"test_iou_{name}": value for name, value in on_test.items()}
     return figures
 

@@ -48,56 +48,16 @@ def arrange(samples: pd.DataFrame) -> pd.DataFrame:
     for split in SPLITS:
         if not (samples["split"] == split).any():
             raise InputError(f"split {split} holds no image; look at the roots and splits of datasets")
-    return _sort(samples)
+    return sort_samples(samples)
 
 
-def _sort(samples: pd.DataFrame) -> pd.DataFrame:
+def sort_samples(samples: pd.DataFrame) -> pd.DataFrame:
+    """Sort as `arrange`, whatever splits there are."""
     return (
         samples.assign(order=samples["split"].map(SPLITS.index))
         .sort_values(["order", "pid", "camid", "sequence", "frame", "path", "dataset"], ignore_index=True)
         .drop(columns="order")
     )
-
-
-def hold_out(samples: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """Make a validation set of training identities, in place of the test identities, if there are any.
-
-    Parameters
-    ----------
-    samples : DataFrame
-        As for `arrange`; only the training images are looked at.
-    share : float
-        Share of the training identities to hold out, in (0, 1); at least one is held out and two are kept. Drawn from
-        those of which two cameras or more have two images or more, so that every query has a match.
-    seed : int
-        Decides which.
-
-    Returns
-    -------
-    DataFrame
-        Arranged. Of the held-out identities, the first image of each camera that has another is a query; all others
-        are gallery.
-
-    Raises
-    ------
-    InputError
-        There are too few training identities.
-    """
-    train = _sort(samples[samples["split"] == "train"])
-    of_camera = train.groupby(["pid", "camid"])["path"].transform("size")
-    several = train[of_camera > 1].groupby("pid")["camid"].nunique()
-    eligible = several.index[several > 1]
-    identities_in_all = train["pid"].nunique()
-    count = max(1, round(share * identities_in_all))
-    if identities_in_all - count < 2 or len(eligible) < count:
-        raise InputError(
-            f"prepare.validation: {share} of {identities_in_all} training identities is {count}; {len(eligible)} have "
-            "two images at two cameras and could be held out, and two must be left to train. Lower it or set it to null"
-        )
-    held = np.random.default_rng(seed).choice(eligible.to_numpy(), count, replace=False)
-    test = train["pid"].isin(held)
-    query = test & (of_camera > 1) & ~train.duplicated(["pid", "camid"])
-    return arrange(train.assign(split=np.select([query, test], ["query", "gallery"], "train")))
 
 
 def write_samples(samples: pd.DataFrame, path: Path) -> None:

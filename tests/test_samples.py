@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from hcga.errors import InputError
-from hcga.samples import COLUMNS, arrange, hold_out, identities, image_names, read_samples, write_samples
+from hcga.held_out import hold_out
+from hcga.samples import COLUMNS, arrange, identities, image_names, read_samples, write_samples
 
 
 def table(*rows: tuple[str, int, int, int, int]) -> pd.DataFrame:
@@ -101,6 +102,19 @@ def test_validation_queries_are_the_first_of_each_camera_and_have_matches_elsewh
     assert len(queries) == 3 * 3
     for query in queries.itertuples():
         assert ((gallery["pid"] == query.pid) & (gallery["camid"] != query.camid)).any()
+
+
+def test_validation_queries_are_occluded_where_some_image_of_the_camera_is_known_to_be() -> None:
+    samples = people(10, images=4)
+    cover = {"": 0, "whole": 1}  # what is known of an image, by frame; the third and fourth are covered
+    samples["occluder"] = [
+        "0 0 1 0.5" if frame > 1 else next(k for k, n in cover.items() if n == frame) for frame in samples["frame"]
+    ]
+    samples.loc[samples["camid"] == 2, "occluder"] = "whole"
+    held = hold_out(samples, 0.3, 0)
+    queries = held[held["split"] == "query"]
+    assert queries.groupby("camid")["frame"].unique().map(list).to_dict() == {1: [2], 2: [0], 3: [2]}
+    assert len(queries) == 3 * 3
 
 
 def test_the_hold_out_follows_from_its_seed_alone() -> None:

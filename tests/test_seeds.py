@@ -19,8 +19,8 @@ from hcga.coparsing.identity import seeded_decoder
 from hcga.coparsing.isp import cluster_identity
 from hcga.datasets.check import HOLD_OUT_SEED
 from hcga.datasets.synthetic import synthesise
+from hcga.held_out import hold_out
 from hcga.params import Params
-from hcga.samples import hold_out
 from hcga.training_set import TrainingSet
 
 SOURCES = {"default_rng", "SeedSequence", "manual_seed", "RandomState", "Generator", "seed"}
@@ -38,7 +38,7 @@ PLACES = {
     "using/indexing.py": 1,  # queries that measure its recall, always the same
     "using/deployed.py": 1,  # noise to try a file on, always the same
     "initialisation.py": 1,  # weights, by the seed itself
-    "samples.py": 1,  # identities held out, the same for all seeds
+    "held_out.py": 1,  # identities held out, the same for all seeds
     "training.py": 4,  # batches, augmentation, dropout: by (seed, what for, epoch, batch)
 }
 EPOCHS, PIDS = range(4), range(12)

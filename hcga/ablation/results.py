@@ -21,6 +21,7 @@ from hcga.revisions import open_revision
 # Title -> column of `collect_figures`, as `hcga figures` calls them.
 FIGURES = {
     **{title: SHOWN[title] for title in ("Rank-1", "Rank-5", "mAP", "mask fg IoU", "mask part IoU", "in occluders")},
+    "head train IoU": SHOWN["head train IoU"],
     "head in occl.": SHOWN["head in occl."],
     "seen whole": "visibility_whole_mean",
     "seen occluded": "visibility_occluded_mean",

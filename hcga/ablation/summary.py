@@ -13,12 +13,12 @@ PAPER = {"Rank-1": "rank1", "Rank-5": "rank5", "mAP": "mAP"}
 AGREEMENT = {"same part": "same_part", "adj. Rand": "adjusted_rand"}
 LEGEND = (
     "Per cent, mean ± standard deviation over seeds. mask ... IoU: of the training masks with the true ones, where "
-    "they are known. in occluders: foreground of the masks inside known occluders, where the person is not; head in "
-    "occl.: the same of the parsing head on test images. seen ...: visibility of parts in whole and in occluded test "
-    "images, by evaluate.visibility. empty parts: of those seen in queries, the ones to which GAM leaves no cell. same "
-    "part, adj. Rand: agreement of the masks between seeds, mean over pairs of seeds; same part: share of the cells; "
-    "adj. Rand: adjusted Rand index of the labels before parts were assigned, mean over identities (1: the same "
-    "groups, 0: as by chance)."
+    "they are known. in occluders: foreground of the masks inside known occluders, where the person is not. head "
+    "train IoU: foreground of the parsing head on training images; head in occl.: inside known occluders of test "
+    "images. seen ...: visibility of parts in whole and in occluded test images, by evaluate.visibility. empty parts: "
+    "of those seen in queries, the ones to which GAM leaves no cell. same part, adj. Rand: agreement of the masks "
+    "between seeds, mean over pairs of seeds; same part: share of the cells; adj. Rand: adjusted Rand index of the "
+    "labels before parts were assigned, mean over identities (1: the same groups, 0: as by chance)."
 )
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 from hcga.datasets.readers import LAYOUTS
 from hcga.errors import InputError
 from hcga.files import digest
-from hcga.samples import DISTRACTOR, JUNK, SPLITS, arrange, hold_out
+from hcga.held_out import hold_out
+from hcga.samples import DISTRACTOR, JUNK, SPLITS, arrange
 
 log = logging.getLogger(__name__)
 EXAMPLES = 5  # named in a finding

@@ -11,6 +11,7 @@ FIGURES = {  # by column, as in `hcga.figures.SHOWN`
     "in occluders": "share of the cells inside known occluders that are foreground, though the person is not there",
     "agree prev": "share of the cells with the same label as in the round before",
     "agree head": "share of the cells with the same label from the parsing head of PRNet",
+    "head train IoU": "intersection over union of foreground by the parsing head and in the truth, on training images",
     "head fg IoU": "intersection over union of foreground by the parsing head and in the truth, on test images",
     "head in occl.": "share of the cells inside known occluders of test images that the parsing head calls foreground",
     "empty parts": "of the parts that count as visible in queries, those to which GAM, the guided alignment module, "

@@ -92,6 +92,7 @@ KEYS = [
     "masks_inside_occluders",
     "masks_agreement_previous",
     "parsing_head_agreement",
+    "parsing_head_train_iou_foreground",
     "parsing_head_test_iou_foreground",
     "parsing_head_test_inside_occluders",
     "visibility_query_empty",
