@@ -32,6 +32,25 @@ def count_lacking(masks: np.ndarray, part_classes: int) -> dict[str, int]:
     return {"foreground": len(labelled) - len(some), **lacking}
 
 
+def turned_inside_out(masks: np.ndarray) -> np.ndarray:
+    """Which masks (N, h, w) uint8 have more foreground at the sides than in the middle, (N,) bool.
+
+    A crop has its person in the middle, so person and background are exchanged there, as a source that goes by strong
+    activation may do. Sides and middle are half of the columns each.
+    """
+    edge = masks.shape[2] // 4
+    inside, labelled = foreground(masks), masks != UNLABELLED
+
+    def share(*columns: slice) -> np.ndarray:
+        cells, known = (
+            sum(of[:, :, each].sum(axis=(1, 2)) for each in columns) for of in (inside & labelled, labelled)
+        )
+        return np.divide(cells, known, out=np.zeros(len(masks)), where=np.asarray(known) > 0)
+
+    width = masks.shape[2]
+    return share(slice(0, edge), slice(width - edge, width)) > share(slice(edge, width - edge))
+
+
 def describe_degeneracy(masks: np.ndarray, part_classes: int) -> list[str]:
     """Say in words what more than `COMMON` of the masks lack; nothing of sound masks. Parameters: `count_lacking`.
 
@@ -44,6 +63,8 @@ def describe_degeneracy(masks: np.ndarray, part_classes: int) -> list[str]:
         for name, count in count_lacking(masks, part_classes).items()
         if count > COMMON * total
     ]
+    if (turned := int(turned_inside_out(masks).sum())) > COMMON * total:
+        told.append(f"{_share(turned, total)} masks have more foreground at the sides than in the middle")
     without = images - total
     return [f"{_share(without, images)} images have no mask", *told] if COMMON * images < without < images else told
 

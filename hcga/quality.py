@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from hcga.degeneracy import count_lacking
+from hcga.degeneracy import count_lacking, turned_inside_out
 from hcga.masks import UNLABELLED, agreement, confusion, foreground_share, intersection_over_union
 from hcga.occluders import Occlusion, share_inside
 from hcga.samples import identities
@@ -46,8 +46,8 @@ def evaluate_masks(
     -------
     dict of dict
         `masks`: share of foreground, agreement with the round before, share of foreground inside known occluders,
-        numbers of images without a mask, of those repaired by hand and of those whose mask lacks something (see
-        `hcga.degeneracy.count_lacking`), and where there is truth IoU against it, also of
+        numbers of images without a mask, of those repaired by hand, of those turned inside out and of those whose mask
+        lacks something (see `hcga.degeneracy`), and where there is truth IoU against it, also of
         the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`.
         `parsing_head`: agreement with the pseudo-masks on the training images; on the test images share of foreground
         inside known occluders; IoU on both.
@@ -62,6 +62,7 @@ def evaluate_masks(
             "inside_occluders": share_inside(masks, occlusion.boxes),
             "images_without": int((masks == UNLABELLED).all(axis=(1, 2)).sum()),
             "images_repaired": int(table["repaired"].sum()),
+            "images_turned_inside_out": int(turned_inside_out(masks).sum()),
             **{f"images_lacking_{name}": count for name, count in count_lacking(masks, part_classes).items()},
         },
         "parsing_head": {

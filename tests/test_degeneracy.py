@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hcga.degeneracy import COMMON, count_lacking, describe_degeneracy
+from hcga.degeneracy import COMMON, count_lacking, describe_degeneracy, turned_inside_out
 from hcga.masks import UNLABELLED
 
 
@@ -30,6 +30,16 @@ def test_images_without_a_mask_are_told_unless_all_are() -> None:
     assert describe_degeneracy(masks(*[without] * 3, *[sound] * 7), 3) == []
     assert describe_degeneracy(masks(*[without] * 4, *[sound] * 6), 3) == ["4 of 10 (40 %) images have no mask"]
     assert describe_degeneracy(masks(without), 3) == []
+
+
+def test_masks_with_more_foreground_at_the_sides_are_turned_inside_out() -> None:
+    sound, turned, even = (0, 1, 2, 0), (1, 0, 0, 2), (1, 1, 1, 1)
+    half_known = (1, 0, UNLABELLED, UNLABELLED)
+    drawn = masks(sound, turned, even, half_known, (UNLABELLED,) * 4, (0, 0, 0, 0))
+    assert turned_inside_out(drawn).tolist() == [False, True, False, True, False, False]
+    told = describe_degeneracy(masks(*[turned] * 4, *[sound] * 6), 3)
+    assert told == ["4 of 10 (40 %) masks have more foreground at the sides than in the middle"]
+    assert describe_degeneracy(masks(*[turned] * 3, *[sound] * 7), 3) == []
 
 
 def test_parts_are_named_in_words() -> None:

@@ -23,7 +23,12 @@ from hcga.stores import open_store
 NOBODY = np.zeros(10, bool)
 UNKNOWN = Occlusion(NOBODY, NOBODY, pd.DataFrame(columns=["row", *BOX]))
 
-LACKING = {"images_lacking_foreground": 0, "images_lacking_background": 2, "images_lacking_part1": 0}
+LACKING = {
+    "images_turned_inside_out": 0,
+    "images_lacking_foreground": 0,
+    "images_lacking_background": 2,
+    "images_lacking_part1": 0,
+}
 LACKING |= {"images_lacking_part2": 2}
 
 

@@ -126,6 +126,7 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
             "inside_occluders": 100 * 4 / 6,
             "images_without": 0,
             "images_repaired": 1,
+            "images_turned_inside_out": 0,
             "images_lacking_foreground": 0,
             "images_lacking_background": 0,
             "images_lacking_part1": 0,
@@ -164,7 +165,7 @@ def test_agreement_with_the_round_before_is_weighed_by_images(tmp_path: Path) ->
     truth = truth_store(tmp_path, None)
     figures = evaluate_masks(masks, masks, truth, table, UNKNOWN, 4)
     lacking = {f"images_lacking_{name}": 0 for name in ("background", "head", "upper_body", "lower_body")}
-    counts = {"images_without": 0, "images_repaired": 0, "inside_occluders": np.nan}
+    counts = {"images_without": 0, "images_repaired": 0, "images_turned_inside_out": 0, "inside_occluders": np.nan}
     counts |= {"images_lacking_foreground": 4, **lacking}
     expected = {"foreground_share": 0, "agreement_previous": 75.0, **counts}
     assert figures["masks"] == pytest.approx(expected, nan_ok=True)

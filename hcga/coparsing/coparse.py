@@ -12,7 +12,7 @@ import pandas as pd
 
 from hcga.coparsing.kept import Kept
 from hcga.coparsing.sources import SOURCES, Material, Parsed
-from hcga.degeneracy import describe_degeneracy
+from hcga.degeneracy import describe_degeneracy, turned_inside_out
 from hcga.masks import UNLABELLED, agreement, foreground, foreground_share, part_names
 from hcga.progress import counted
 
@@ -138,6 +138,7 @@ def warn(masks: np.ndarray, repaired: int, part_classes: int) -> list[str]:
         *(["no background"] if parts.any() and not (masks == 0).any() else []),
         *([f"{without} image(s) without a mask"] if without else []),
         *([f"{empty} image(s) all background"] if empty and parts.any() else []),
+        *([f"{turned} image(s) turned inside out"] if (turned := int(turned_inside_out(masks).sum())) else []),
         *([f"{repaired} image(s) repaired by hand"] if repaired else []),
         *(["one image"] if len(masks) == 1 else []),
     ]
