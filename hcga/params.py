@@ -204,7 +204,7 @@ class Matching(Section):
     """How the embeddings of two images are compared (III-D)."""
 
     features: Literal["I", "F", "P", "F+P", "I+F", "I+F+P"]
-    similarity: Literal["paper", "authors"]
+    similarity: Literal["paper", "authors", "mean"]
     visibility: Literal["any", "share", "confident", "soft"]
     least_share: Annotated[float, Field(gt=0, le=1)]
     least_confidence: Annotated[float, Field(ge=0, lt=1)]

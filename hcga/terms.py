@@ -11,7 +11,7 @@ import numpy as np
 
 from hcga.masks import part_names
 from hcga.params import Matching
-from hcga.retrieval.similarity import Embeddings, similarity
+from hcga.retrieval.similarity import WEIGHT, Embeddings, similarity
 
 WHOLE = {"I": "image", "F": "foreground"}  # letters of evaluate.features but P, and what embeddings call them
 
@@ -82,14 +82,14 @@ def match(embeddings: Embeddings, guided: np.ndarray, params: Matching) -> Match
     params : Matching
         Its features, similarity and rule of visibility count. With the weights the similarity is, see
         `hcga.retrieval.similarity`, for `paper` the sum of weight * cosine by the number of whole vectors and of parts
-        that both show, for `authors` the sum of weight * (cosine + 1) / 2.
+        that both show, for `mean` by the sum of the weights, for `authors` the sum of weight * (cosine + 1) / 2.
     """
     found = cosines(embeddings.take(slice(0, 1)), embeddings.take(slice(1, None)), params.features)
     whole = sum(name in WHOLE.values() for name in found)
     parts = len(found) - whole
     visible = embeddings.visible[:, :parts]
     nothing = guided[:, :parts] == 0
-    factors = [1.0] * whole + [1.0 if params.similarity == "authors" else 0.5] * parts
+    factors = [1.0] * whole + [WEIGHT[params.similarity]] * parts
     both = np.hstack([np.ones((len(visible) - 1, whole)), visible[1:].astype(float) * visible[:1]])
     empties = np.hstack([np.zeros((len(visible) - 1, whole), int), nothing[1:].astype(int) + nothing[:1]])
     columns = np.stack([values[0] for values in found.values()], axis=1)

@@ -154,7 +154,7 @@ def test_an_empty_value_is_null(write_params: WriteParams) -> None:
             "greater than or equal to 0",
         ),
         ({"evaluate.features": "P+F"}, "evaluate.features", "'P+F' (str)", "'F+P'"),
-        ({"evaluate.similarity": "cosine"}, "evaluate.similarity", "'cosine' (str)", "'paper' or 'authors'"),
+        ({"evaluate.similarity": "cosine"}, "evaluate.similarity", "'cosine' (str)", "'paper', 'authors' or 'mean'"),
         (
             {"coparse.source": "none", "evaluate.features": "F+P"},
             "evaluate.features",

@@ -50,7 +50,7 @@ def similarity_by_loops(query, gallery, features, variant):
             if variant == "authors":
                 result[i, j] = sum((c + 1) / 2 for c in whole) + sum(both * (c + 1) / 2 for both, c in shared)
             elif whole or shared:
-                terms = len(whole) + sum(both for both, _ in shared)
+                terms = len(whole) + sum(both for both, _ in shared) * (0.5 if variant == "mean" else 1)
                 result[i, j] = (sum(whole) + 0.5 * sum(both * c for both, c in shared)) / terms
             else:
                 result[i, j] = 0
@@ -102,11 +102,28 @@ def hand_made():
         # (2 + 1) / 2; 0 / 2; nothing shared
         ("P", "authors", [1.5, 0.0, 0.0]),
         ("I", "authors", [1.0, 0.5, 0.0]),
+        # (0.6 + (1 + 0) / 2) / 2; (1 - 1 / 2) / 1.5; 0 / 1
+        ("F+P", "mean", [1.1 / 2, 0.5 / 1.5, 0.0]),
+        # (1 + 0) / 2; -1 / 1; nothing shared
+        ("P", "mean", [0.5, -1.0, 0.0]),
+        ("I+F", "mean", [0.8, 0.5, -0.5]),
     ],
 )
 def test_hand_made_pairs(features, variant, expected):
     result = similarity(*hand_made(), features, variant)
     np.testing.assert_allclose(result, [expected], atol=1e-6)
+
+
+def test_by_the_mean_nobody_loses_by_sharing_a_part():
+    """With all cosines 0.8: Eq. (10) has 0.8 without a shared part, 0.5 with three."""
+    angle = np.arccos(0.8)
+    one, other = np.float32([[1, 0]]), np.float32([[np.cos(angle), np.sin(angle)]])
+    query = Embeddings(one, one, np.float32([[[1, 0]] * 3]), np.float32([[1, 1, 1]]))
+    gallery = Embeddings(
+        *[np.repeat(other, 2, 0)] * 2, np.repeat(other[:, None], 3, 1).repeat(2, 0), np.float32([[0] * 3, [1] * 3])
+    )
+    np.testing.assert_allclose(similarity(query, gallery, "F+P", "paper"), [[0.8, 0.5]], atol=1e-6)
+    np.testing.assert_allclose(similarity(query, gallery, "F+P", "mean"), [[0.8, 0.8]], atol=1e-6)
 
 
 def test_default_is_equation_10():
@@ -190,13 +207,13 @@ def test_bad_arguments_are_refused():
     made = random_embeddings(13, 4)
     with pytest.raises(ValueError, match=r"features must be one of F, P.*not 'P.F'"):
         similarity(made, made, features="P+F")
-    with pytest.raises(ValueError, match="variant must be one of paper, authors, not 'isp'"):
+    with pytest.raises(ValueError, match="variant must be one of paper, authors, mean, not 'isp'"):
         similarity(made, made, variant="isp")
     with pytest.raises(ValueError, match=r"\(3, 5\) and \(2, 5\)"):
         similarity(made, random_embeddings(14, 4, parts=2))
 
 
-@pytest.mark.parametrize("variant", ["paper", "authors"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_columns_are_those_of_some_gallery_images(variant):
     query, gallery = (random_embeddings(seed, count) for seed, count in ((0, 4), (1, 9)))
     whole = Similarities(query, gallery, "F+P", variant)

@@ -104,7 +104,8 @@ def test_terms_add_up_to_the_similarity_of_the_run(
         if variant == "authors":
             found = sum(term.weight * (term.cosine + 1) / 2 for term in terms)
         else:
-            both = sum(term.weight * (1 if term.feature in names else 2) for term in terms)
+            whole = 1 if variant == "mean" else 2
+            both = sum(term.weight * (1 if term.feature in names else whole) for term in terms)
             found = sum(term.weight * term.cosine for term in terms) / both if both else 0.0
         assert found == pytest.approx(float(value), abs=1e-6)
     shown = np.concatenate([query.visible, gallery.visible]).tolist()
