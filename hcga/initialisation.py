@@ -6,12 +6,12 @@ import torch
 
 from hcga.backbone import load_weights
 from hcga.errors import InputError
-from hcga.params import Backbone
+from hcga.params import Backbone, Pooling
 from hcga.prnet import Card, PRNet, new_card
 
 
 def initial_network(
-    params: Backbone, part_classes: int, identities: int, size: tuple[int, int], seed: int
+    params: Backbone, part_classes: int, pooling: Pooling, identities: int, size: tuple[int, int], seed: int
 ) -> tuple[PRNet, Card]:
     """Build PRNet with a pretrained backbone (ImageNet, III-B) and everything else drawn at random.
 
@@ -20,6 +20,8 @@ def initial_network(
     params : Backbone
     part_classes : int
         C.
+    pooling : {'area', 'mean'}
+        See `hcga.prnet.pool_aligned`.
     identities : int
         Training identities, the outputs of the classifiers.
     size : (int, int)
@@ -36,7 +38,7 @@ def initial_network(
     InputError
         The backbone or its weights do not exist or do not fit, or the backbone takes no images of this size.
     """
-    card = new_card(params.name, params.channels, params.attention, part_classes, identities, size)
+    card = new_card(params.name, params.channels, params.attention, part_classes, identities, size, pooling)
     torch.manual_seed(seed)
     network = PRNet(card)
     load_weights(network.backbone, params.name, params.weights)

@@ -57,6 +57,7 @@ class Synthetic(Section):
 
 
 Split = Literal["train", "query", "gallery"]
+Pooling = Literal["area", "mean"]
 LayoutName = Literal[
     "synthetic",
     "market1501",
@@ -261,6 +262,7 @@ class Params(Section):
     threads: Annotated[int, Field(ge=1, le=4096)] | None
     processes: Annotated[int, Field(ge=1, le=1024)]
     part_classes: Annotated[int, Field(ge=2, le=32)]
+    pooling: Pooling
     dask: Dask | None
     synthetic: Synthetic | None
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]

@@ -10,9 +10,10 @@ from torch import nn
 
 from hcga.backbone import Backbone, pixel_statistics
 from hcga.environment import Environment
-from hcga.params import Positive
+from hcga.params import Pooling, Positive
 
 LARGEST = 10**6  # of the sizes that a card names
+SMALLEST = 1e-6  # mean weight of a part that divides: a hundredth of what one cell in 4,096 has at 1/4
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -30,6 +31,7 @@ class Card(BaseModel):
     width: Annotated[int, Field(ge=1, le=LARGEST)]
     mean: Annotated[list[Number], Field(min_length=3, max_length=3)]  # of RGB in [0, 1]
     std: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    pooling: Pooling = "area"  # of foreground and parts, see `pool_aligned`
     epoch: Annotated[int, Field(ge=0)]  # trained so far
     parsing: bool  # whether its rounds had masks; without, the image feature alone is trained
     seed: int | None = None  # of its training
@@ -77,6 +79,7 @@ class PRNet(nn.Module):
     def __init__(self, card: Card) -> None:
         super().__init__()
         self.backbone = Backbone(card.backbone, card.channels, card.attention)
+        self._pooling: Pooling = card.pooling
         self.parsing_head = nn.Conv2d(card.channels, card.part_classes, 1)
         part_features = card.channels * (card.part_classes - 1)
         self.image_neck, self.image_classifier = _neck(card.channels, card.identities)
@@ -97,7 +100,7 @@ class PRNet(nn.Module):
         parsing_logits = self.parsing_head(maps)
         confidence = parsing_logits.softmax(1)[:, 1:]
         image = maps.mean((2, 3))
-        foreground, parts = pool_aligned(maps, confidence, guide_training(confidence, t))
+        foreground, parts = pool_aligned(maps, confidence, guide_training(confidence, t), self._pooling)
         return Training(
             image,
             self.image_classifier(self.image_neck(image)),
@@ -121,7 +124,7 @@ class PRNet(nn.Module):
         parsed = probability.argmax(1)
         confidence = probability[:, 1:]
         guided = guide_inference(confidence, t) if binary else guide_training(confidence, t)
-        foreground, parts = pool_aligned(maps, confidence, guided)
+        foreground, parts = pool_aligned(maps, confidence, guided, self._pooling)
         likely = torch.stack([parsed == part for part in range(1, probability.shape[1])], 1)
         return Embedding(
             self.image_neck(maps.mean((2, 3))),
@@ -160,7 +163,7 @@ def guide_inference(confidence: torch.Tensor, t: float | None) -> torch.Tensor:
 
 
 def pool_aligned(
-    maps: torch.Tensor, confidence: torch.Tensor, guided: torch.Tensor
+    maps: torch.Tensor, confidence: torch.Tensor, guided: torch.Tensor, pooling: Pooling = "area"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Average-pool the shared map under the foreground map and under each part map.
 
@@ -171,6 +174,10 @@ def pool_aligned(
         Their sum is the foreground map, Eq. (6); GAM concerns the part maps only.
     guided : (N, C - 1, h, w) float
         The part maps after GAM.
+    pooling : {'area', 'mean'}
+        area: the mean over all cells of V times the cell's weight (III-C, authors), so that a vector is as long as its
+        part is large; the neck centres what follows, so its direction depends on that too. mean, not in the paper: that
+        by the mean weight, whatever the size; where no cell has any weight the vector is 0.
 
     Returns
     -------
@@ -179,6 +186,8 @@ def pool_aligned(
     """
     weights = torch.cat([confidence.sum(1, keepdim=True), guided], 1).flatten(2)
     pooled = torch.bmm(weights, maps.flatten(2).transpose(1, 2)) / weights.shape[2]
+    if pooling == "mean":
+        pooled = pooled / weights.mean(2, keepdim=True).clamp(min=SMALLEST)
     return pooled[:, 0], pooled[:, 1:]
 
 
@@ -192,7 +201,13 @@ def _neck(features: int, identities: int) -> tuple[nn.BatchNorm1d, nn.Linear]:
 
 
 def new_card(
-    backbone: str, channels: int, attention: bool, part_classes: int, identities: int, size: tuple[int, int]
+    backbone: str,
+    channels: int,
+    attention: bool,
+    part_classes: int,
+    identities: int,
+    size: tuple[int, int],
+    pooling: Pooling = "area",
 ) -> Card:
     """Describe an untrained PRNet; `size` is (height, width) of the input in pixels."""
     mean, std = pixel_statistics(backbone)
@@ -201,6 +216,7 @@ def new_card(
         channels=channels,
         attention=attention,
         part_classes=part_classes,
+        pooling=pooling,
         identities=identities,
         height=size[0],
         width=size[1],

@@ -16,7 +16,7 @@ from hcga.store_writing import write_store
 from hcga.stores import array, image_set, open_store
 
 
-@stage("backbone", "part_classes", "seed")
+@stage("backbone", "part_classes", "pooling", "seed")
 @click.option("--samples", type=PATH, required=True)
 @click.option("--images", type=PATH, required=True)
 @click.option("--model", type=PATH, required=True, help="Weights to write.")
@@ -27,7 +27,7 @@ def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, opti
     table = read_samples(samples)
     height, width = array(store := open_store(images), "images").shape[1:3]
     network, card = initial_network(
-        params.backbone, params.part_classes, len(identities(table)), (height, width), params.seed
+        params.backbone, params.part_classes, params.pooling, len(identities(table)), (height, width), params.seed
     )
     unlabelled = np.full((sum(table["split"] == "train"), height // STRIDE, width // STRIDE), UNLABELLED, np.uint8)
     save_model(network, card, model)

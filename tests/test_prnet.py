@@ -111,6 +111,32 @@ def test_hand_made_pooling():
     assert parts.tolist() == [[[0.25], [1.75]]]
 
 
+def test_the_mean_does_not_see_how_large_a_part_is():
+    """A part that keeps half of its cells has the mean of V there; one without a cell has nothing."""
+    maps = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    confidence = torch.tensor([[[[0.5, 0.5], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]])
+    foreground, parts = pool_aligned(maps, confidence, confidence, "mean")
+    assert foreground.tolist() == [[1.5]]
+    assert parts.tolist() == [[[1.5], [0.0]]]
+    half = confidence * torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    assert pool_aligned(maps, half, half, "mean")[1].tolist() == [[[1.0], [0.0]]]
+    half.requires_grad_()
+    pool_aligned(maps, half, half, "mean")[1].sum().backward()
+    assert half.grad.isfinite().all()
+
+
+def test_the_card_says_how_a_network_pools() -> None:
+    torch.manual_seed(0)
+    images = torch.randint(256, (2, 64, 32, 3), dtype=torch.uint8)
+    by = {}
+    for pooling in ("area", "mean"):
+        torch.manual_seed(0)
+        network = PRNet(new_card("test_efficientnet", 8, True, 4, 5, (64, 32), pooling)).eval()
+        with torch.no_grad():
+            by[pooling] = network(images, 4.0).part_logits, network.embed(images, 4.0, False).foreground
+    assert not any(torch.allclose(*pair) for pair in zip(*by.values(), strict=True))
+
+
 def test_pooling_equals_loops():
     rng = np.random.default_rng(1)
     maps, confidence, guided = (rng.random((3, count, 4, 5)).astype(np.float32) for count in (6, 2, 2))

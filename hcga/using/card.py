@@ -17,7 +17,7 @@ from hcga.using.calibration import Calibration, describe_calibration
 
 NO_LICENCE = "none was given: ask whoever made this model, and look at the terms of the data it was trained on"
 # Of a card, what besides weights decides an embedding.
-DECIDING = {"backbone", "channels", "attention", "part_classes", "height", "width", "mean", "std"}
+DECIDING = {"backbone", "channels", "attention", "part_classes", "pooling", "height", "width", "mean", "std"}
 SPLITS = ("train", "query", "gallery")
 Text = Annotated[str, Field(max_length=10_000)]
 Label = Annotated[str, Field(max_length=200)]
@@ -105,7 +105,8 @@ def describe_card(card: ModelCard, made: str) -> str:
         f"{card.part_classes} part classes, started from weights: {use.initial_weights}",
         "input": f"{card.height} x {card.width} pixels (height x width), RGB in [0, 1] less {_listed(card.mean)}, "
         f"divided by {_listed(card.std)}",
-        "embedding": f"GAM {gam}, part maps {maps}, {'with' if use.embed.flip else 'without'} the mirror image",
+        "embedding": f"GAM {gam}, part maps {maps}, pooled by {card.pooling}, "
+        f"{'with' if use.embed.flip else 'without'} the mirror image",
         "matching": f"features {use.matching.features}, similarity {use.matching.similarity}, "
         f"visibility {use.matching.visibility}{least.get(use.matching.visibility, '')}",
         **{f"data {name}": _describe_set(data_set) for name, data_set in use.datasets.items()},
