@@ -52,7 +52,7 @@ def embed(
 
 
 @click.command()
-@click.argument("gallery", type=PATH)
+@click.argument("gallery", type=PATH, metavar="STORE")
 @click.option("--output", "-o", "target", type=PATH, required=True, help="Index to write, such as crops.index.zarr.")
 @click.option(
     "--queries",
@@ -62,7 +62,7 @@ def embed(
 )
 @of_model
 def index(gallery: Path, target: Path, queries: tuple[Path, ...], source: str, device: str) -> None:
-    """Index a large store of `hcga embed`, for `hcga search --index`.
+    """Index a large .zarr store of `hcga embed`, for `hcga search --index`.
 
     A search then compares a few hundred candidates, those whose vector of the person is most like the query's, and not
     the whole gallery. The table says how much of what an exact search lists first is among so many candidates
