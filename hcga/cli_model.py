@@ -104,10 +104,10 @@ def test(source: str, people: Path, as_csv: bool, device: str) -> None:
         made = Model.load(source, device)
         figures = figures_of(labelled_people(people, made), made.card.use.matching)
     if as_csv:
-        click.echo("figure,value")
+        click.echo("\n".join(["figure,value", *(f"{name},{value}" for name, value in figures.items())]))
+        return
     for name, value in figures.items():
-        text = f"{value:.6g}" if as_csv else f"{value:,}" if isinstance(value, int) else f"{value:.1f} %"
-        click.echo(f"{name},{text}" if as_csv else f"{name:24}{text:>10}")
+        click.echo(f"{name:24}{f'{value:,}' if isinstance(value, int) else f'{value:.1f} %':>12}")
 
 
 @model.command()

@@ -38,17 +38,16 @@ def turned_inside_out(masks: np.ndarray) -> np.ndarray:
     A crop has its person in the middle, so person and background are exchanged there, as a source that goes by strong
     activation may do. Sides and middle are half of the columns each.
     """
-    edge = masks.shape[2] // 4
+    width = masks.shape[2]
+    columns = np.arange(width)
+    middle = (columns >= width // 4) & (columns < width - width // 4)
     inside, labelled = foreground(masks), masks != UNLABELLED
 
-    def share(*columns: slice) -> np.ndarray:
-        cells, known = (
-            sum(of[:, :, each].sum(axis=(1, 2)) for each in columns) for of in (inside & labelled, labelled)
-        )
-        return np.divide(cells, known, out=np.zeros(len(masks)), where=np.asarray(known) > 0)
+    def share(chosen: np.ndarray) -> np.ndarray:
+        cells, known = (of[:, :, chosen].sum(axis=(1, 2)) for of in (inside, labelled))
+        return np.divide(cells, known, out=np.zeros(len(masks)), where=known > 0)
 
-    width = masks.shape[2]
-    return share(slice(0, edge), slice(width - edge, width)) > share(slice(edge, width - edge))
+    return share(~middle) > share(middle)
 
 
 def describe_degeneracy(masks: np.ndarray, part_classes: int) -> list[str]:

@@ -86,8 +86,9 @@ def evaluate_masks(
 
 def _inside_after(parsed: zarr.Array[Any], boxes: pd.DataFrame, first: int) -> float:
     """`share_inside` of the images from a row on."""
-    covered, place = np.unique(boxes["row"][boxes["row"] >= first].to_numpy(np.int64), return_inverse=True)
-    return share_inside(read_rows(parsed, covered), boxes[boxes["row"] >= first].assign(row=place))
+    later = boxes[boxes["row"] >= first]
+    covered, place = np.unique(later["row"].to_numpy(np.int64), return_inverse=True)
+    return share_inside(read_rows(parsed, covered), later.assign(row=place))
 
 
 def middle(masks: np.ndarray) -> np.ndarray:
