@@ -40,7 +40,7 @@ for command in (ablate, compare, data, embed, index, masks, model, plan, search,
 @main.command()
 @click.option("--csv", "as_csv", is_flag=True, help="All figures as CSV, for other programs.")
 def figures(as_csv: bool) -> None:
-    """Print the table of figures, one row a round, in per cent.
+    """Print the table of figures, a row a figure, a column a round, in per cent.
 
     \b
     mask ...      pseudo-masks of co-parsing, on training images

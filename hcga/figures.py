@@ -90,8 +90,16 @@ def telling_figures(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def format_figures(figures: pd.DataFrame) -> str:
-    """Format the most telling figures as a text table, per cent except for the epoch."""
-    return telling_figures(figures).to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep="-")
+    """Format the most telling figures as a text table, a row a figure, a column a round; per cent but for the epoch."""
+    table = telling_figures(figures)
+    written = {name: [_write_figure(value) for value in table[name]] for name in table}
+    return pd.DataFrame(written, dtype=str).T.to_string(header=False)
+
+
+def _write_figure(value: str | float) -> str:
+    if pd.isna(value):
+        return "-"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def _without_run(values: dict[str, Any]) -> dict[str, Any]:
