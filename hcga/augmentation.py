@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hcga.masks import STRIDE
+from hcga.masks import STRIDE, UNLABELLED
 from hcga.params import Train
 
 ERASED_AREA = (0.02, 0.4)  # share of the image (Zhong et al., AAAI 2020)
@@ -18,7 +18,8 @@ def augment(
     """Augment one image and its mask alike.
 
     The authors' code crops the image only, so that its masks are up to 10 pixels off; here geometry acts on both,
-    and erased pixels become background in the mask. A cell of the mask takes the label of the pixel at its centre.
+    and erased pixels become background in the mask. A cell of the mask takes the label of the pixel at its centre. A
+    mask that says nothing at all stays so: it would teach background alone.
 
     Parameters
     ----------
@@ -38,22 +39,23 @@ def augment(
         New arrays.
     """
     labels = mask.repeat(STRIDE, 0).repeat(STRIDE, 1)
+    background = UNLABELLED if (mask == UNLABELLED).all() else 0
     if rng.random() < params.flip:
         image, labels = image[:, ::-1], labels[:, ::-1]
     top, left = rng.integers(0, 2 * params.padding, 2, endpoint=True) - params.padding
-    image, labels = _shift(image, top, left), _shift(labels, top, left)
+    image, labels = _shift(image, top, left, 0), _shift(labels, top, left, background)
     if rng.random() < params.erasing:
         rows, columns = _rectangle(image.shape[0], image.shape[1], rng)
         image[rows, columns] = fill
-        labels[rows, columns] = 0
+        labels[rows, columns] = background
     centre = STRIDE // 2
     return image, np.ascontiguousarray(labels[centre::STRIDE, centre::STRIDE])
 
 
-def _shift(values: np.ndarray, top: int, left: int) -> np.ndarray:
-    """Crop at (top, left) from values padded with 0; the same as padding by P and cropping at P + top, P + left."""
+def _shift(values: np.ndarray, top: int, left: int, padding: int) -> np.ndarray:
+    """Crop at (top, left) from padded values; the same as padding by P and cropping at P + top, P + left."""
     height, width = values.shape[:2]
-    result = np.zeros_like(values)
+    result = np.full_like(values, padding)
     result[max(0, -top) : height - max(0, top), max(0, -left) : width - max(0, left)] = values[
         max(0, top) : height + min(0, top), max(0, left) : width + min(0, left)
     ]

@@ -45,6 +45,7 @@ class Backbone(nn.Module):
         self.network = create_network(name, **SPECIAL.get(name.split(".")[0], {}))
         info = self.network.feature_info
         self._used = [index for index, stride in enumerate(info.reduction()) if stride >= STRIDE]
+        self._channels_last = getattr(self.network, "output_fmt", None) == "NHWC"  # as in Swin, MambaOut
         inputs = sum(info.channels()[index] for index in self._used)
         self.project = nn.Sequential(
             nn.Conv2d(inputs, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
@@ -55,7 +56,8 @@ class Backbone(nn.Module):
         """Compute the map of normalised images, (N, 3, H, W) -> (N, q, H/4, W/4) float."""
         size = (images.shape[2] // STRIDE, images.shape[3] // STRIDE)
         maps = self.network(images)
-        resized = [functional.interpolate(maps[i], size, mode="bilinear", align_corners=False) for i in self._used]
+        used = [maps[index].movedim(-1, 1) if self._channels_last else maps[index] for index in self._used]
+        resized = [functional.interpolate(values, size, mode="bilinear", align_corners=False) for values in used]
         result: torch.Tensor = self.attention(self.project(torch.cat(resized, 1)))
         return result
 

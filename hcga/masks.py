@@ -13,7 +13,10 @@ UNLABELLED = 255  # a cell of which a mask says nothing
 STRIDE = 4  # image pixels along a side of a cell: the stride of the shared feature map
 BLOCK = 256  # images worked on at once
 # Okabe and Ito's colours, told apart by colour-blind readers too; background, then parts from top to bottom.
-PALETTE = ((0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0))
+PALETTE = (
+    (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115),
+    (204, 121, 167), (240, 228, 66), (213, 94, 0), (0, 114, 178),
+)  # fmt: skip
 
 
 def part_names(part_classes: int) -> list[str]:

@@ -150,6 +150,15 @@ def test_flip_comes_before_erasing_and_cells_without_a_label_stay_so(pair, param
         np.testing.assert_array_equal(result, np.where((plain % 3 == 0) & (plain > 0), 255, plain))
 
 
+def test_an_image_without_a_mask_gets_none(pair, params):
+    settings = params.model_copy(update={"flip": 0.5, "padding": 10, "erasing": 1.0})
+    mask = np.full_like(pair[1], 255)
+    for seed in range(20):
+        image, result = augment(pair[0], mask, settings, FILL, np.random.default_rng(seed))
+        assert (result == 255).all()
+        np.testing.assert_array_equal(image, augment(*pair, settings, FILL, np.random.default_rng(seed))[0])
+
+
 def test_generator_alone_decides(pair, params):
     settings = params.model_copy(update={"flip": 0.5, "padding": 10, "erasing": 0.5})
     first, same, other = (augment(*pair, settings, FILL, np.random.default_rng(seed)) for seed in (3, 3, 4))

@@ -58,6 +58,20 @@ def test_maps_of_all_used_stages_are_joined_at_stride_4(name: str, inputs: int) 
     assert maps.shape == (2, 6, 16, 8)
 
 
+def test_networks_with_channels_last_give_maps_like_others() -> None:
+    """A cell of the image that is altered alters the map there, which it would not with axes confused."""
+    torch.manual_seed(1)
+    backbone = Backbone("test_mambaout", 4, attention=False).eval()
+    assert backbone.network.output_fmt == "NHWC", "the test needs such a network"
+    images = torch.zeros(2, 3, 128, 64)
+    images[1, :, 96:] = 1
+    with torch.inference_mode():
+        plain, altered = backbone(images)
+    change = (altered - plain).abs().sum((0, 2))
+    assert change.shape == (32,)
+    assert change[26:].min() > 2 * change[:20].max()
+
+
 def test_the_last_stage_of_resnet50_keeps_stride_16() -> None:
     network = create_network("resnet50", output_stride=16, out_indices=(3, 4))
     with torch.inference_mode():

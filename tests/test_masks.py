@@ -35,7 +35,7 @@ def test_attributes_of_a_store_of_masks_name_and_colour_each_class() -> None:
     attributes = mask_attributes(9)
     assert len(attributes["class_names"]) == len(attributes["palette"]) == attributes["part_classes"] == 9
     assert attributes["palette"][0] == [0, 0, 0]
-    assert attributes["palette"][7:] == attributes["palette"][1:3], "the palette begins again, without the background"
+    assert attributes["palette"][8:] == attributes["palette"][1:2], "the palette begins again, without the background"
     assert (attributes["stride"], attributes["unlabelled"]) == (4, 255)
 
 
