@@ -56,7 +56,9 @@ def ablate(
             _list_runs(match(workspace.root, variants, commit), commit)
             return
         failed = [] if show else _run(workspace, variants, commit, start)
-        _show(workspace, table, match(workspace.root, variants, commit), commit, output, options["label"])
+        name = table.name + suffix(variants[0].params, options["label"])
+        part = "-part" if options["rows"] or options["seeds"] else ""
+        _show(workspace, table, match(workspace.root, variants, commit), commit, output, f"{name}{part}")
         if failed:
             raise click.ClickException(f"{len(failed)} of {len(variants)} runs failed: {', '.join(failed)}")
 
@@ -109,9 +111,9 @@ def _run(workspace: Workspace, variants: Sequence[Variant], commit: str, params_
 
 
 def _show(
-    workspace: Workspace, table: Table, found: Sequence[Found], commit: str, output: Path | None, label: str
+    workspace: Workspace, table: Table, found: Sequence[Found], commit: str, output: Path | None, name: str
 ) -> None:
-    """Print and write the tables."""
+    """Print the tables and write them to files of that name."""
     from hcga.ablation.output import as_text, summarise, write_all
     from hcga.ablation.results import collect
     from hcga.ablation.runner import folder_of
@@ -119,7 +121,6 @@ def _show(
     summary = summarise(table, found, collect(workspace.root, table, found), commit)
     click.echo(as_text(summary))
     folder = output or Path(os.path.relpath(folder_of(workspace)))
-    name = table.name + suffix(found[0].variant.params, label)
     endings = [file.name.removeprefix(name) for file in write_all(summary, folder, name)]
     if endings:
         click.echo(f"\n{folder / name}{'  '.join(endings)}")

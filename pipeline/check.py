@@ -25,8 +25,9 @@ def main(params: SimpleNamespace, checked: Path) -> None:
         if root.resolve() != drawn and not root.is_dir():
             raise InputError(f"datasets.{name}.root: {root} is no folder; set it to where the data set is")
     refuse_common_splits(params.datasets, Path())
-    if not Path(params.external.root).is_dir():
-        raise InputError(f"external.root: {params.external.root} is no folder; set it to where the masks are")
+    masks = Path(params.external.root)
+    if not masks.is_dir() and not (params.synthetic and masks.resolve().is_relative_to(drawn)):
+        raise InputError(f"external.root: {masks} is no folder; set it to where the masks are")
     translation(params.external.labels, params.part_classes)
     if params.dask:
         need_packages(params.dask)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from click import ClickException
 from conftest import ROOT
 from PIL import Image
 
@@ -119,6 +120,22 @@ def test_the_stage_leaves_repairs_out_if_params_say_so(samples, folders, write_p
         options = {"samples": "samples.csv", "repairs": "repairs", "masks": "masks.zarr", "table": "table.csv"}
         main([text for name, value in options.items() for text in (f"--{name}", value)], standalone_mode=False)
         assert pd.read_csv("table.csv")["repaired"].tolist() == [used, False, False]
+
+
+def test_true_masks_of_synthetic_people_may_be_named_before_they_are_drawn(tmp_path, write_params, monkeypatch):
+    """As where an ablation begins in a folder of its own."""
+    main = runpy.run_path(str(ROOT / "pipeline" / "check.py"))["main"]
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    write_params({"external.root": "data/synthetic/truth"})
+    main(["--checked", "checked.txt"], standalone_mode=False)
+    write_params({"external.root": "data/synthetic-truth"})
+    with pytest.raises(ClickException, match=r"external\.root: data/synthetic-truth is no folder"):
+        main(["--checked", "checked.txt"], standalone_mode=False)
+    Path("set").mkdir()
+    write_params({"external.root": "data/synthetic/truth", "synthetic": None, "datasets.main.root": "set"})
+    with pytest.raises(ClickException, match=r"external\.root: data/synthetic/truth is no folder"):
+        main(["--checked", "checked.txt"], standalone_mode=False)
 
 
 def test_what_replaces_no_mask_is_said(samples, folders, caplog):

@@ -13,7 +13,7 @@ import pandas as pd
 from hcga.ablation.experiments import Found
 from hcga.ablation.plot import draw_rows
 from hcga.ablation.results import Results
-from hcga.ablation.summary import LEGEND, by_round, by_row, readable
+from hcga.ablation.summary import LEGEND, by_round, by_row, parts_seen, readable
 from hcga.ablation.tables import Table
 from hcga.files import fresh
 
@@ -31,9 +31,19 @@ class Summary(NamedTuple):
     results: Results
 
     @property
-    def several_rounds(self) -> bool:
-        """Whether the table by rounds says more than that of the rows."""
-        return len(self.rounds) > 0 and bool((self.rounds["row"].value_counts() > 1).any())
+    def last(self) -> dict[str, pd.DataFrame]:
+        """Tables of text on the last rounds, by their titles."""
+        if not len(self.rounds):
+            return {}
+        seen = parts_seen(self.rows)
+        return readable(self.rows) | ({"Parts seen": seen} if len(seen) else {})
+
+    @property
+    def every(self) -> dict[str, pd.DataFrame]:
+        """Tables of text on all rounds, where there are several."""
+        if not len(self.rounds) or (self.rounds["row"].value_counts() == 1).all():
+            return {}
+        return {f"{title} by round": table for title, table in readable(self.rounds).items()}
 
 
 def summarise(table: Table, found: Sequence[Found], results: Results, commit: str) -> Summary:
@@ -74,11 +84,11 @@ def _notes_on_runs(found: Sequence[Found], commit: str) -> list[str]:
 
 
 def as_text(summary: Summary) -> str:
-    """For a terminal."""
+    """For a terminal: the last rounds."""
     parts = [f"{summary.title}\n{summary.about}."]
-    if len(summary.rounds):
-        tables = [summary.rows, summary.rounds] if summary.several_rounds else [summary.rows]
-        parts += [*(_aligned(readable(table)) for table in tables), textwrap.fill(LEGEND, WIDTH)]
+    parts += [f"{title}\n{_aligned(table)}" for title, table in summary.last.items()]
+    if summary.last:
+        parts.append(textwrap.fill(LEGEND, WIDTH))
     if summary.notes:
         notes = [textwrap.fill(f"- {note}", WIDTH, subsequent_indent="  ") for note in summary.notes]
         parts.append("\n".join(notes))
@@ -98,10 +108,8 @@ def _aligned(table: pd.DataFrame) -> str:
 
 def as_markdown(summary: Summary, plot: str) -> str:
     """For a page; `plot` is the name of the picture's file."""
-    parts = [f"# {summary.title}", f"{summary.about}.", _markdown_table(readable(summary.rows))]
-    parts.append(f"![{summary.title}]({plot})")
-    if summary.several_rounds:
-        parts += ["By round:", _markdown_table(readable(summary.rounds))]
+    parts = [f"# {summary.title}", f"{summary.about}.", f"![{summary.title}]({plot})"]
+    parts += [f"## {title}\n\n{_markdown_table(table)}" for title, table in (summary.last | summary.every).items()]
     parts.append(LEGEND)
     if summary.notes:
         parts.append("\n".join(f"- {note}" for note in summary.notes))

@@ -19,14 +19,11 @@ from hcga.params import Params
 from hcga.revisions import open_revision
 
 # Title -> column of `collect_figures`, as `hcga figures` calls them.
-FIGURES = {
-    **{title: SHOWN[title] for title in ("Rank-1", "Rank-5", "mAP", "mask fg IoU", "mask part IoU", "in occluders")},
-    "head train IoU": SHOWN["head train IoU"],
-    "head in occl.": SHOWN["head in occl."],
-    "seen whole": "visibility_whole_mean",
-    "seen occluded": "visibility_occluded_mean",
-    "empty parts": SHOWN["empty parts"],
-}
+TRAPEZOID = "mAP trapez."
+RETRIEVAL = {title: SHOWN[title] for title in ("Rank-1", "Rank-5", "mAP")} | {TRAPEZOID: "retrieval_mAP_trapezoid"}
+MASKS = {title: SHOWN[title] for title in ("mask fg IoU", "mask part IoU", "in occluders")}
+HEAD = {title: SHOWN[title] for title in ("head train IoU", "head in occl.", "empty parts")}
+FIGURES = RETRIEVAL | MASKS | HEAD
 TELLING = ("Rank-1", "Rank-5", "mAP", "mask fg IoU")  # of them, in a line
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from hcga.ablation.results import FIGURES, Results
+from hcga.ablation.results import HEAD, MASKS, RETRIEVAL, TRAPEZOID, Results
+from hcga.ablation.tables import Figures
 
-PAPER = {"Rank-1": "rank1", "Rank-5": "rank5", "mAP": "mAP"}
+PAPER = {"Rank-1": "rank1", "Rank-5": "rank5", TRAPEZOID: "mAP"}  # beside which figure of ours
 AGREEMENT = {"same part": "same_part", "adj. Rand": "adjusted_rand"}
 LEGEND = (
-    "Per cent, mean ± standard deviation over seeds. mask ... IoU: of the training masks with the true ones, where "
-    "they are known. in occluders: foreground of the masks inside known occluders, where the person is not. head "
-    "train IoU: foreground of the parsing head on training images; head in occl.: inside known occluders of test "
-    "images. seen ...: visibility of parts in whole and in occluded test images, by evaluate.visibility. empty parts: "
-    "of those seen in queries, the ones to which GAM leaves no cell. same part, adj. Rand: agreement of the masks "
-    "between seeds, mean over pairs of seeds; same part: share of the cells; adj. Rand: adjusted Rand index of the "
-    "labels before parts were assigned, mean over identities (1: the same groups, 0: as by chance)."
+    "Per cent, mean ± standard deviation over seeds. mAP trapez.: as the paper's was computed, see docs/method.md. "
+    "mask ... IoU: of the training masks with the true ones, where they are known. in occluders: foreground of the "
+    "masks inside known occluders, where the person is not. same part, adj. Rand: agreement of the masks between "
+    "seeds, mean over pairs of seeds; same part: share of the cells; adj. Rand: adjusted Rand index of the labels "
+    "before parts were assigned, mean over identities (1: the same groups, 0: as by chance). head train IoU: "
+    "foreground of the parsing head on training images; head in occl.: inside known occluders of test images. empty "
+    "parts: of those seen in queries, the ones to which GAM leaves no cell. Parts seen: test images in which a part "
+    "counts as visible, by evaluate.visibility."
 )
 
 
@@ -55,10 +57,10 @@ def by_row(rows: Sequence[str], results: Results) -> pd.DataFrame:
         summed = summed.merge(_with_agreement(rounds, results), on="row", how="left")
         first = ["row", "round", "seeds", *AGREEMENT.values()]
         summed = summed[[*first, *(column for column in summed if column not in first)]]
-    for title, name in PAPER.items():
+    for name in Figures.model_fields:
         figures = [getattr(results.paper.get(row), name, None) for row in rows]
         if any(figure is not None for figure in figures):
-            summed[f"paper {title}"] = pd.Series(figures, dtype=float)
+            summed[f"paper_{name}"] = pd.Series(figures, dtype=float)
     return summed
 
 
@@ -78,27 +80,71 @@ def _with_agreement(summed: pd.DataFrame, results: Results) -> pd.DataFrame:
     return summed.merge(results.agreement, on=["row", "round"], how="left")
 
 
-def readable(summed: pd.DataFrame) -> pd.DataFrame:
-    """A table of `by_row` or `by_round` as text, without columns that say nothing."""
-    shown: dict[str, list[str]] = {
-        key: [_plain(value) for value in summed[key]] for key in ("row", "round") if key in summed
+def readable(summed: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Tables of text by title, of `by_row` or `by_round`, without columns and tables that say nothing."""
+    tables = {"Retrieval": _retrieval(summed), "Masks": _masks(summed), "Parsing head": _spreads(summed, HEAD)}
+    known = {title: _telling(columns) for title, columns in tables.items()}
+    return {title: pd.DataFrame(_keys(summed) | columns) for title, columns in known.items() if columns}
+
+
+def parts_seen(summed: pd.DataFrame) -> pd.DataFrame:
+    """Visibility of each part as a table of text, of `by_row`: a line for whole and for occluded images of each row."""
+    known = [
+        column.removeprefix("visibility_whole_").removesuffix("_mean")
+        for column in map(str, summed)
+        if column.startswith("visibility_whole_") and column.endswith("_mean")
+    ]
+    parts = [part for part in known if part not in ("mean", "empty")]
+    lines = []
+    for where in ("whole", "occluded"):
+        columns = {part: f"visibility_{where}_{part}" for part in parts}
+        lines.append(pd.DataFrame({"row": summed["row"], "images": where} | _spreads(summed, columns)))
+    table = pd.concat(lines).sort_index(kind="stable")
+    return table[(table[parts] != "-").any(axis=1)] if parts else table[:0]
+
+
+def _retrieval(summed: pd.DataFrame) -> dict[str, list[str]]:
+    columns: dict[str, list[str]] = {}
+    for title, figures in _spreads(summed, RETRIEVAL).items():
+        papers = f"paper_{PAPER[title]}" if title in PAPER else ""
+        if papers in summed or title != TRAPEZOID:  # which is there to be compared with the paper's
+            columns[title] = figures
+        if papers in summed:
+            columns[f"paper {'mAP' if title == TRAPEZOID else title}"] = [_plain(value) for value in summed[papers]]
+    return columns
+
+
+def _masks(summed: pd.DataFrame) -> dict[str, list[str]]:
+    agreement = {
+        title: [_plain(value, 2 if name == "adjusted_rand" else 1) for value in summed[name]]
+        for title, name in AGREEMENT.items()
+        if name in summed
     }
-    if "epoch_mean" in summed:
-        shown["epoch"] = [_plain(value, 0) for value in summed["epoch_mean"]]
-    if "seeds" in summed:
-        shown["seeds"] = [_plain(value, 0) for value in summed["seeds"].fillna(0)]
-    for title, name in FIGURES.items():
-        if f"{name}_mean" in summed:
-            both = zip(summed[f"{name}_mean"], summed[f"{name}_std"], strict=True)
-            shown[title] = [spread(mean, deviation) for mean, deviation in both]
-    for title, name in AGREEMENT.items():
-        if name in summed:
-            shown[title] = [_plain(value, 2 if name == "adjusted_rand" else 1) for value in summed[name]]
-    for title in PAPER:
-        if f"paper {title}" in summed:
-            shown[f"paper {title}"] = [_plain(value) for value in summed[f"paper {title}"]]
-    table = pd.DataFrame(shown)
-    return table[[name for name in table if not (table[name] == "-").all()]]
+    return _spreads(summed, MASKS) | agreement
+
+
+def _spreads(summed: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, list[str]]:
+    return {
+        title: [spread(*both) for both in zip(summed[f"{name}_mean"], summed[f"{name}_std"], strict=True)]
+        for title, name in titles.items()
+        if f"{name}_mean" in summed
+    }
+
+
+def _telling(columns: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {title: values for title, values in columns.items() if set(values) != {"-"}}
+
+
+def _keys(summed: pd.DataFrame) -> dict[str, list[str]]:
+    """Row, seeds, and round and epoch unless those are the same for all."""
+    columns = {
+        "row": list(summed["row"]),
+        "round": [_plain(value) for value in summed.get("round", [])],
+        "epoch": [_plain(value, 0) for value in summed.get("epoch_mean", [])],
+        "seeds": [_plain(value, 0) for value in summed["seeds"].fillna(0)] if "seeds" in summed else [],
+    }
+    same = [name for name in ("round", "epoch") if len({*columns[name]} - {"-"}) < 2]
+    return {name: values for name, values in columns.items() if values and name not in same}
 
 
 def spread(mean: float, deviation: float) -> str:

@@ -58,10 +58,10 @@ def coparse(material: Material, previous: np.ndarray, repairs: np.ndarray, kept:
         rows = material.rows_of[pid]
         labels[rows] = parsed.labels
         masks[rows] = np.where(by_hand[rows, None, None], repairs[rows], parsed.masks)
+        head: dict[str, object] = {"pid": pid, "images": len(rows), "cameras": len(np.unique(material.camids[rows]))}
         if source == "none":
-            entries[pid] = {"pid": pid}
+            entries[pid] = head | {"without_mask": len(rows)}
         else:
-            head = {"pid": pid, "images": len(rows), "cameras": len(np.unique(material.camids[rows]))}
             figures = describe_masks(masks[rows], labels[rows], previous[rows], material.part_classes)
             repaired = int(by_hand[rows].sum())
             warnings = "; ".join([*warn(masks[rows], repaired, material.part_classes), *parsed.warnings])

@@ -262,7 +262,7 @@ def test_source_none_leaves_all_unlabelled(calls, samples, previous, params):
     assert found.masks.shape == found.labels.shape == previous.shape
     assert (found.masks == UNLABELLED).all()
     assert (found.labels == UNLABELLED).all()
-    assert found.table.to_dict("list") == {"pid": [3, 7, 12]}
+    assert found.table[["pid", "images", "without_mask"]].to_numpy().tolist() == [[3, 1, 1], [7, 2, 2], [12, 2, 2]]
     assert not calls
 
 
