@@ -22,9 +22,8 @@ from hcga.images import load_image, load_labels, resize_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image
 from hcga.progress import Progress
-from hcga.samples import COLUMNS
+from hcga.samples import describe_image_set
 from hcga.store_writing import add_array, draft_store, writing
-from hcga.stores import IMAGE_SET
 
 log = logging.getLogger(__name__)
 BLOCK = 256  # images decoded at once
@@ -74,12 +73,6 @@ def preparation_key(samples: pd.DataFrame, catalogues: Mapping[str, Path], size:
     listed = [samples.to_csv(index=False).encode(), *(file.read_bytes() for file in catalogues.values())]
     settings = (code_digest(), PIL.__version__, size.model_dump_json(), str(skip))
     return digest(*(text.encode() for text in settings), *listed)
-
-
-def describe_image_set(samples: pd.DataFrame, size: Image) -> dict[str, str]:
-    """The attribute by which stores know each other's rows: a digest of the sample table and the images' size."""
-    listed = samples[list(COLUMNS)].to_csv(index=False).encode()
-    return {IMAGE_SET: digest(listed, size.model_dump_json().encode())}
 
 
 class Reached(BaseModel):

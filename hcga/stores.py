@@ -23,7 +23,7 @@ from hcga.store_limits import what_is_wrong
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ZeroDivisionError)
 A = TypeVar("A")
 PART_CLASSES = "part_classes"  # attribute: C, of masks of 8 bits
-IMAGE_SET = "image_set"  # attribute: digest of the sample table and the images' size
+IMAGE_SET = "image_set"  # attribute: digest of the sample table, and the images' size
 
 
 class Whole(Store):
