@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from threadpoolctl import threadpool_info
+from waiting import until
 
 from hcga.coparsing import batches, pool
 from hcga.coparsing.batches import identities_at_once, label_in_batches
@@ -160,14 +162,14 @@ def wait(*_):
 def test_workers_end_at_once_with_a_parent_that_is_killed_or_asked_to_stop(features, number):
     """Its session is its own, so that whoever of it is left can be found."""
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import numpy as np; import test_pool\n"
+        "import sys; sys.path += sys.argv[2:]; from pathlib import Path; import numpy as np; import test_pool\n"
         "from hcga.coparsing.inputs import Input; from hcga.coparsing.pool import map_identities\n"
         "from hcga.stopping import stopping_at_once\n"
         "print(flush=True)\n"
         "source, few = Input(Path(sys.argv[1]), 'features'), {3: np.array([1, 4])}\n"
         "with stopping_at_once(): list(map_identities(test_pool.wait, source, few, 1, test_pool.hcnet_bytes))"
     )
-    folders = [str(features[0]), str(Path(__file__).parent)]
+    folders = [str(features[0]), str(Path(__file__).parent), str(ROOT / "tests")]
     parent = subprocess.Popen([sys.executable, "-c", code, *folders], start_new_session=True, stdout=subprocess.PIPE)
 
     def left():
@@ -186,13 +188,6 @@ def test_workers_end_at_once_with_a_parent_that_is_killed_or_asked_to_stop(featu
     finally:
         for which in left():
             os.killpg(int(which[2]), signal.SIGKILL)
-
-
-def until(true, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("memory", [0, 10**9])
