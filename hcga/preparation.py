@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-import PIL
 from pydantic import BaseModel
 
 from hcga.datasets.catalogue import join_tables, read_catalogues
@@ -71,7 +71,8 @@ def leave_out(samples: pd.DataFrame, bad: pd.DataFrame) -> pd.DataFrame:
 def preparation_key(samples: pd.DataFrame, catalogues: Mapping[str, Path], size: Image, skip: bool) -> str:
     """Key of `resumable` for the store of images: what decides its bytes."""
     listed = [samples.to_csv(index=False).encode(), *(file.read_bytes() for file in catalogues.values())]
-    settings = (code_digest(), PIL.__version__, size.model_dump_json(), str(skip))
+    versions = [metadata.version(name) for name in ("pillow", "zarr", "numcodecs")]
+    settings = (code_digest(), *versions, size.model_dump_json(), str(skip))
     return digest(*(text.encode() for text in settings), *listed)
 
 
