@@ -204,6 +204,27 @@ def test_batches_label_each_identity_as_the_pool_does(memory, features, params):
         assert np.mean(labelling.labels == pooled[pid].labels) > 0.99
 
 
+@pytest.mark.parametrize("done", [{2}, {3, 21}, {2, 3, 21}, {2, 3, 9, 12}])
+def test_a_batch_is_the_same_after_some_of_it_are_done(done, features, params, monkeypatch):
+    """2, 3 and 21 have two images each and are one batch."""
+    many = {pid: np.array(rows) for pid, rows in {2: [0, 1], 3: [1, 4], 9: [0, 2, 5, 8], 12: [3], 21: [7, 6]}.items()}
+    computed = []
+
+    def label(values, camids, params, seeds, device):
+        computed.append([seed[-1] for seed in seeds])
+        return label_together(values, camids, params, seeds, device)
+
+    monkeypatch.setattr(batches, "label_together", label)
+    arguments = (Input(features[0], "features"), many, CAMIDS, params, SEED, [torch.device("cpu")], 10**9)
+    whole = dict(label_in_batches(*arguments))
+    assert computed == [[9], [2, 3, 21], [12]]
+    computed.clear()
+    found = dict(label_in_batches(*arguments, done))
+    assert computed == [pids for pids in ([9], [2, 3, 21], [12]) if set(pids) - done]
+    assert found.keys() == many.keys() - done
+    assert all(np.array_equal(found[pid].labels, whole[pid].labels) for pid in found)
+
+
 def test_several_devices_label_as_one_does(features, params, monkeypatch):
     """Each is at work on one batch at a time."""
     cpu, meta = torch.device("cpu"), torch.device("meta")
