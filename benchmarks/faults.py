@@ -32,6 +32,7 @@ STORING = 1.0  # seconds after a stage for which DVC stores what it has written
 FULL = "no space left"  # what a message on a full disk must say
 WRITES = {
     "full": "disk full from the k-th write on",
+    "filling": "disk full in the middle of the k-th write",
     "size": "no file may grow beyond n bytes",
     "cut": "power cut before the k-th write",
     "torn": "power cut at the k-th write, half of the data lost",
@@ -120,7 +121,7 @@ def writes(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
                 setting = rng.randrange(SAID, largest) if kind == "size" else rng.randint(1, total)
                 pipeline.restore(stage, forgotten=False)
                 failed = pipeline.fork(stage, kind, str(setting)).end()
-                full = kind in ("full", "size") and failed.code != 0
+                full = kind in ("full", "filling", "size") and failed.code != 0
                 yield from heard(stage, fault, failed, FULL if full else "")
                 yield judge(pipeline, stage, fault, pipeline.fork(stage).end())
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import builtins
 import errno
+import io
 import os
 import resource
 import signal
@@ -20,23 +22,25 @@ def arm(kind: str, setting: str) -> None:
     Parameters
     ----------
     kind, setting : str
-        `count` FILE writes into a file how many there were; `full` K: the disk is full from the K-th on; `cut` K: the
+        `count` FILE writes into a file how many there were; `full` K: the disk is full from the K-th on; `filling` K:
+        as before, but if the K-th opens a file, that is there, and what is written into it finds no place; `cut` K: the
         power goes before the K-th; `torn` K: the power goes at the K-th, and if that is a rename the name has reached
         the disk and half of the data has not; `size` N: no file may grow beyond N bytes, whoever writes it.
     """
     if kind == "size":
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(setting), int(setting)))
         return
-    count, ours = 0, f"{Path.cwd()}/data/"
+    count, filling, ours = 0, False, f"{Path.cwd()}/data/"
     if kind == "count":
         atexit.register(lambda: Path(setting).write_text(str(count), "utf-8"))
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal count
+        nonlocal count, filling
         if not _writes(event, arguments) or not os.path.abspath(arguments[0]).startswith(ours):  # noqa: PTH100
             return
         count += 1
-        if kind == "full" and count >= int(setting):
+        filling = kind == "filling" and count == int(setting) and event == "open"
+        if kind in ("full", "filling") and count >= int(setting) and not filling:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), arguments[0])
         if kind in ("cut", "torn") and count == int(setting):
             if kind == "torn" and event == "os.rename":
@@ -44,6 +48,16 @@ def arm(kind: str, setting: str) -> None:
                 os.rename(arguments[0], arguments[1])  # noqa: PTH104
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def opening(*arguments: Any, **options: Any) -> Any:
+        nonlocal filling
+        filling = False  # until the hook is told of this file
+        file = opens(*arguments, **options)
+        if filling:
+            os.dup2(os.open("/dev/full", os.O_WRONLY), file.fileno())
+        return file
+
+    opens = io.open
+    builtins.open = io.open = opening  # of which the latter is what pathlib calls
     sys.addaudithook(hook)
 
 

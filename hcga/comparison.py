@@ -12,7 +12,7 @@ import zarr
 from hcga.artifacts import open_artifact
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
-from hcga.samples import identities, read_samples
+from hcga.samples import identities, read_samples_of
 from hcga.stores import array, attribute, read_rows
 from hcga.workspace import Workspace
 
@@ -46,8 +46,10 @@ def compare_masks(first: Workspace, second: Workspace, round_name: str, other_ro
         One of them has no such round or no masks of it, or their masks cannot be compared, see `open_comparable`.
     """
     sides = [(first, round_name), (second, other_round or round_name)]
-    masks = open_comparable([open_artifact(side, "coparse", "masks", name) for side, name in sides])
-    rows_of = [_rows_by_image(read_samples(side.path("prepare", "samples"))) for side, _ in sides]
+    stores = [open_artifact(side, "coparse", "masks", name) for side, name in sides]
+    masks = open_comparable(stores)
+    tables = [side.path("prepare", "samples") for side, _ in sides]
+    rows_of = [_rows_by_image(read_samples_of(*each)) for each in zip(tables, stores, strict=True)]
     table = pd.DataFrame(_compare_identities(masks, rows_of)).round(3)
     return table.sort_values(["changed", "pid"], ascending=[False, True], na_position="first", ignore_index=True)
 

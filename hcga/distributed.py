@@ -24,6 +24,7 @@ from hcga.devices import choose_device
 from hcga.errors import InputError
 from hcga.files import scratch, scratch_folder
 from hcga.prnet import PRNet, Training
+from hcga.processes import LAUNCHER, end_with
 from hcga.progress import counted
 from hcga.stopping import Stop, Stopped
 
@@ -165,6 +166,8 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
     if RANK not in os.environ:
         yield ALONE
         return
+    if LAUNCHER in os.environ:
+        end_with(int(os.environ[LAUNCHER]))
     by_gpu = device != "cpu" and torch.cuda.is_available()
     distributed.init_process_group("nccl" if by_gpu else "gloo")
     ranks = Ranks(distributed.get_rank(), distributed.get_world_size())

@@ -28,6 +28,9 @@ class Environment(BaseModel):
     numpy: str
     torch: str
     timm: str
+    scikit_learn: str | None = None  # this and the next are in no model of an older version
+    zarr: str | None = None
+    numcodecs: str | None = None  # packs what zarr writes
 
 
 def environment(device: torch.device) -> Environment:
@@ -41,6 +44,9 @@ def environment(device: torch.device) -> Environment:
         numpy=metadata.version("numpy"),
         torch=torch.__version__,  # with its build, which pip does not know
         timm=metadata.version("timm"),
+        scikit_learn=metadata.version("scikit-learn"),
+        zarr=metadata.version("zarr"),
+        numcodecs=metadata.version("numcodecs"),
     )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import zarr
 
 from hcga.csv_files import read_table
-from hcga.files import code_digest
+from hcga.files import checkout_digest
 from hcga.occluders import Occlusion
 from hcga.params import Evaluate
 from hcga.quality import evaluate_masks, rate_identities
@@ -125,8 +125,8 @@ def describe_run(recorded: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        hcga, its version; code, the digest of its modules; seed; the environment of the training; and of the other
-        stages what was another there, if anything.
+        hcga, its version; code, the digest of its modules and of the stage scripts, as they are now; seed; the
+        environment of the training; and of the other stages what was another there, if anything.
     """
     trained, here = recorded["train"], {"python": platform.python_version(), "numpy": np.__version__}
     recorded = recorded | {"evaluate": here}
@@ -135,7 +135,7 @@ def describe_run(recorded: dict[str, Any]) -> dict[str, Any]:
         for stage in ("extract", "coparse", "embed", "evaluate")
         if stage in recorded
     }
-    about = {"hcga": metadata.version("hcga"), "code": code_digest()[:12], "seed": recorded["seed"]}
+    about = {"hcga": metadata.version("hcga"), "code": checkout_digest()[:12], "seed": recorded["seed"]}
     return about | trained | {stage: differing for stage, differing in others.items() if differing}
 
 

@@ -22,7 +22,7 @@ from hcga.originals import image_files, own_size
 from hcga.progress import track
 from hcga.repair_files import find_repairs, write_mask
 from hcga.revisions import Revision
-from hcga.samples import identities, read_samples, rows_of_identity
+from hcga.samples import identities, read_samples_of, rows_of_identity
 from hcga.stores import array, attribute, read_rows
 from hcga.workspace import Workspace
 
@@ -81,7 +81,7 @@ def export_masks(workspace: Workspace, round_name: str, kind: str, pids: list[in
     if target.exists() or not target.parent.is_dir():
         raise InputError(f"{target}: name a file or folder that does not exist yet, in a folder that does")
     store = open_artifact(workspace, "coparse", "masks", round_name)
-    samples = read_samples(workspace.path("prepare", "samples"))
+    samples = read_samples_of(workspace.path("prepare", "samples"), store)
     rows = np.concatenate([rows_of_identity(samples, pid) for pid in dict.fromkeys(pids) or identities(samples)])
     chosen, part_classes = samples.iloc[rows], attribute(store, "part_classes", int)
     cells = array(store, "masks")

@@ -13,6 +13,7 @@ from hcga.guards import alone, naming_full_disks
 
 BLOCK = 2**20  # bytes read at once
 TAIL = 1024  # bytes: a shard of a store ends in the index of its chunks, with a checksum
+SCRIPTS = Path(__file__).parent.parent / "pipeline"  # of stages, where this package lies in a checkout
 DRAFT = "draft"  # in the folder that `resumable` keeps
 
 
@@ -193,6 +194,11 @@ def code_digest() -> str:
     """Digest of this package's modules, for the key of `resumable`: other code may write something else."""
     modules = sorted(Path(__file__).parent.rglob("*.py"))
     return digest(*(path.read_bytes() for path in modules))
+
+
+def checkout_digest() -> str:
+    """Digest of this package's modules and of the stage scripts beside it."""
+    return digest(code_digest().encode(), *(script.read_bytes() for script in sorted(SCRIPTS.glob("*.py"))))
 
 
 def outline(path: Path) -> str:

@@ -14,6 +14,8 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from hcga.processes import LAUNCHER
+
 PATIENCE = 60  # seconds in which processes that are asked to stop may save
 
 
@@ -22,6 +24,7 @@ def main() -> None:
     count, *command = sys.argv[1:]
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what is lost is said below
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does: one thread each, unless params.yaml says more
+    os.environ[LAUNCHER] = str(os.getpid())
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

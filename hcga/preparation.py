@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-import PIL
 from pydantic import BaseModel
 
 from hcga.datasets.catalogue import join_tables, read_catalogues
@@ -22,9 +22,8 @@ from hcga.images import load_image, load_labels, resize_labels
 from hcga.masks import UNLABELLED
 from hcga.params import Dataset, Image
 from hcga.progress import Progress
-from hcga.samples import COLUMNS
+from hcga.samples import describe_image_set
 from hcga.store_writing import add_array, draft_store, writing
-from hcga.stores import IMAGE_SET
 
 log = logging.getLogger(__name__)
 BLOCK = 256  # images decoded at once
@@ -72,14 +71,9 @@ def leave_out(samples: pd.DataFrame, bad: pd.DataFrame) -> pd.DataFrame:
 def preparation_key(samples: pd.DataFrame, catalogues: Mapping[str, Path], size: Image, skip: bool) -> str:
     """Key of `resumable` for the store of images: what decides its bytes."""
     listed = [samples.to_csv(index=False).encode(), *(file.read_bytes() for file in catalogues.values())]
-    settings = (code_digest(), PIL.__version__, size.model_dump_json(), str(skip))
+    versions = [metadata.version(name) for name in ("pillow", "zarr", "numcodecs")]
+    settings = (code_digest(), *versions, size.model_dump_json(), str(skip))
     return digest(*(text.encode() for text in settings), *listed)
-
-
-def describe_image_set(samples: pd.DataFrame, size: Image) -> dict[str, str]:
-    """The attribute by which stores know each other's rows: a digest of the sample table and the images' size."""
-    listed = samples[list(COLUMNS)].to_csv(index=False).encode()
-    return {IMAGE_SET: digest(listed, size.model_dump_json().encode())}
 
 
 class Reached(BaseModel):

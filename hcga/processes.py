@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import threading
+import time
 from pathlib import Path
 
 PROCESSES = Path("/proc")  # of Linux
+LAUNCHER = "HCGA_LAUNCHER"  # variable with the process of `hcga.launch`, for those that it starts
+WATCH_SECONDS = 0.5  # between two looks whether a process is there
 
 
 def birth(pid: int) -> int | None:
@@ -28,6 +32,18 @@ def birth(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if state == "Z" else int(fields[18])
+
+
+def end_with(pid: int) -> None:
+    """Have this process end soon after another one, which may be killed and then cannot tell those that wait for it."""
+    born = birth(pid)
+
+    def watch() -> None:
+        while born is not None and birth(pid) == born:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def peak_megabytes() -> float:

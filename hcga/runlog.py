@@ -40,6 +40,7 @@ class Run(NamedTuple):
     noted: float  # when this was written: the last sign of it
     levels: list[Level]  # loops that run, the outermost first
     error: str  # what stopped it, if anything did
+    continued: bool = False  # as of `Finished`
 
     @property
     def elsewhere(self) -> bool:
@@ -99,10 +100,10 @@ class RunLog:
         host, pid, began = platform.node(), os.getpid(), time.time()
         last, epochs = 0.0, None
         state = self._folder / f"{stage}.json"
-        continued = state.is_file()
+        continued = state.is_file() and not any(_is_launcher(run) for run in _entries(Run, state))
 
         def write(levels: Sequence[Level], error: str = "") -> None:
-            run = Run(stage, host, pid, birth(pid), began, time.time(), list(levels), error)
+            run = Run(stage, host, pid, birth(pid), began, time.time(), list(levels), error, continued)
             with suppress(OSError, InputError), fresh(state) as draft:  # a full disk need not be its end
                 draft.write_text(json.dumps(run._asdict()), "utf-8")
 
@@ -144,6 +145,11 @@ class RunLog:
         runs = sorted(_entries(Finished, self._folder / "times.jsonl"), key=lambda run: run.ended)
         last = {run.stage: run for run in runs}
         return {run.stage: run for run in runs if run is last[run.stage]}
+
+
+def _is_launcher(run: Run) -> bool:
+    """Whether a run has only started processes that train together, of which the first records it again."""
+    return run.alive and not run.elsewhere and not run.continued
 
 
 def _entries(kind: type[T], file: Path) -> Iterator[T]:

@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import zarr
 
 from hcga.csv_files import read_table
 from hcga.errors import REMEDY, InputError, brief
-from hcga.files import leads_below
-from hcga.params import NAME
+from hcga.files import digest, leads_below
+from hcga.params import NAME, Image
+from hcga.stores import IMAGE_SET, folder_of
 
 SPLITS = ("train", "query", "gallery")
 COLUMNS = ("split", "pid", "camid", "sequence", "frame", "path", "dataset")
 JUNK, DISTRACTOR = -1, 0
+BESIDE = "-"  # between digest and size; stores of older versions have one digest of both
 LARGEST_PID = 10**18  # identities of several data sets are numbered on
 
 
@@ -76,6 +79,33 @@ def read_samples(path: Path) -> pd.DataFrame:
     table = read_table(path, COLUMNS, dtype={"path": str, "dataset": str}, keep_default_na=False)
     require_samples(path, table, REMEDY)
     return table
+
+
+def read_samples_of(path: Path, store: zarr.Group) -> pd.DataFrame:
+    """Read the sample table to whose rows the rows of a store belong.
+
+    Raises
+    ------
+    InputError
+        As of `read_samples`, or the store was made of another table.
+    """
+    samples = read_samples(path)
+    table, _, size = str(store.attrs.get(IMAGE_SET, "")).partition(BESIDE)
+    if size and table != _digest(samples):
+        raise InputError(
+            f"{path}: not the table of which {folder_of(store)} was made, so its rows belong to other people; "
+            "`dvc repro --force prepare` makes both anew"
+        )
+    return samples
+
+
+def describe_image_set(samples: pd.DataFrame, size: Image) -> dict[str, str]:
+    """The attribute by which stores know each other's rows: a digest of the sample table and the images' size."""
+    return {IMAGE_SET: f"{_digest(samples)}{BESIDE}{size.height}x{size.width}"}
+
+
+def _digest(samples: pd.DataFrame) -> str:
+    return digest(samples[list(COLUMNS)].to_csv(index=False).encode())
 
 
 def require_samples(file: Path, table: pd.DataFrame, remedy: str) -> None:

@@ -23,7 +23,7 @@ from zarr.storage import LocalStore
 from hcga.errors import InputError
 from hcga.files import fresh
 from hcga.resources import need_disk
-from hcga.stores import folder_of, read_rows
+from hcga.stores import has_shard, read_rows
 
 SHARD_BYTES = 64 * 2**20
 CONFIG: Any = {"write_empty_chunks": True}  # else a missing chunk may be one of zeros
@@ -52,8 +52,9 @@ def draft_store(path: Path, anew: bool, **attributes: Any) -> zarr.Group:
     """Create a store at a path from `resumable`, with the shards that a run before has written there unless `anew`."""
     if anew:
         shutil.rmtree(path, ignore_errors=True)
-    for description in path.rglob("zarr.json"):  # written again, as it may be damaged
-        description.unlink()
+    for file in path.rglob("*"):  # descriptions are written again, as they may be damaged
+        if file.name == "zarr.json" or file.suffix == ".partial":  # so zarr names what it has not written to its end
+            file.unlink()
     return zarr.create_group(store=str(path), zarr_format=3, attributes=dict(sorted(attributes.items())))
 
 
@@ -153,8 +154,7 @@ class RowWriter:
         """Rows that are there already up to the first shard that is damaged, as a power cut may leave one."""
         size = len(self._buffer)
         for start in range(0, self.written, size):
-            files = (folder_of(self._array) / f"c/{start // size}").rglob("*")
-            if not any(file.is_file() and file.stat().st_size for file in files):
+            if not has_shard(self._array, (start // size, *[0] * (self._array.ndim - 1))):
                 return start
             try:
                 read_rows(self._array, np.arange(start, min(start + size, self.written)))

@@ -23,7 +23,7 @@ from hcga.store_limits import what_is_wrong
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ZeroDivisionError)
 A = TypeVar("A")
 PART_CLASSES = "part_classes"  # attribute: C, of masks of 8 bits
-IMAGE_SET = "image_set"  # attribute: digest of the sample table and the images' size
+IMAGE_SET = "image_set"  # attribute: digest of the sample table, and the images' size
 
 
 class Whole(Store):
@@ -132,17 +132,23 @@ def array(store: zarr.Group, name: str, whole: bool = True) -> zarr.Array[Any]:
         raise InputError(f"{_told(store)}: no array {name!r}; it has: {known}. {REMEDY}")
     if wrong := what_is_wrong(found, name):
         raise InputError(f"{_told(found)}: {wrong}; {REMEDY if whole else 'write it anew'}")
-    missing = _missing_files(found) if whole else 0
+    missing = _missing_file(found) if whole else None
     if missing:
-        raise InputError(f"{folder_of(found)}: damaged, {missing} of its files are missing or empty; {REMEDY}")
+        raise InputError(f"{folder_of(found)}: damaged, its file {missing} is missing or empty; {REMEDY}")
     return found
 
 
-def _missing_files(found: zarr.Array[Any]) -> int:
-    """How many shards have no file, or an empty one; zarr would read them as zeros."""
+def _missing_file(found: zarr.Array[Any]) -> str | None:
+    """Name of the first shard that has no file, or an empty one; zarr would read it as zeros."""
     sides = zip(found.shape, found.shards or found.chunks, strict=True)
-    there = sum(path.is_file() and path.stat().st_size > 0 for path in (folder_of(found) / "c").rglob("*"))
-    return math.prod(math.ceil(length / side) for length, side in sides) - there
+    places = np.ndindex(*(math.ceil(length / side) for length, side in sides))
+    return next((found.metadata.encode_chunk_key(place) for place in places if not has_shard(found, place)), None)
+
+
+def has_shard(of: zarr.Array[Any], place: tuple[int, ...]) -> bool:
+    """Whether a shard has a file that is not empty; `place` is its number along each axis."""
+    file = folder_of(of) / of.metadata.encode_chunk_key(place)
+    return file.is_file() and file.stat().st_size > 0
 
 
 def folder_of(of: zarr.Group | zarr.Array[Any]) -> Path:

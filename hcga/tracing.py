@@ -18,7 +18,7 @@ from hcga.errors import InputError
 from hcga.masks import downsample
 from hcga.params import Coparse, change_section
 from hcga.pictures import caption_rows, colour_labels, stack
-from hcga.samples import read_samples, rows_of_identity
+from hcga.samples import read_samples_of, rows_of_identity
 from hcga.sheet import spread
 from hcga.stores import array, attribute, read_rows
 from hcga.workspace import Workspace
@@ -72,7 +72,7 @@ def trace_round(workspace: Workspace, round_name: str, pid: int, changes: Mappin
     written = workspace.params.coparse
     changed = change_section(written, "coparse", changes)
     _refuse_idle(changes, changed)
-    samples = read_samples(workspace.path("prepare", "samples"))
+    samples = read_samples_of(workspace.path("prepare", "samples"), masks)
     rows = rows_of_identity(samples, pid)
     images = read_rows(array(open_images(workspace), "images"), rows)
     rgb = changed.input == "rgb"

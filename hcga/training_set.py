@@ -15,7 +15,7 @@ import zarr
 
 from hcga.augmentation import augment
 from hcga.params import Train
-from hcga.samples import read_samples
+from hcga.samples import read_samples_of
 from hcga.stores import IMAGE_SET, array, attribute, image_set, open_store, open_store_of, read_all, read_rows
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def read_training_set(samples: Path, images: Path, masks: Path) -> TrainingSet:
     drawn = read_all(array(store, "masks"))
     pixels = hold_images(array(pictures, "images"), len(drawn))
     parsing = attribute(store, "source", str) != "none"
-    return TrainingSet(pixels, drawn, read_samples(samples), parsing, image_set(pictures).get(IMAGE_SET))
+    return TrainingSet(pixels, drawn, read_samples_of(samples, pictures), parsing, image_set(pictures).get(IMAGE_SET))
 
 
 def hold_images(images: zarr.Array[Any], count: int) -> zarr.Array[Any] | np.ndarray:

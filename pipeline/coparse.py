@@ -12,7 +12,7 @@ from hcga.coparsing.sources import POOLED, Material
 from hcga.devices import choose_device
 from hcga.files import fresh, run_key, scratch
 from hcga.masks import mask_attributes
-from hcga.samples import read_samples
+from hcga.samples import read_samples_of
 from hcga.stage import PATH, stage
 from hcga.store_writing import write_store
 from hcga.stores import array, attribute, image_set, open_store, open_store_of, read_all
@@ -34,7 +34,7 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
     epoch, run = attribute(features, "epoch", int), attribute(features, "run", dict)
     with connected(params.dask if params.coparse.source in POOLED else None, "cpu", 1) as cluster:
         material = Material(
-            samples=read_samples(paths["samples"]),
+            samples=read_samples_of(paths["samples"], images),
             features=paths["features"],
             images=paths["images"],
             external=external,

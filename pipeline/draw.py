@@ -7,7 +7,7 @@ import click
 
 from hcga.csv_files import read_table
 from hcga.files import fresh
-from hcga.samples import read_samples
+from hcga.samples import read_samples_of
 from hcga.sheet import contact_sheet_of
 from hcga.stage import PATH, stage
 from hcga.stores import array, open_store, open_store_of
@@ -22,11 +22,10 @@ from hcga.stores import array, open_store, open_store_of
 def main(params: SimpleNamespace, samples: Path, images: Path, masks: Path, table: Path, sheet: Path) -> None:
     """Draw a contact sheet: some images of some identities, with their masks."""
     store = open_store(images)
-    drawn = contact_sheet_of(
-        array(store, "images"), read_samples(samples), open_store_of(masks, store), read_table(table), sheet.stem
-    )
+    people, drawn = read_samples_of(samples, store), open_store_of(masks, store)
+    picture = contact_sheet_of(array(store, "images"), people, drawn, read_table(table), sheet.stem)
     with fresh(sheet) as draft:
-        drawn.save(draft, "PNG")
+        picture.save(draft, "PNG")
 
 
 if __name__ == "__main__":

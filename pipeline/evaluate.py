@@ -9,7 +9,7 @@ import click
 from hcga.evaluation import evaluate_round
 from hcga.files import fresh
 from hcga.occluders import read_occlusion
-from hcga.samples import read_samples
+from hcga.samples import read_samples_of
 from hcga.stage import PATH, stage
 from hcga.stores import open_store, open_store_of
 
@@ -28,7 +28,8 @@ from hcga.stores import open_store, open_store_of
 @click.option("--identities", type=PATH, required=True, help="CSV to write: what is known of each identity's masks.")
 def main(params: SimpleNamespace, **paths: Path) -> None:
     """Match queries with the gallery; measure masks, parsing head and visibility."""
-    truth, samples = open_store(paths["truth"]), read_samples(paths["samples"])
+    truth = open_store(paths["truth"])
+    samples = read_samples_of(paths["samples"], truth)
     stores = {name: open_store_of(paths[name], truth) for name in ("embeddings", "masks")}
     found = evaluate_round(
         **stores,

@@ -8,7 +8,7 @@ import click
 from hcga.files import run_key
 from hcga.forward import environment_of, placed
 from hcga.inference import extract
-from hcga.samples import read_samples
+from hcga.samples import read_samples_of
 from hcga.stage import PATH, stage
 from hcga.stores import open_store
 
@@ -20,10 +20,11 @@ from hcga.stores import open_store
 @click.option("--features", type=PATH, required=True, help="Store to write.")
 def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, features: Path) -> None:
     """Write the shared feature maps of the training images."""
-    count = int((read_samples(samples)["split"] == "train").sum())
+    store = open_store(images)
+    count = int((read_samples_of(samples, store)["split"] == "train").sum())
     with placed(model, params.device, params.threads, params.dask) as (network, card):
         key = run_key([Path(__file__), model, images], count, environment_of(network))
-        extract(network, card, open_store(images), count, features, key)
+        extract(network, card, store, count, features, key)
 
 
 if __name__ == "__main__":

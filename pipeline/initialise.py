@@ -10,7 +10,7 @@ import torch
 from hcga.checkpoints import save_model, save_optimiser
 from hcga.initialisation import initial_network
 from hcga.masks import STRIDE, UNLABELLED
-from hcga.samples import identities, read_samples
+from hcga.samples import identities, read_samples_of
 from hcga.stage import PATH, stage
 from hcga.store_writing import write_store
 from hcga.stores import array, image_set, open_store
@@ -24,8 +24,9 @@ from hcga.stores import array, image_set, open_store
 @click.option("--masks", type=PATH, required=True, help="Store of masks to write, in which nothing is labelled yet.")
 def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, optimiser: Path, masks: Path) -> None:
     """Build PRNet with pretrained weights, an optimisation that has not begun, and masks that say nothing."""
-    table = read_samples(samples)
-    height, width = array(store := open_store(images), "images").shape[1:3]
+    store = open_store(images)
+    table = read_samples_of(samples, store)
+    height, width = array(store, "images").shape[1:3]
     network, card = initial_network(
         params.backbone, params.part_classes, params.pooling, len(identities(table)), (height, width), params.seed
     )

@@ -16,3 +16,8 @@ def halve(file: Path) -> None:
 
 def empty(file: Path) -> None:
     file.write_bytes(b"")
+
+
+def unfinished(file: Path) -> None:
+    """As zarr leaves a file, if it is killed before it gives it its name."""
+    file.rename(file.with_suffix(".0123abcd.partial"))

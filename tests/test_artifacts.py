@@ -11,6 +11,8 @@ from hcga.comparison import compare_masks
 from hcga.errors import InputError
 from hcga.export import export_masks
 from hcga.inspection import draw_identity
+from hcga.params import Image
+from hcga.samples import describe_image_set, read_samples, write_samples
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store, read_all
 from hcga.workspace import Workspace
@@ -45,6 +47,20 @@ def test_masks_of_other_images_are_refused(workspace: Workspace, tmp_path: Path,
     READERS[reader](workspace, tmp_path / "a")
     mark(workspace.path("prepare", "images"), "others")
     with pytest.raises(InputError, match=r"r1\.zarr: made of other images than .*images\.zarr holds now"):
+        READERS[reader](workspace, tmp_path / "b")
+
+
+@pytest.mark.parametrize("reader", [*READERS][1:])
+def test_a_table_of_other_images_is_refused(workspace: Workspace, tmp_path: Path, reader: str) -> None:
+    """As after a change by hand."""
+    path = workspace.path("prepare", "samples")
+    samples = read_samples(path)
+    of = describe_image_set(samples, Image(height=64, width=32))["image_set"]
+    for store in ("images", "masks/r1"):
+        mark(workspace.root / f"data/{store}.zarr", of)
+    READERS[reader](workspace, tmp_path / "a")
+    write_samples(samples.replace({"pid": {8: 9}}), path)
+    with pytest.raises(InputError, match=r"samples\.csv: not the table of which .*r1\.zarr was made"):
         READERS[reader](workspace, tmp_path / "b")
 
 

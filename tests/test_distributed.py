@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import together
 import torch
 from safetensors.torch import load_file
+from waiting import until
 
 from hcga import distributed
 from hcga.distributed import ALONE, Ranks
@@ -38,6 +41,34 @@ def test_processes_that_would_compute_otherwise_are_refused(tmp_path: Path) -> N
     done = subprocess.run(command, check=False, timeout=300, capture_output=True, text=True)
     assert done.returncode == 1
     assert "process 1 of the training reads other files or computes otherwise than the first" in done.stderr
+
+
+ORPHANS = """
+import os, sys, time
+from pathlib import Path
+from hcga.distributed import joined
+with joined("cpu") as ranks:
+    Path(sys.argv[1], str(ranks.rank)).write_text(f"{os.getpid()} ")
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_processes_end_with_a_launcher_that_is_killed(tmp_path: Path) -> None:
+    """Each has a session of its own, so that nothing else tells them."""
+    (tmp_path / "wait.py").write_text(ORPHANS)
+    command = [sys.executable, "-m", "hcga.launch", "2", str(tmp_path / "wait.py"), str(tmp_path)]
+    launcher, notes = subprocess.Popen(command), [tmp_path / "0", tmp_path / "1"]
+    until(lambda: all(note.is_file() and note.read_text().endswith(" ") for note in notes), 100)
+    processes = [psutil.Process(int(note.read_text())) for note in notes]
+    launcher.kill()
+    launcher.wait()
+    try:
+        until(lambda: not any(process.is_running() for process in processes), 10)
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from angles import PLAIN, ROWS, embeddings, samples
 
 from hcga import __version__
 from hcga.evaluation import describe_run, evaluate_round, summarise, tidy
-from hcga.files import code_digest
+from hcga.files import checkout_digest
 from hcga.masks import UNLABELLED
 from hcga.occluders import BOX, Occlusion
 from hcga.store_writing import write_store
@@ -41,7 +41,7 @@ def masks_store(path: Path, masks: np.ndarray, truth: np.ndarray | None) -> tupl
 def test_a_round_says_how_it_came_about() -> None:
     trained = {"device": "cpu: A", "threads": 2, "python": platform.python_version(), "numpy": np.__version__}
     run = describe_run({"seed": 5, "train": trained, "embed": trained})
-    assert run == {"hcga": __version__, "code": code_digest()[:12], "seed": 5} | trained
+    assert run == {"hcga": __version__, "code": checkout_digest()[:12], "seed": 5} | trained
     elsewhere = {"seed": 5, "train": trained | {"numpy": "1"}, "embed": trained | {"numpy": "1", "device": "cuda: B"}}
     run = describe_run(elsewhere | {"coparse": {"device": "cpu: C", "numpy": "1"}, "extract": {"device": "cpu: A"}})
     assert "extract" not in run

@@ -195,6 +195,16 @@ def test_the_key_is_another_when_code_inputs_or_settings_are(tmp_path: Path, mon
     assert len(set(keys)) == len(keys)
 
 
+def test_another_stage_script_is_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (files.SCRIPTS / "train.py").is_file()
+    monkeypatch.setattr(files, "SCRIPTS", tmp_path)
+    found = [files.checkout_digest()]
+    for text in ("a", "b"):
+        (tmp_path / "train.py").write_text(text)
+        found.append(files.checkout_digest())
+    assert len(set(found)) == 3
+
+
 def test_where_a_file_ends_counts(tmp_path: Path) -> None:
     for name, contents in {"one": ("ab", "c"), "two": ("a", "bc")}.items():
         (tmp_path / name).mkdir()

@@ -3,14 +3,16 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import zarr
-from damages import empty, flip_a_bit, halve
+from damages import empty, flip_a_bit, halve, unfinished
 
 from hcga import files, inference
 from hcga.environment import environment
@@ -217,6 +219,57 @@ def test_what_a_power_cut_might_bring_back_is_on_the_disk_before_it_is_noted(
     assert done[2:] == ["flushed", "4", "8", "9"]
 
 
+class Killed(BaseException):
+    """As by SIGKILL: nobody cleans up after it."""
+
+
+@pytest.mark.parametrize("kind", ["extract", pytest.param("embed", marks=pytest.mark.slow)])
+def test_a_kill_before_any_rename_of_a_run_that_goes_on_leaves_nothing_in_the_store(
+    tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Zarr writes every file beside its place and renames it; the shard that was begun is written twice."""
+    monkeypatch.setattr(inference, "BATCH", 2)
+    monkeypatch.setattr(inference, "BATCHES", 2)
+    monkeypatch.setattr(inference, "flush", lambda _: None)  # takes its time
+    monkeypatch.setattr(files, "flush", lambda *_, **__: None)
+    maps, replace, kept = network.maps, Path.replace, tmp_path / ".cut.zarr.key.part"
+
+    def run(path: Path) -> dict[str, bytes]:
+        if kind == "extract":
+            extract(network, CARD, images, COUNT, path, "key")
+        else:
+            embed(network, CARD, images, 4.0, path, "key")
+        return contents(path)
+
+    def stop(batch: torch.Tensor) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return maps(batch)
+
+    whole = run(tmp_path / "whole.zarr")
+    monkeypatch.setattr(network, "maps", stop)
+    with pytest.raises(Stopped):
+        run(tmp_path / "cut.zarr")
+    monkeypatch.setattr(network, "maps", maps)
+    shutil.move(kept, tmp_path / "left")
+    for last in count():
+        shutil.copytree(tmp_path / "left", kept)
+        renames = count()
+
+        def kill(file: Path, target: Path, renames: Iterator[int] = renames, last: int = last) -> Path:
+            if file.suffix == ".partial" and next(renames) == last:
+                raise Killed
+            return replace(file, target)
+
+        with monkeypatch.context() as patched, suppress(Killed):
+            patched.setattr(Path, "replace", kill)
+            run(tmp_path / "cut.zarr")
+            assert last >= len(whole)
+            break
+        assert [file for file in kept.rglob("*") if file.suffix == ".partial"]
+        assert run(tmp_path / "cut.zarr") == whole, last
+        shutil.rmtree(tmp_path / "cut.zarr")
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -234,7 +287,7 @@ def test_a_note_that_makes_no_sense_is_not_gone_by(
     assert contents(tmp_path / "cut.zarr") == contents(tmp_path / "whole.zarr")
 
 
-@pytest.mark.parametrize("damage", [flip_a_bit, halve, empty, Path.unlink])
+@pytest.mark.parametrize("damage", [flip_a_bit, halve, empty, Path.unlink, unfinished])
 def test_whatever_is_damaged_in_a_draft_the_bytes_are_those_of_one_run(
     tmp_path: Path, network: PRNet, images: zarr.Group, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
 ) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,34 @@ def test_a_stage_that_goes_on_after_an_end_of_its_own_is_marked(tmp_path: Path) 
     with log.recording("train@r1"):
         pass
     assert not log.finished()["train@r1"].continued
+
+
+@pytest.mark.parametrize("error", [None, KeyError])
+def test_the_first_of_several_processes_is_marked_as_their_launcher_would_be(
+    tmp_path: Path, error: type[BaseException] | None
+) -> None:
+    """The launcher has begun, and becomes another program, so that it never comes to its end."""
+    log = RunLog(tmp_path)
+    if error:
+        with pytest.raises(error), log.recording("train@r1"):
+            raise error
+    launcher = log.recording("train@r1")
+    launcher.__enter__()
+    with log.recording("train@r1"):
+        pass
+    assert log.finished()["train@r1"].continued == (error is not None)
+
+
+@pytest.mark.parametrize("state", ["", {"host": "node7"}, {"born": 1}])
+def test_after_a_state_of_which_little_is_known_a_stage_is_marked(tmp_path: Path, state: Any) -> None:
+    log = RunLog(tmp_path)
+    with log.recording("train@r1"):
+        file = tmp_path / FOLDER / "train@r1.json"
+        left = json.dumps(json.loads(file.read_text()) | state) if state else ""
+    file.write_text(left)
+    with log.recording("train@r1"):
+        pass
+    assert log.finished()["train@r1"].continued
 
 
 def test_what_began_last_stands_last(tmp_path: Path) -> None:

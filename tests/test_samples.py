@@ -1,13 +1,27 @@
+import ast
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from hcga.errors import InputError
 from hcga.held_out import hold_out
-from hcga.samples import COLUMNS, arrange, identities, image_names, read_samples, write_samples
+from hcga.params import Image
+from hcga.samples import (
+    COLUMNS,
+    arrange,
+    describe_image_set,
+    identities,
+    image_names,
+    read_samples,
+    read_samples_of,
+    write_samples,
+)
+from hcga.store_writing import write_store
+from hcga.stores import open_store
 
 
 def table(*rows: tuple[str, int, int, int, int]) -> pd.DataFrame:
@@ -146,6 +160,33 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         .read_bytes()
         .startswith(b"split,pid,camid,sequence,frame,path,dataset\ntrain,3,1,1,10,")
     )
+
+
+def test_a_table_of_which_a_store_was_not_made_is_refused(tmp_path: Path) -> None:
+    """Names with signs that CSV quotes; only the identity of the first image is another one."""
+    samples = arrange(SMALL.assign(path=SMALL["path"] + ' "a", é.jpg'))
+    write_samples(samples, table := tmp_path / "samples.csv")
+    for height in (64, 128):
+        write_store(tmp_path / "images.zarr", {}, **describe_image_set(samples, Image(height=height, width=32)))
+        assert read_samples_of(table, open_store(tmp_path / "images.zarr")).equals(samples)
+    write_samples(samples.assign(pid=[4, *samples["pid"][1:]]), table)
+    with pytest.raises(
+        InputError, match=r"samples\.csv: not the table of which .*images\.zarr was made, so its rows bel"
+    ):
+        read_samples_of(table, open_store(tmp_path / "images.zarr"))
+    for before in ({}, {"image_set": "of an older version"}):
+        write_store(tmp_path / "images.zarr", {}, **before)
+        assert read_samples_of(table, open_store(tmp_path / "images.zarr"))["pid"][0] == 4
+
+
+def test_whoever_opens_a_store_reads_the_table_with_it() -> None:
+    readers = 0
+    for file in [*(ROOT / "hcga").rglob("*.py"), *(ROOT / "pipeline").glob("*.py")]:
+        nodes = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
+        taken = {alias.name for node in nodes for alias in node.names}
+        readers += bool(taken & {"read_samples", "read_samples_of"})
+        assert "read_samples" not in taken or not taken & {"open_store", "open_store_of", "open_artifact"}, file
+    assert readers > 10
 
 
 def test_images_of_two_data_sets_have_names_of_their_own() -> None:

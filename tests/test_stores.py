@@ -227,10 +227,26 @@ def test_any_changed_byte_is_damage(store: Path) -> None:
 
 def test_a_missing_file_is_not_taken_for_zeros(store: Path) -> None:
     shard_of(store, "masks").unlink()
-    with pytest.raises(InputError, match=r"a\.zarr/masks: damaged, 1 of its files are missing or empty; `dvc repro`"):
+    with pytest.raises(InputError, match=r"a\.zarr/masks: damaged, its file c/0/0/0 is missing or empty; `dvc"):
         array(open_store(store), "masks")
     assert not read_all(array(open_store(store, whole=False), "masks", whole=False)).any()  # zarr's own reading
     array(open_store(store), "features")
+
+
+def test_another_file_is_not_taken_for_a_missing_one(store: Path) -> None:
+    shard = shard_of(store, "masks")
+    (shard.parent / "0.0123abcd.partial").write_bytes(b"x")
+    np.testing.assert_array_equal(read_all(array(open_store(store), "masks")), values()["masks"])
+    shard.unlink()
+    with pytest.raises(InputError, match=r"a\.zarr/masks: damaged, its file c/0/0/0 is missing or empty"):
+        array(open_store(store), "masks")
+
+
+def test_files_are_looked_for_only_up_to_the_first_that_is_missing(store: Path) -> None:
+    description = json.loads((store / "masks/zarr.json").read_text())
+    (store / "masks/zarr.json").write_text(json.dumps(description | {"shape": [10**8, 4, 2]}))
+    with pytest.raises(InputError, match=r"a\.zarr/masks: damaged, its file c/1/0/0 is missing or empty"):
+        array(open_store(store), "masks")
 
 
 def test_a_file_that_goes_while_one_reads_is_not_taken_for_zeros(store: Path) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED, agreement
-from hcga.samples import identities, read_samples
+from hcga.samples import identities, read_samples_of
 from hcga.stores import array, open_store, read_all
 from hcga.workspace import Workspace
 
@@ -38,11 +38,12 @@ def seed_agreement(runs: Sequence[Workspace], round_name: str) -> Agreement:
     InputError
         They trained on different images, or lack an artifact.
     """
-    samples = [read_samples(run.path("prepare", "samples")) for run in runs]
+    stores = [open_store(run.path("coparse", "masks", round_name)) for run in runs]
+    tables = [run.path("prepare", "samples") for run in runs]
+    samples = [read_samples_of(*each) for each in zip(tables, stores, strict=True)]
     for other in samples[1:]:
         if not other.equals(samples[0]):
             raise InputError(f"{runs[0].root.name} and another seed's run were given different images; run them again")
-    stores = [open_store(run.path("coparse", "masks", round_name)) for run in runs]
     masks, labels = ([read_all(array(store, name)) for store in stores] for name in ("masks", "labels"))
     return compare(masks, labels, identities(samples[0]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, lru_cache
-from importlib import metadata
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -16,20 +15,20 @@ from hcga.errors import InputError
 from hcga.files import code_digest
 
 T = TypeVar("T")
-SOFTWARE = ("code", "scikit-learn", "python", "numpy", "torch", "timm")  # as on the machine that asks
+# As on the machine that asks.
+SOFTWARE = ("code", "python", "numpy", "torch", "timm", "scikit_learn", "zarr", "numcodecs")
 
 
 class Kind(NamedTuple):
     """What decides the bytes that a process computes."""
 
     code: str  # digest of this package
-    scikit_learn: str  # version
     environment: Environment
 
     @property
     def traits(self) -> dict[str, object]:
         """All of it, by name."""
-        return {"code": self.code, "scikit-learn": self.scikit_learn, **self.environment.model_dump()}
+        return {"code": self.code, **self.environment.model_dump()}
 
 
 class Setting(NamedTuple):
@@ -41,7 +40,7 @@ class Setting(NamedTuple):
 
 def kind_of(device: torch.device) -> Kind:
     """Of what kind this process is when it computes on a device."""
-    return Kind(_code(), metadata.version("scikit-learn"), environment(device))
+    return Kind(_code(), environment(device))
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import groupby
 from queue import SimpleQueue
@@ -29,6 +29,7 @@ def label_in_batches(
     seed: tuple[int, ...],
     devices: Sequence[torch.device],
     memory: int,
+    done: Collection[int] = (),
 ) -> Iterator[tuple[int, Labelling]]:
     """Label the images of each identity with HCNet, several identities at once, and a batch of them on each device.
 
@@ -48,6 +49,9 @@ def label_in_batches(
     devices : sequence of torch.device
     memory : int
         Bytes that a batch may take on each.
+    done : collection of int
+        pids of which nothing is wanted. A batch of which anything is wanted holds them all the same: without them sums
+        would run in another order.
 
     Yields
     ------
@@ -62,8 +66,9 @@ def label_in_batches(
         See `label_together`.
     """
     store = array(open_store(source.store), source.name)
-    batches = _batches(identities, as_input(np.asarray(store[:1])).shape[1:], memory)
-    log.info("%d identities in %d batches, %s", len(identities), len(batches), counted(len(devices), "device"))
+    every = _batches(identities, as_input(np.asarray(store[:1])).shape[1:], memory)
+    batches, left = [pids for pids in every if set(pids) - set(done)], len(set(identities) - set(done))
+    log.info("%d identities in %d batches, %s", left, len(batches), counted(len(devices), "device"))
     idle: SimpleQueue[torch.device] = SimpleQueue()
     for device in devices:
         idle.put(device)
@@ -76,9 +81,9 @@ def label_in_batches(
             found = label_together(values, camids[rows], params, [(*seed, pid) for pid in pids], device)
         finally:
             idle.put(device)
-        return list(zip(pids, found, strict=True))
+        return [(pid, labelling) for pid, labelling in zip(pids, found, strict=True) if pid not in done]
 
-    with Progress("co-parsing", len(identities), "identity") as progress, ThreadPoolExecutor(len(devices)) as pool:
+    with Progress("co-parsing", left, "identity") as progress, ThreadPoolExecutor(len(devices)) as pool:
         tasks = [pool.submit(label, pids) for pids in batches]
         try:
             for task in as_completed(tasks):

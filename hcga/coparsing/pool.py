@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +20,7 @@ from hcga.coparsing.inputs import Input, as_input
 from hcga.coparsing.memory import choose_workers
 from hcga.coparsing.on_cluster import map_on_cluster
 from hcga.errors import InputError
+from hcga.processes import end_with
 from hcga.progress import counted, track
 from hcga.resources import free_memory, need_shared_memory
 from hcga.stopping import stop_requests
@@ -174,7 +173,9 @@ _slot: int  # of this worker there
 
 
 def _start_worker(work: Work[Any], source: Input, at_work: Any, started: Any) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    parent = multiprocessing.parent_process()
+    if parent and parent.pid:
+        end_with(parent.pid)
     torch.set_num_threads(1)
     threadpool_limits(1)
     global _work, _values, _at_work, _slot
@@ -182,13 +183,6 @@ def _start_worker(work: Work[Any], source: Input, at_work: Any, started: Any) ->
     with started.get_lock():
         _slot = started.value
         started.value += 1
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot tell its workers, which would wait for ever."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
 
 
 def _do(pid: int, rows: np.ndarray) -> Any:

@@ -86,9 +86,9 @@ def hcnet(material: Material) -> Iterator[tuple[int, Parsed]]:
     rgb = params.input == "rgb"
     source = Input(material.images, "images") if rgb else Input(material.features, "features")
     if material.device.type == "cuda" and cluster is None:
-        devices = cuda_devices()
+        devices, every = cuda_devices(), (identities(material.samples), material.camids)
         memory = free_cuda_memory(devices)
-        found = label_in_batches(source, material.rows_of, material.camids, params, material.seed, devices, memory)
+        found = label_in_batches(source, *every, params, material.seed, devices, memory, material.done)
     else:
         work = partial(label_identity, camids=material.camids, params=params, seed=material.seed)
         found = map_identities(work, source, material.rows_of, params.workers, hcnet_bytes, cluster)

@@ -14,7 +14,7 @@ from hcga.datasets.readers import read_data_set
 from hcga.datasets.truth import refuse_strays, truth_file
 from hcga.errors import InputError
 from hcga.files import file_digest
-from hcga.occluders import list_occluders
+from hcga.occluders import FILE, list_occluders
 from hcga.progress import track
 from hcga.samples import require_samples
 
@@ -57,6 +57,7 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
     table = table[table["split"].isin(splits)]
     table = table.sort_values(["split", "pid", "camid", "sequence", "frame", "path"], ignore_index=True)
     table["digest"] = _digests([root / path for path in table["path"]], f"reading {root.name}")
+    refuse_leaving(root, [FILE])
     table["occluder"] = list_occluders(root, table["path"])
     if truth is None:
         return table.assign(truth_digest=NO_FILE)

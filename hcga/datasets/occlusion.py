@@ -90,8 +90,8 @@ def occlude_data_set(
         raise InputError(f"{root}: has no images of split {' or '.join(splits)} to occlude; name one it has")
     places = _places(layout, table[wanted], set(table["path"][~wanted]), root)
     pictures, sides = _find(occluders, table, root), ANY_SIDE if side == "any" else (side,)
-    known, rows = _known_occluders(root / "occluders.csv"), []
     refuse_what_cannot_be_copied(root)
+    known, rows = _known_occluders(root / "occluders.csv"), []
     with fresh(target) as draft:
         shutil.copytree(root, draft, copy_function=shutil.copyfile, ignore_dangling_symlinks=True)
         for path, place in track(sorted(places.items()), "occluding", len(places), "image"):

@@ -13,7 +13,7 @@ from hcga.csv_files import read_table
 from hcga.figures import collect_curves, collect_figures, read_metrics
 from hcga.params import Evaluate
 from hcga.runlog import Finished
-from hcga.samples import read_samples
+from hcga.samples import read_samples_of
 from hcga.stores import array, open_store, open_store_of
 
 
@@ -79,7 +79,7 @@ def read_run(
         for name in names
     }
     return Run(
-        samples=read_samples(paths["samples"]),
+        samples=read_samples_of(paths["samples"], images),
         images=array(images, "images"),
         truth=open_store_of(paths["truth"], images),
         history=collect_curves({name: paths["history"] / f"{name}.csv" for name in names}),

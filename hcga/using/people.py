@@ -17,7 +17,7 @@ from hcga.retrieval.pairs import verification_figures
 from hcga.retrieval.similarity import Similarities
 from hcga.retrieval.stored import StoredEmbeddings, rank_all, ranking_figures
 from hcga.revisions import Place, open_revision
-from hcga.samples import read_samples
+from hcga.samples import read_samples_of
 from hcga.using.calibrating import People
 from hcga.using.model import Model
 from hcga.using.rounds import refuse_unrecorded
@@ -50,7 +50,7 @@ def held_out_people(folder: Path, place: Place, model: Model) -> People:
     workspace = open_revision(folder, place.rev)
     refuse_unrecorded(workspace, place, [workspace.path("embed", "embeddings", place.round)])
     store = open_artifact(workspace, "embed", "embeddings", place.round)
-    samples = read_samples(workspace.path("prepare", "samples"))
+    samples = read_samples_of(workspace.path("prepare", "samples"), store)
     query, gallery = (np.flatnonzero(samples["split"] == split) for split in ("query", "gallery"))
     first, second = (
         StoredEmbeddings(store, rows, model.card.use.matching).take(slice(None)) for rows in (query, gallery)

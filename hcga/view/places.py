@@ -20,8 +20,8 @@ from hcga.errors import OTHER_VERSION, REMEDY, InputError
 from hcga.lock import written_anew
 from hcga.occluders import Occlusion, read_occlusion
 from hcga.revisions import WORKSPACE, Place, open_revision, parse_place
-from hcga.samples import image_names, read_samples
-from hcga.stores import array
+from hcga.samples import image_names, read_samples_of
+from hcga.stores import array, open_store
 from hcga.workspace import Workspace
 
 # Columns of the first gallery images of each query.
@@ -99,8 +99,8 @@ class Archive:
 
     def samples(self, rev: str) -> pd.DataFrame:
         """The sample table of a revision."""
-        path = self.revision(rev).path("prepare", "samples")
-        return _samples(path, _stamp(path))
+        paths = [self.revision(rev).path("prepare", option) for option in ("samples", "images")]
+        return _samples(*paths, *map(_stamp, paths))
 
     def sample(self, rev: str, row: int) -> dict[str, Any]:
         """What is known of one image: row, pid, camid, path."""
@@ -183,5 +183,5 @@ def _stamp(path: Path) -> float:
 
 
 @lru_cache(4)
-def _samples(path: Path, stamp: float) -> pd.DataFrame:
-    return read_samples(path)
+def _samples(path: Path, images: Path, *stamps: float) -> pd.DataFrame:
+    return read_samples_of(path, open_store(images))

@@ -50,10 +50,3 @@ def wait_long(*_: object) -> None:
 def note(folder: Path, key: int) -> int:
     (folder / str(key)).touch()
     return key
-
-
-def until(true: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

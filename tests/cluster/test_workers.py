@@ -23,6 +23,7 @@ from distributed import LocalCluster
 from machines import Machines
 from s3 import ACCESS, BUCKET, s3_server
 from threadpoolctl import threadpool_limits
+from waiting import until
 
 from hcga import inference
 from hcga.checkpoints import load_model, save_model
@@ -283,7 +284,7 @@ def test_killed_workers_change_nothing(
     notes.mkdir()
 
     def kill() -> None:
-        tasks.until(lambda: list(notes.glob("9-*")))
+        until(lambda: list(notes.glob("9-*")))
         (note,) = notes.glob("9-*")
         victim = int(note.name.partition("-")[2])
         os.kill(victim, signal.SIGKILL)
@@ -339,7 +340,7 @@ def test_a_worker_with_other_code_is_refused(machines: Machines, tmp_path: Path)
     with connected(at(machines.address), "cpu", 1) as cluster:
         machines.add_worker(PYTHONPATH=f"{tmp_path}/other:{Path(tasks.__file__).parent}")
         assert cluster
-        tasks.until(lambda: cluster._count() == 2)
+        until(lambda: cluster._count() == 2)
         many = {key: (tmp_path, key) for key in range(40)}
         with pytest.raises(InputError, match=told.format("on another worker")):
             list(cluster.map(tasks.note, many, "task", 1, in_order=False))

@@ -14,7 +14,7 @@ from hcga.coparsing.identity import Labelling, label_identity
 from hcga.coparsing.inputs import Input
 from hcga.coparsing.kept import Kept
 from hcga.coparsing.memory import hcnet_bytes, isp_bytes
-from hcga.coparsing.sources import Material
+from hcga.coparsing.sources import Material, Parsed
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
 
@@ -140,7 +140,23 @@ def test_gpus_get_all_identities_at_once(calls, samples, previous, params, monke
     found = coparse(samples, previous, params, device=torch.device("cuda"))
     np.testing.assert_array_equal(found.masks, EXPECTED)
     assert not calls
-    assert seen[0][3:] == (params, SEED, gpus, 77)
+    assert seen[0][3:] == (params, SEED, gpus, 77, frozenset())
+
+
+def test_gpus_get_those_that_are_done_too_for_the_same_batches(calls, samples, previous, params, monkeypatch, tmp_path):
+    seen = []
+
+    def label_in_batches(*arguments):
+        seen.append((list(arguments[1]), arguments[-1]))
+        yield from ((pid, labelling) for pid, labelling in FOUND.items() if pid not in arguments[-1])
+
+    monkeypatch.setattr(sources, "label_in_batches", label_in_batches)
+    monkeypatch.setattr(sources, "free_cuda_memory", lambda devices: 77)
+    kept = Kept(tmp_path)
+    kept.add(7, Parsed(EXPECTED[1:3], FOUND[7].labels, {}, ()))
+    found = coparse(samples, previous, params, device=torch.device("cuda"), kept=kept)
+    np.testing.assert_array_equal(found.masks, EXPECTED)
+    assert seen == [([3, 7, 12], {7})]
 
 
 def test_table_has_a_row_an_identity(calls, samples, previous, params):

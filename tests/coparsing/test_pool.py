@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from threadpoolctl import threadpool_info
+from waiting import until
 
 from hcga.coparsing import batches, pool
 from hcga.coparsing.batches import identities_at_once, label_in_batches
@@ -160,14 +162,14 @@ def wait(*_):
 def test_workers_end_at_once_with_a_parent_that_is_killed_or_asked_to_stop(features, number):
     """Its session is its own, so that whoever of it is left can be found."""
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import numpy as np; import test_pool\n"
+        "import sys; sys.path += sys.argv[2:]; from pathlib import Path; import numpy as np; import test_pool\n"
         "from hcga.coparsing.inputs import Input; from hcga.coparsing.pool import map_identities\n"
         "from hcga.stopping import stopping_at_once\n"
         "print(flush=True)\n"
         "source, few = Input(Path(sys.argv[1]), 'features'), {3: np.array([1, 4])}\n"
         "with stopping_at_once(): list(map_identities(test_pool.wait, source, few, 1, test_pool.hcnet_bytes))"
     )
-    folders = [str(features[0]), str(Path(__file__).parent)]
+    folders = [str(features[0]), str(Path(__file__).parent), str(ROOT / "tests")]
     parent = subprocess.Popen([sys.executable, "-c", code, *folders], start_new_session=True, stdout=subprocess.PIPE)
 
     def left():
@@ -188,13 +190,6 @@ def test_workers_end_at_once_with_a_parent_that_is_killed_or_asked_to_stop(featu
             os.killpg(int(which[2]), signal.SIGKILL)
 
 
-def until(true, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("memory", [0, 10**9])
 def test_batches_label_each_identity_as_the_pool_does(memory, features, params):
     """On the processor here: what differs on a GPU is the order of sums."""
@@ -207,6 +202,27 @@ def test_batches_label_each_identity_as_the_pool_does(memory, features, params):
     for pid, labelling in found.items():
         assert labelling[1:] == pooled[pid][1:]
         assert np.mean(labelling.labels == pooled[pid].labels) > 0.99
+
+
+@pytest.mark.parametrize("done", [{2}, {3, 21}, {2, 3, 21}, {2, 3, 9, 12}])
+def test_a_batch_is_the_same_after_some_of_it_are_done(done, features, params, monkeypatch):
+    """2, 3 and 21 have two images each and are one batch."""
+    many = {pid: np.array(rows) for pid, rows in {2: [0, 1], 3: [1, 4], 9: [0, 2, 5, 8], 12: [3], 21: [7, 6]}.items()}
+    computed = []
+
+    def label(values, camids, params, seeds, device):
+        computed.append([seed[-1] for seed in seeds])
+        return label_together(values, camids, params, seeds, device)
+
+    monkeypatch.setattr(batches, "label_together", label)
+    arguments = (Input(features[0], "features"), many, CAMIDS, params, SEED, [torch.device("cpu")], 10**9)
+    whole = dict(label_in_batches(*arguments))
+    assert computed == [[9], [2, 3, 21], [12]]
+    computed.clear()
+    found = dict(label_in_batches(*arguments, done))
+    assert computed == [pids for pids in ([9], [2, 3, 21], [12]) if set(pids) - done]
+    assert found.keys() == many.keys() - done
+    assert all(np.array_equal(found[pid].labels, whole[pid].labels) for pid in found)
 
 
 def test_several_devices_label_as_one_does(features, params, monkeypatch):

@@ -49,6 +49,32 @@ def test_so_is_a_label_image(root: Path, elsewhere: Path) -> None:
         catalogue("market1501", root, ["query"], "truth")
 
 
+SECRET = "nobody may read this"
+
+
+@pytest.mark.parametrize(
+    ("layout", "file"),
+    [
+        ("occluded_dukemtmc", "train.list"),
+        ("msmt17:train_only", "list_train.txt"),
+        ("table", "samples.csv"),
+        ("table", "samples.parquet"),
+        ("market1501", "occluders.csv"),
+    ],
+)
+def test_so_is_a_list_or_table_of_which_a_message_might_show_lines(
+    root: Path, tmp_path: Path, layout: str, file: str
+) -> None:
+    for folder in ("train", "test"):
+        (root / folder).mkdir()
+    (tmp_path / file).write_text(SECRET)
+    (root / file).unlink(missing_ok=True)
+    (root / file).symlink_to(tmp_path / file)
+    with pytest.raises(InputError, match=rf"set/{file}: a link out of .*, to .*{file}; put") as caught:
+        catalogue(layout, root, ["train"], None)
+    assert SECRET not in str(caught.value)
+
+
 def test_links_within_a_set_to_a_set_and_into_the_cache_of_dvc_are_fine(root: Path, tmp_path: Path) -> None:
     known = read_data_set("market1501", root)
     within, cached = sorted((root / "query").iterdir())[:2]

@@ -74,8 +74,8 @@ STRIP = "/strips/workspace:r1/3/masks"
 DAMAGES = [
     (cut, STRIP, "r1.zarr/masks: damaged ("),
     (cut, "/changes?from=r1&to=r2", "r1.zarr/masks: damaged ("),
-    (lose, STRIP, "r1.zarr/masks: damaged, 1 of its files are missing or empty"),
-    (lose, "/changes?from=r1&to=r2", "r1.zarr/masks: damaged, 1 of its files are missing or empty"),
+    (lose, STRIP, "r1.zarr/masks: damaged, its file c/0/0/0 is missing or empty"),
+    (lose, "/changes?from=r1&to=r2", "r1.zarr/masks: damaged, its file c/0/0/0 is missing or empty"),
     (cut_images, STRIP.replace("masks", "images"), "images.zarr/images: damaged ("),
     (cut_images, "/identities/3?at=r1", "images.zarr/images: damaged ("),
     (lose_array, STRIP, "r1.zarr: no array &#39;masks&#39;; it has: labels. "),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hcga.datasets.layouts.links import refuse_leaving
 from hcga.datasets.layouts.listing import (
     LARGEST,
     image_files,
@@ -49,6 +50,7 @@ def read_table(root: Path) -> pd.DataFrame:
         named = f"both {' and '.join(TABLES)}" if files else f"neither {' nor '.join(TABLES)}"
         raise InputError(f"{root}: {named}; the layout table needs one")
     (file,) = files
+    refuse_leaving(root, [file.name])
     table = _load(file)
     table = table.assign(**{column: 0 for column in OPTIONAL if column not in table})
     for column, (lowest, highest) in LIMITS.items():

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from hcga.datasets.layouts.links import refuse_leaving
 from hcga.errors import InputError, brief
 from hcga.files import is_file, leads_below
 
@@ -169,9 +170,10 @@ def require_one_identity_a_name(names: Iterable[tuple[str, int]], where: Path, w
 
 
 def read_lines(path: Path, what: str) -> list[str]:
-    """Lines of a published list, without blanks at their ends; empty ones are left out."""
+    """Lines of a published list in the root of a data set, without blanks at their ends; empty ones are left out."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; {what}")
+    refuse_leaving(path.parent, [path.name])
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
