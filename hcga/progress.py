@@ -104,7 +104,7 @@ def track(things: Iterable[T], what: str, total: int, unit: str, done: int = 0, 
 
 def counted(number: int, unit: str) -> str:
     """A number of things in words: 1 batch, 40 identities."""
-    plural = {"identity": "identities", "batch": "batches"}.get(unit, f"{unit}s")
+    plural = {"identity": "identities", "batch": "batches", "process": "processes"}.get(unit, f"{unit}s")
     return f"{number} {unit if number == 1 else plural}"
 
 
