@@ -52,6 +52,15 @@ def note(folder: Path, key: int) -> int:
     return key
 
 
+def end_job_once(ended: Path, key: int) -> int:
+    """End the job of this worker, as at its walltime, if no worker has done so before."""
+    if not ended.exists():
+        ended.touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)  # it ends with its nanny
+    return key
+
+
 def until(true: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
