@@ -17,7 +17,7 @@ from hcga.report.templates import page_environment
 from hcga.report.thumbnails import embed_picture
 from hcga.using.drawing import colours_of, draw_ranked, name_query
 from hcga.using.model import Model
-from hcga.using.search import Ranked, shown
+from hcga.using.search import Ranked, odds, shown
 
 MOST = 100  # queries in a picture or on a page
 SIDES = (160, 256)  # pixels of a picture on a page, at most: width, height
@@ -64,6 +64,7 @@ def build_page(model: Model, lists: Sequence[Ranked]) -> str:
         lists=[_describe(ranked) for ranked in lists],
         colours=colours,
         use=model.card.use,
+        odds=odds(lists),
         made=model.digest[:12],
         halved=model.card.use.matching.similarity == "paper" and model.card.use.matching.features == "F+P",
         empty=any(term.empty and term.weight for entry in entries for term in entry.terms),

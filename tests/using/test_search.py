@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from trained import new_checkout, new_crops, new_model, new_weights
 
 from hcga.errors import InputError
@@ -131,6 +131,19 @@ def test_a_picture_shows_query_and_gallery_in_order(model: Model, crops: Path, q
     left = 8
     tile = sheet[56:248, left : left + 100]
     assert (tile != 255).any(2).mean() > 0.5, "the query stands at the left"
+
+
+def test_a_picture_names_the_prior_of_its_probabilities(
+    model: Model, crops: Path, query: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plain,) = find(model, [query], crops, 3)
+    likely = plain._replace(entries=[entry._replace(probability=0.25) for entry in plain.entries], prior=0.01)
+    texts: list[str] = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda _, place, text, *rest, **more: texts.append(text))
+    draw_ranked(model, [plain])
+    assert not [text for text in texts if "prior" in text]
+    draw_ranked(model, [likely])
+    assert [text for text in texts if text.endswith("p : probability of the same person, at a prior of 0.01")]
 
 
 def test_outputs_that_cannot_be_written_are_refused(
