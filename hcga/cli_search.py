@@ -149,10 +149,12 @@ def _open_index(path: Path, gallery: Gallery, model: Model, count: int) -> Index
 
     index = open_index(path, gallery, model)
     images = len(gallery.names)
-    measured = [number for number in index.recall if number <= count]
-    worth = f"; recall@10 at least {100 * index.recall[max(measured)]:.1f} %, see `hcga index`" if measured else ""
     told = f"{min(count, images):,} candidates of {counted(images, 'image')} are compared with each query"
-    click.echo(f"{told}{worth}", err=True)
+    if measured := [number for number in index.recall if number <= count]:
+        asked = f"{counted(index.queries, 'query')} of your own" if index.queries else "images of the gallery"
+        share = 100 * index.recall[max(measured)]
+        told += f"; recall@10 {share:.1f} % with {counted(max(measured), 'candidate')}, measured with {asked}"
+    click.echo(told, err=True)
     return index
 
 
