@@ -87,13 +87,14 @@ def search(
     A calibrated model also gives the probability that query and image show the same person, if the query is one image.
     """
     from hcga.using.crops import find_crops
-    from hcga.using.ranked import require_output, write_ranked
+    from hcga.using.ranked import require_output, require_pictures, write_ranked
     from hcga.using.search import opened_gallery
     from hcga.using.search import search as find
 
     with clear_errors():
+        crops = find_crops(queries)
         if target:
-            require_output(target)
+            require_output(target, 1 if one_person else len(crops.files))
         if index_file and gallery.suffix != ".zarr":
             raise InputError(f"--gallery {gallery}: an index is of a .zarr store; make one with `hcga embed`")
         if candidates and not index_file:
@@ -101,13 +102,15 @@ def search(
         if one_person and prior is not None:
             raise InputError("--prior: several images of one person have no probability; leave it out, or --one-person")
         model = _load(source, device, prior)
-        asked = model.embed_files(find_crops(queries).files, on_bad_image)
+        asked = model.embed_files(crops.files, on_bad_image)
         name_left_out(asked.problems, "query")
         files, embedded = [[file] for file in asked.files], asked.embedded
         if one_person:
             files, embedded = [asked.files], embedded.as_one_person(model.card.use.matching)
         with opened_gallery(gallery, model, pictures, on_bad_image) as opened:
             name_left_out(opened.problems, "image")
+            if target:
+                require_pictures(target, opened)
             index = _open_index(index_file, opened, model, max(candidates or CANDIDATES, count)) if index_file else None
             lists = find(model, files, embedded, opened, count, prior, index, candidates or CANDIDATES)
         _print_lists(model, lists, as_csv)

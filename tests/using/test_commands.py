@@ -122,6 +122,17 @@ def test_from_a_folder_to_ranked_lists(run: Run, store: str) -> None:
     )
 
 
+def test_what_cannot_be_shown_is_refused_before_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("stores").mkdir()
+    assert run("embed", "crops", *MODEL, "-o", "stores/g.zarr").exit_code == 0
+    monkeypatch.setattr("hcga.using.search.search", lambda *_: pytest.fail("it searches"))
+    search = ("search", "crops/cam1", "--gallery", "stores/g.zarr", *MODEL, "-o", "r.html")
+    fails(run(*search), "--output r.html: the store does not lie beside its pictures; say --pictures FOLDER")
+    monkeypatch.setattr("hcga.using.ranked.MOST", 3)
+    monkeypatch.setattr(Model, "embed_files", lambda *_: pytest.fail("it embeds"))
+    fails(run(*search), "--output r.html: 4 queries, of which 3 can be shown; name fewer")
+
+
 def test_all_as_csv(run: Run) -> None:
     found = run("search", "crops/cam2", "--gallery", "crops", *MODEL, "--csv")
     rows = list(csv.DictReader(io.StringIO(found.stdout)))

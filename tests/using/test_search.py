@@ -14,7 +14,7 @@ from hcga.using import ranked as pages
 from hcga.using.crops import find_crops
 from hcga.using.drawing import draw_ranked
 from hcga.using.model import Model
-from hcga.using.ranked import build_page, require_output, write_ranked
+from hcga.using.ranked import build_page, require_output, require_pictures, write_ranked
 from hcga.using.search import Ranked, opened_gallery, search, tabulate
 from hcga.using.store import open_gallery, write_store_of
 
@@ -95,9 +95,8 @@ def test_pictures_are_sought_where_one_says(model: Model, crops: Path, query: Pa
     (tmp_path / "sub").mkdir()
     store = tmp_path / "sub/g.zarr"
     write_store_of(model, find_crops([crops]), store, "error")
-    lists = find(model, [query], store)
     with pytest.raises(InputError, match=r"ranked.png: the store does not lie beside its pictures; say --pictures"):
-        write_ranked(tmp_path / "ranked.png", model, lists)
+        require_pictures(tmp_path / "ranked.png", open_gallery(store, model))
     lists = find(model, [query], store, pictures=crops)
     assert lists[0].entries[0].file == crops / lists[0].entries[0].name
     (crops / "cam1/3.png").unlink()
@@ -146,15 +145,14 @@ def test_a_picture_names_the_prior_of_its_probabilities(
     assert [text for text in texts if text.endswith("p : probability of the same person, at a prior of 0.01")]
 
 
-def test_outputs_that_cannot_be_written_are_refused(
-    model: Model, crops: Path, query: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outputs_that_cannot_be_written_are_refused(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.jpg", "nowhere/a.png", "cam1"):
         with pytest.raises(InputError, match=r"give a name that ends in .png or .html in a folder that exists"):
-            require_output(crops / name)
+            require_output(crops / name, 1)
     monkeypatch.setattr(pages, "MOST", 1)
     with pytest.raises(InputError, match=r"2 queries, of which 1 can be shown; name fewer"):
-        write_ranked(crops / "a.png", model, find(model, [query, crops / "cam1/0.png"], crops))
+        require_output(crops / "a.png", 2)
+    require_output(crops / "a.png", 1)
 
 
 def test_names_beyond_ascii_come_back(model: Model, crops: Path) -> None:
