@@ -47,7 +47,7 @@ class Threshold(_Frozen):
     """A similarity from which on pairs count as one person."""
 
     similarity: Number
-    tpr: Share  # of the pairs of one person that pass
+    tpr: Share  # of the pairs of one person that pass, on the people who chose it
 
 
 class Bin(_Frozen):
@@ -100,7 +100,7 @@ def describe_calibration(calibration: Calibration) -> str:
     ]
     rows += [
         f"similarity from {threshold.similarity:.4f} on: at most {rate} of the pairs of two, "
-        f"{100 * threshold.tpr:.1f} % of those of one person"
+        f"{100 * threshold.tpr:.1f} % of those of one person, on the people that it was learnt from"
         for rate, threshold in of.thresholds.items()
     ]
     return "\n".join(rows)
