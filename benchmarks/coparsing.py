@@ -142,7 +142,7 @@ def report(plain: list[tuple[float, Labelling]], ours: list[tuple[float, Labelli
 def train_ours(decoder: nn.Sequential, features: torch.Tensor, camids: torch.Tensor, params: Coparse) -> Labelling:
     """As a worker does."""
     height, width = features.shape[2:]
-    return train_decoders(decoder, to_tiles(features[None]), height, width, camids[None], params)[0]
+    return train_decoders(decoder, to_tiles(features[None]), height, width, camids[None], params, [1])[0]
 
 
 def train_plainly(decoder: nn.Sequential, features: torch.Tensor, camids: torch.Tensor, params: Coparse) -> Labelling:

@@ -17,8 +17,8 @@ from ruamel.yaml import YAML
 from runs import REPOSITORY, Checkout
 from scaling import GROW
 
-from hcga.planning.run import Measured, measured_run, plan
-from hcga.planning.scaling import GROWS
+from hcga.planning.run import Measured, measured_run, plan, shape_of
+from hcga.planning.scaling import GROWS, Shape
 from hcga.stage import PATH
 from hcga.workspace import Workspace
 
@@ -33,7 +33,7 @@ def main(work: Path) -> None:
     checkouts = {factor: run(work, factor) for factor in FACTORS}
     measured = {factor: measured_run(workspace) for factor, workspace in checkouts.items()}
     small = measured[FACTORS[0]]
-    click.echo(f"start, s\n{starts(small, measured[3]).round(2).to_string()}\n")
+    click.echo(f"start, s\n{starts(small, measured[3], shape_of(checkouts[1])).round(2).to_string()}\n")
     for factor in FACTORS[1:]:
         planned = plan(checkouts[1], small, measured[factor].size, 1)
         click.echo(f"{factor} times: {measured[factor].size}\n{beside(planned, measured[factor]).to_string()}\n")
@@ -50,11 +50,11 @@ def run(work: Path, factor: int) -> Workspace:
     return workspace
 
 
-def starts(small: Measured, larger: Measured) -> pd.Series:
+def starts(small: Measured, larger: Measured, shape: Shape) -> pd.Series:
     """Where the line through two runs begins, for each stage that grows."""
     found = {}
     for stage in small.ran.keys() & GROWS.keys():
-        sizes = [GROWS[stage](run.size) for run in (small, larger)]
+        sizes = [GROWS[stage](run.size, shape) for run in (small, larger)]
         seconds = [run.ran[stage].seconds for run in (small, larger)]
         found[stage] = seconds[0] - sizes[0] * np.diff(seconds)[0] / np.diff(sizes)[0]
     return pd.Series(found).sort_index()

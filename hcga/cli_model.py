@@ -95,7 +95,8 @@ def calibrate(source: str, people: Path, target: Path, device: str) -> None:
 def test(source: str, people: Path, as_csv: bool, device: str) -> None:
     """Test a model on labelled people: the figures of a round, for query and gallery of a folder.
 
-    They say how good it is for cameras like those. Nobody can check here whether the people have trained it.
+    Those of plain ranking and of decisions, not of re-ranking and multi-query. They say how good it is for cameras like
+    those. Nobody can check here whether the people have trained it.
     """
     from hcga.using.model import Model
     from hcga.using.people import figures_of, labelled_people

@@ -40,7 +40,9 @@ class _Count(click.ParamType[int]):
     "--queries", type=_Count(), help="Query images.  [default: as many to a training image as in the last run]"
 )
 @click.option("--gallery", type=_Count(), help="Gallery images.  [default: likewise]")
-@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Devices that share the work.")
+@click.option(
+    "--gpus", type=click.IntRange(1), default=1, show_default=True, help="Devices that share co-parsing and training."
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: seconds, bytes of memory and disk.")
 def plan(images: int, identities: int, queries: int | None, gallery: int | None, gpus: int, as_csv: bool) -> None:
     """Say what a larger data set would take: time, memory and disk of each stage.
@@ -62,7 +64,7 @@ def plan(images: int, identities: int, queries: int | None, gallery: int | None,
 
 
 def _describe(table: pd.DataFrame, measured: Measured, wanted: Size, gpus: int) -> str:
-    on = f"{measured.device}, {counted(measured.threads, 'thread')}"
+    on = f"{measured.device}, {counted(measured.threads, 'thread')}, {counted(measured.processes, 'process')}"
     lines = [
         f"wanted    {_sized(wanted)}",
         f"measured  {_sized(measured.size)}, on {on}",
@@ -82,7 +84,7 @@ def _remarks(measured: Measured, wanted: Size, gpus: int) -> list[str]:
     times = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
     told = [f"{times} times the training images of the run that was measured."]
     if gpus > 1:
-        told.append(f"{gpus} devices that are {gpus} times as fast as one; what they lose by waiting is not in it.")
+        told.append(f"{gpus} devices that co-parse and train {gpus} times as fast as one; waiting is not in it.")
     if not measured.device.startswith("cuda"):
         told.append("No GPU was measured: with one, run a part of the data on it first, and plan again.")
     return told

@@ -84,31 +84,35 @@ def search(
     parts an image shows. `(empty)`: it counts as visible, but GAM leaves no cell of it, so its cosine says nothing.
     An image that is the query itself is left out, if the store knows its folder; else say --pictures.
 
-    A calibrated model also gives the probability that query and image show the same person.
+    A calibrated model also gives the probability that query and image show the same person, if the query is one image.
     """
-    from hcga.using.calibration import EVEN
     from hcga.using.crops import find_crops
-    from hcga.using.ranked import require_output, write_ranked
+    from hcga.using.ranked import require_output, require_pictures, write_ranked
     from hcga.using.search import opened_gallery
     from hcga.using.search import search as find
 
     with clear_errors():
+        crops = find_crops(queries)
         if target:
-            require_output(target)
+            require_output(target, 1 if one_person else len(crops.files))
         if index_file and gallery.suffix != ".zarr":
             raise InputError(f"--gallery {gallery}: an index is of a .zarr store; make one with `hcga embed`")
         if candidates and not index_file:
             raise InputError("--candidates: only an index chooses some; name one with --index")
+        if one_person and prior is not None:
+            raise InputError("--prior: several images of one person have no probability; leave it out, or --one-person")
         model = _load(source, device, prior)
-        asked = model.embed_files(find_crops(queries).files, on_bad_image)
+        asked = model.embed_files(crops.files, on_bad_image)
         name_left_out(asked.problems, "query")
         files, embedded = [[file] for file in asked.files], asked.embedded
         if one_person:
             files, embedded = [asked.files], embedded.as_one_person(model.card.use.matching)
         with opened_gallery(gallery, model, pictures, on_bad_image) as opened:
             name_left_out(opened.problems, "image")
+            if target:
+                require_pictures(target, opened)
             index = _open_index(index_file, opened, model, max(candidates or CANDIDATES, count)) if index_file else None
-            lists = find(model, files, embedded, opened, count, prior or EVEN, index, candidates or CANDIDATES)
+            lists = find(model, files, embedded, opened, count, prior, index, candidates or CANDIDATES)
         _print_lists(model, lists, as_csv)
         if target:
             with writing(target):
@@ -126,7 +130,7 @@ def compare(first: Path, second: Path, prior: float | None, source: str, device:
 
     A calibrated model also says how much likelier that is for one person than for two, and how likely it is one person.
     """
-    from hcga.using.calibration import EVEN, describe_decision
+    from hcga.using.calibration import describe_decision
 
     with clear_errors():
         model = _load(source, device, prior)
@@ -137,7 +141,7 @@ def compare(first: Path, second: Path, prior: float | None, source: str, device:
     matching = model.card.use.matching
     click.echo(f"similarity  {similarity:.3f}  ({matching.features}, {matching.similarity})")
     if model.card.use.calibration:
-        click.echo(describe_decision(model.calibration, similarity, prior or EVEN))
+        click.echo(describe_decision(model.calibration, similarity, prior))
     click.echo()
     click.echo(_describe_pair(matched, ("both", str(first), str(second))))
 
@@ -148,10 +152,12 @@ def _open_index(path: Path, gallery: Gallery, model: Model, count: int) -> Index
 
     index = open_index(path, gallery, model)
     images = len(gallery.names)
-    measured = [number for number in index.recall if number <= count]
-    worth = f"; recall@10 at least {100 * index.recall[max(measured)]:.1f} %, see `hcga index`" if measured else ""
     told = f"{min(count, images):,} candidates of {counted(images, 'image')} are compared with each query"
-    click.echo(f"{told}{worth}", err=True)
+    if measured := [number for number in index.recall if number <= count]:
+        asked = f"{counted(index.queries, 'query')} of your own" if index.queries else "images of the gallery"
+        share = 100 * index.recall[max(measured)]
+        told += f"; recall@10 {share:.1f} % with {counted(max(measured), 'candidate')}, measured with {asked}"
+    click.echo(told, err=True)
     return index
 
 
@@ -190,7 +196,7 @@ def _describe_pair(matched: Matched, names: tuple[str, str, str]) -> str:
 def _print_lists(model: Model, lists: list[Ranked], as_csv: bool) -> None:
     import pandas as pd
 
-    from hcga.using.search import shown, tabulate
+    from hcga.using.search import odds, shown, tabulate
 
     tables = [tabulate(model, ranked) for ranked in lists]
     if as_csv:
@@ -201,15 +207,18 @@ def _print_lists(model: Model, lists: list[Ranked], as_csv: bool) -> None:
             nl=False,
         )
         return
+    if prior := odds(lists):
+        click.echo(f"probability of the same person {prior}\n")
     for table, ranked in zip(tables, lists, strict=True):
         parts = ", ".join(shown(ranked.seen))
         click.echo(printable(_named(ranked)) + (f"  shows {parts}" if parts else ""))
         if ranked.left_out:
             which = "it is" if len(ranked.files) == 1 else f"{ranked.left_out} of them are"
             click.echo(f"{which} in the gallery itself, and left out there")
-        numbers = table.select_dtypes("float").columns
-        texts = {name: [f"{value:.3f}" if value == value else "-" for value in table[name]] for name in numbers}
-        click.echo(f"{_format(table.assign(**texts))}\n")
+        texts = table.drop(columns="prior", errors="ignore")
+        for name in texts.select_dtypes("float"):
+            texts[name] = [f"{value:.3f}" if value == value else "-" for value in table[name]]
+        click.echo(f"{_format(texts)}\n")
 
 
 def _named(ranked: Ranked) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from tqdm import tqdm
 
 T = TypeVar("T")
+PLURALS = {"identity": "identities", "query": "queries", "batch": "batches", "process": "processes"}
 LINE_SECONDS = 30.0  # between lines in a log
 log = logging.getLogger(__name__)
 
@@ -104,8 +105,7 @@ def track(things: Iterable[T], what: str, total: int, unit: str, done: int = 0, 
 
 def counted(number: int, unit: str) -> str:
     """A number of things in words: 1 batch, 40 identities."""
-    plural = {"identity": "identities", "batch": "batches"}.get(unit, f"{unit}s")
-    return f"{number} {unit if number == 1 else plural}"
+    return f"{number} {unit if number == 1 else PLURALS.get(unit, f'{unit}s')}"
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ NEUTRAL = {
     "hcga/cluster/__init__.py",
     "hcga/cluster/connection.py",
     "hcga/cluster/extra.py",
+    "hcga/cluster/jobs.py",
     "hcga/cluster/kind.py",
     "hcga/cluster/shared.py",
     "hcga/cluster/workers.py",

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from starlette.testclient import TestClient
 from hcga.checkpoints import load_model
 from hcga.due import due_stages
 from hcga.masks import downsample
+from hcga.runlog import RunLog
 from hcga.samples import read_samples
 from hcga.sheet import contact_sheet_of
 from hcga.stores import array, open_store
@@ -474,6 +476,29 @@ def test_a_training_by_two_processes_that_ends_early_goes_on(checkout: Checkout,
         assert re.search(r"Error: process \d of 2 ended with signal 9, so the others have ended too", said), said
     assert again == whole
     assert not list((copy.folder / "data").rglob("*.part"))
+
+
+def test_a_training_by_torchrun_on_two_nodes_as_the_documents_have_it(checkout: Checkout, tmp_path: Path) -> None:
+    """Both are this machine; the first of them compares inputs and keeps the time as a stage does."""
+    copy = Checkout(shutil.copytree(checkout.folder, tmp_path / "copy", symlinks=True))
+    page = (ROOT / "docs/distributed.md").read_text("utf-8")
+    (given, commit) = re.findall(r"^(DVC_STAGE=.*) \\\n.*\n(dvc commit \S+ \S+)", page, re.MULTILINE)[0]
+    (command,) = re.findall(r"^> python (.*)", copy.dvc("repro", "--dry", "-fs", "train@r1").stdout, re.MULTILINE)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        here = f"localhost:{free.getsockname()[1]}"
+    given = given.replace("--nproc-per-node 8", "--nproc-per-node 1").replace("first:29400", here)
+    finished = RunLog(copy.folder).finished()["train@r1"]
+    nodes = [copy.start("sh", "-c", f"{given} {command}") for _ in range(2)]
+    said = [node.communicate(timeout=300)[1] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    assert RunLog(copy.folder).finished()["train@r1"].ended > finished.ended
+    assert copy.run("sh", "-c", commit).returncode == 0
+    assert copy.repro("evaluate@r1") == {"embed@r1", "evaluate@r1"}
+    assert json.loads((copy.folder / "data/metrics/r1.json").read_text("utf-8"))["run"]["processes"] == 2
+    (copy.folder / "data/samples.csv").write_text("damaged", "utf-8")
+    alone = copy.run("sh", "-c", f"DVC_STAGE=train@r1 python {command}")
+    assert "data/samples.csv: damaged, or changed by hand" in alone.stderr
 
 
 ELSEWHERE = {

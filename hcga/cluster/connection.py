@@ -69,10 +69,10 @@ def _scheduler(params: Dask) -> Iterator[Any]:
 def slurm_cluster(params: Slurm) -> Any:
     """Give a scheduler in this process whose workers are jobs of SLURM, none of them submitted yet."""
     interrupted = signal.getsignal(signal.SIGINT)
-    from dask_jobqueue.slurm import SLURMCluster
+    from hcga.cluster.jobs import Jobs
 
-    signal.signal(signal.SIGINT, interrupted)  # which the import has replaced
-    return SLURMCluster(
+    signal.signal(signal.SIGINT, interrupted)  # which the import of dask-jobqueue has replaced
+    return Jobs(
         cores=params.workers,  # tasks at a time: one a worker
         processes=params.workers,
         job_cpu=params.cores,

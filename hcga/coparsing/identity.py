@@ -87,11 +87,8 @@ def label_together(
     tiles = to_tiles(torch.from_numpy(features).to(device))
     height, width = features.shape[3:]
     del features, of_identity  # a tenth of a worker's memory
-    try:
-        return train_decoders(decoder.to(device), tiles, height, width, torch.from_numpy(camids).to(device), params)
-    except FloatingPointError as error:
-        pids = ", ".join(str(seed[-1]) for seed in seeds)
-        raise FloatingPointError(f"identity {pids}: {error}") from None
+    cameras, pids = torch.from_numpy(camids).to(device), [seed[-1] for seed in seeds]
+    return train_decoders(decoder.to(device), tiles, height, width, cameras, params, pids)
 
 
 def require_finite(features: np.ndarray, pid: int) -> None:
@@ -108,9 +105,17 @@ def seeded_decoder(channels: int, params: Coparse, seeds: Sequence[tuple[int, ..
 
 
 def train_decoders(
-    decoder: torch.nn.Sequential, tiles: torch.Tensor, height: int, width: int, camids: torch.Tensor, params: Coparse
+    decoder: torch.nn.Sequential,
+    tiles: torch.Tensor,
+    height: int,
+    width: int,
+    camids: torch.Tensor,
+    params: Coparse,
+    pids: Sequence[int],
 ) -> list[Labelling]:
     """Train given decoders, B side by side, on features brought to tiles; see `label_together`.
+
+    All are trained until the last is done; what becomes of one after that does not matter.
 
     Parameters
     ----------
@@ -122,27 +127,30 @@ def train_decoders(
         h and w of the features.
     camids : (B, N) int64
     params : Coparse
+    pids : sequence of int
+        Whose they are.
 
     Raises
     ------
     FloatingPointError
-        A decoder has diverged; the message names the iteration.
+        A decoder has diverged; the message names the identity and the iteration.
     """
     found: dict[int, Labelling] = {}
-    count = tiles.shape[1]
     for iteration, (scores, labels) in enumerate(iterate(decoder, tiles, height, width, camids, params), 1):
-        if not scores.isfinite().all():
-            raise FloatingPointError(
-                f"iteration {iteration} of co-parsing: the decoder's scores are not finite; lower "
-                "coparse.learning_rate or the weights of the losses"
-            )
-        left = count_labels(labels, params.labels)
-        for number in set(range(count)) - set(found):
+        finite, left = scores.isfinite().all((0, 1, 2, 4)).tolist(), count_labels(labels, params.labels)
+        for number, pid in enumerate(pids):
+            if pid in found:
+                continue
+            if not finite[number]:
+                raise FloatingPointError(
+                    f"identity {pid}: iteration {iteration} of co-parsing: the decoder's scores are not finite; lower "
+                    "coparse.learning_rate or the weights of the losses"
+                )
             if left[number] <= params.min_labels or iteration == params.iterations:
-                found[number] = Labelling(labels[..., number].to("cpu", torch.uint8).numpy(), iteration, left[number])
-        if len(found) == count:
+                found[pid] = Labelling(labels[..., number].to("cpu", torch.uint8).numpy(), iteration, left[number])
+        if len(found) == len(pids):
             break
-    return [found[number] for number in range(count)]
+    return [found[pid] for pid in pids]
 
 
 def iterate(

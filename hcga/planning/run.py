@@ -30,6 +30,7 @@ class Measured(NamedTuple):
     ran: dict[str, Ran]
     device: str  # on which it trained
     threads: int
+    processes: int  # likewise
 
 
 def measured_run(workspace: Workspace) -> Measured:
@@ -38,14 +39,22 @@ def measured_run(workspace: Workspace) -> Measured:
     Raises
     ------
     InputError
-        A stage has not run here, so that its time is not known.
+        A stage has not run here, so that its time is not known, or nobody knows by how many workers.
     """
+    if workspace.params.dask:
+        raise InputError(
+            "dask: how many workers shared the work of the last run is not known; for a plan run with dask: null"
+        )
     finished, locked = RunLog(workspace.root).finished(), workspace.locked()
     names = [name for name in locked if _verb(name) not in LEFT_OUT and _is_present(workspace, name)]
     missing = [name for name in names if name not in finished]
     if missing or not names:
         lacking = f"no time is known of {missing[0]}" if missing else "nothing has run here"
         raise InputError(f"{workspace.root}: {lacking}; {REMEDY}")
+    last = list(workspace.params.rounds)[-1]
+    trained = read_metrics(workspace.path("evaluate", "metrics", last)).get("run", {})
+    device, processes = str(trained.get("device", "unknown")), int(trained.get("processes", 1))
+    shared = _shared(workspace.params.coparse.source, device, processes)
     rounds: dict[str, list[Ran]] = {}
     for name in names:
         if finished[name].continued:
@@ -54,15 +63,21 @@ def measured_run(workspace: Workspace) -> Measured:
                 f"little; `dvc repro -f -s {name}` measures all of it"
             )
         run, written = finished[name], sum(out.get("size", 0) for out in locked[name]["outs"])
-        rounds.setdefault(_verb(name), []).append(Ran(run.seconds, run.peak_mb * MB, written, 1))
-    last = list(workspace.params.rounds)[-1]
-    trained = read_metrics(workspace.path("evaluate", "metrics", last)).get("run", {})
+        stage = _verb(name)
+        rounds.setdefault(stage, []).append(Ran(run.seconds, run.peak_mb * MB, written, 1, shared.get(stage)))
     return Measured(
         measured_size(read_samples(workspace.path("prepare", "samples"))),
         {stage: together(runs) for stage, runs in rounds.items()},
-        str(trained.get("device", "unknown")),
+        device,
         int(trained.get("threads", 0)),
+        processes,
     )
+
+
+def _shared(source: str, device: str, processes: int) -> dict[str, int]:
+    """Stages whose work devices can share, and how many did: co-parsing by HCNet takes all GPUs that there are."""
+    coparsed = max(1, torch.cuda.device_count()) if device.startswith("cuda") else 1
+    return {"train": processes} | ({"coparse": coparsed} if source == "hcnet" else {})
 
 
 def _verb(stage: str) -> str:
@@ -88,7 +103,8 @@ def shape_of(workspace: Workspace) -> Shape:
     pixels = params.image.height * params.image.width
     classified = params.backbone.channels * (params.part_classes + 1)  # image, foreground and each part
     epochs = list(params.rounds.values())[-1].until_epoch
-    return Shape(pixels, pixels // STRIDE**2, classified, params.train.identities * params.train.images, epochs)
+    group = params.train.images
+    return Shape(pixels, pixels // STRIDE**2, classified, params.train.identities * group, group, epochs)
 
 
 def plan(workspace: Workspace, measured: Measured, wanted: Size, devices: int) -> pd.DataFrame:

@@ -37,6 +37,7 @@ class Shape(NamedTuple):
     cells: int  # of a mask
     classified: int  # dimensions of all features that are classified, together
     batch: int  # images
+    group: int  # of them of an identity, K
     epochs: int  # over all rounds
 
 
@@ -47,6 +48,7 @@ class Ran(NamedTuple):
     peak: float  # bytes, of its process
     written: float  # bytes
     times: int  # how often it ran
+    devices: int | None = None  # that shared its work; None for a stage that one alone does
 
 
 class Rates(NamedTuple):
@@ -56,16 +58,21 @@ class Rates(NamedTuple):
     identity: float  # seconds an identity and training step
 
 
+def _drawn(size: Size, shape: Shape) -> int:
+    """Images of an epoch of training: an identity with fewer than K draws K all the same, see `hcga.sampling`."""
+    return max(size.train, size.identities * shape.group)
+
+
 #: By which number of images a stage's seconds and bytes grow; those of others do not.
-GROWS: dict[str, Callable[[Size], int]] = {
-    "catalogue": lambda size: size.images,
-    "prepare": lambda size: size.images,
-    "translate": lambda size: size.train,
-    "extract": lambda size: size.train,
-    "coparse": lambda size: size.train,
-    "train": lambda size: size.train,
-    "embed": lambda size: size.images,
-    "evaluate": lambda size: size.images,
+GROWS: dict[str, Callable[[Size, Shape], int]] = {
+    "catalogue": lambda size, _: size.images,
+    "prepare": lambda size, _: size.images,
+    "translate": lambda size, _: size.train,
+    "extract": lambda size, _: size.train,
+    "coparse": lambda size, _: size.train,
+    "train": _drawn,
+    "embed": lambda size, _: size.images,
+    "evaluate": lambda size, _: size.images,
 }
 #: Seconds that a stage takes whatever its data, once its modules are there; `python benchmarks/planning.py` fits them.
 START = {"catalogue": 0.2, "prepare": 0.3, "extract": 0.8, "coparse": 2.5, "train": 1.0, "embed": 0.8, "evaluate": 0.2}
@@ -79,7 +86,7 @@ QUERY = 2  # times its vectors, that a query has in memory: as they are, and sca
 TABLE = 1000  # bytes of memory an image, of the sample table and its copies
 FLOAT, PIXEL = 4, 3  # bytes
 WITH_ADAM, IN_TRAINING = 3, 4  # times the weights: with two moments on the disk, and gradients in memory
-BY_DEVICES = ("extract", "coparse", "train", "embed")
+HEAVY = ("extract", "coparse", "train", "embed")
 LEAST = 0.5  # of their seconds must be beyond the start, where they are to be scaled by more than
 FREELY = 3.0
 
@@ -116,16 +123,16 @@ def scale(
     weights = FLOAT * shape.classified * identities  # of more classifiers
     rows = {}
     for stage, took in ran.items():
-        ratio = GROWS[stage](wanted) / GROWS[stage](before) if stage in GROWS else 1.0
+        ratio = GROWS[stage](wanted, shape) / GROWS[stage](before, shape) if stage in GROWS else 1.0
         start = min(took.seconds, START.get(stage, 0.0) * took.times)
         if took.seconds - start < LEAST * took.seconds:
-            if stage in BY_DEVICES and ratio > FREELY:
+            if stage in HEAVY and ratio > FREELY:
                 raise InputError(
                     f"{stage}: of the {took.seconds:.1f} s that it took in the last run {start:.1f} are its start, "
                     f"which says nothing of {ratio:,.0f} times the images; run `dvc repro` on more of the data first"
                 )
             start = 0.0  # rather too much than too little
-        seconds = start + (took.seconds - start) * ratio
+        seconds = (start + (took.seconds - start) * ratio) * (took.devices or 1)
         memory = took.peak + MASKS.get(stage, 0) * shape.cells * (wanted.train - before.train)
         memory += TABLE * (wanted.images - before.images) if stage in GROWS else 0
         disk = took.written * ratio
@@ -134,12 +141,12 @@ def scale(
             seconds += took.times * rates.pair * pairs
             memory += QUERY * FLOAT * shape.classified * (wanted.query - before.query)
         if stage == "train":
-            steps = shape.epochs * wanted.train / shape.batch
+            steps = shape.epochs * _drawn(wanted, shape) / shape.batch
             seconds += steps * rates.identity * identities
             memory += IN_TRAINING * weights + _held(wanted, shape) - _held(before, shape)
             disk = took.written + took.times * WITH_ADAM * weights
         rows[stage] = {
-            "seconds": seconds / (devices if stage in BY_DEVICES else 1),
+            "seconds": seconds / (devices if took.devices else 1),
             "memory": max(memory, took.peak),
             "disk": max(disk, 0.0),
         }
@@ -154,5 +161,5 @@ def _held(size: Size, shape: Shape) -> int:
 
 def together(runs: Collection[Ran]) -> Ran:
     """Add up the rounds of a stage."""
-    seconds, peaks, written, times = zip(*runs, strict=True)
-    return Ran(sum(seconds), max(peaks), sum(written), sum(times))
+    seconds, peaks, written, times, devices = zip(*runs, strict=True)
+    return Ran(sum(seconds), max(peaks), sum(written), sum(times), devices[0])

@@ -7,8 +7,8 @@ k-reciprocal neighbours (those that have it among their own nearest), and the Ja
 encodings is mixed into the original distance. Queries and gallery are one set of N = Q + G nodes here, the
 queries first.
 
-Only the few non-zero weights of each encoding are kept, and the N x N distances are asked for block by block, so that
-they need never be there as a whole: the memory is about one (Q, G) array.
+Only the few non-zero weights of each encoding are kept. The N x N distances are asked for block by block and re-ranked
+rows are computed when they are, so that neither need ever be there as a whole.
 """
 
 from __future__ import annotations
@@ -28,14 +28,8 @@ Encoding = tuple[Nodes, Weights]
 _BLOCK_ENTRIES = 2**22  # distances at a time
 
 
-def rerank(
-    distances: Matrix,
-    queries: int,
-    k1: int = 20,
-    k2: int = 6,
-    lambda_value: float = 0.3,
-) -> NDArray[np.float32]:
-    """Return re-ranked distances; smaller is more alike. Rank by their negative.
+class Reranked:
+    """Re-ranked similarities, the negative of the paper's distances. Rows are computed when they are asked for.
 
     Three details follow the published implementations instead of the paper, so that numbers compare with
     published ones: distances are squared and each node's divided by its largest (the paper takes them as they
@@ -46,7 +40,7 @@ def rerank(
     ----------
     distances : Matrix (N, N)
         Plain (not squared) distances of queries and gallery, the queries first; symmetric, none negative, 0 on the
-        diagonal.
+        diagonal. All rows are read twice here, those of queries once more each time they are asked for.
     queries : int
         Q.
     k1 : int
@@ -56,9 +50,10 @@ def rerank(
     lambda_value : float
         Weight of the original distance (squared, divided by the row's maximum), in [0, 1].
 
-    Returns
-    -------
-    (Q, G) float32
+    Attributes
+    ----------
+    shape : (int, int)
+        Q and G.
 
     Raises
     ------
@@ -66,18 +61,28 @@ def rerank(
         If an argument is out of its range, shapes do not fit together, or a distance is negative or not
         finite.
     """
-    _check(distances.shape, queries, k1, k2, lambda_value)
-    nodes = distances.shape[0]
-    nearest = np.stack([_nearest(row, max(k1 + 1, k2)) for row in _rows(distances, nodes)])
-    encodings = _encode(distances, nearest, k1)
-    if k2 > 1:
-        encodings = [_average([encodings[n] for n in nearest[node, :k2]], nodes) for node in range(nodes)]
-    holders = _invert(encodings[queries:], nodes)
-    result = np.empty((queries, nodes - queries), np.float32)
-    for query, row in enumerate(_rows(distances, queries)):
-        jaccard = _jaccard(encodings[query], holders, nodes - queries)
-        result[query] = (1 - lambda_value) * jaccard + lambda_value * row[queries:]
-    return result
+
+    def __init__(self, distances: Matrix, queries: int, k1: int = 20, k2: int = 6, lambda_value: float = 0.3) -> None:
+        _check(distances.shape, queries, k1, k2, lambda_value)
+        nodes = distances.shape[0]
+        nearest = np.stack([_nearest(row, max(k1 + 1, k2)) for row in _rows(distances, slice(nodes))])
+        encodings = _encode(distances, nearest, k1)
+        if k2 > 1:
+            encodings = [_average([encodings[n] for n in nearest[node, :k2]], nodes) for node in range(nodes)]
+        self.shape = (queries, nodes - queries)
+        self._distances, self._lambda = distances, lambda_value
+        self._encodings, self._holders = encodings[:queries], _invert(encodings[queries:], nodes)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        """Compute those of some queries, (B, G) float32."""
+        queries, images = self.shape
+        start, stop, _ = rows.indices(queries)
+        result = np.empty((stop - start, images), np.float32)
+        of_queries = zip(self._encodings[start:stop], _rows(self._distances, slice(start, stop)), strict=True)
+        for query, (encoding, row) in enumerate(of_queries):
+            jaccard = _jaccard(encoding, self._holders, images)
+            result[query] = -((1 - self._lambda) * jaccard + self._lambda * row[queries:])
+        return result
 
 
 class Distances:
@@ -97,7 +102,7 @@ class Distances:
     def __init__(self, similarities: Matrix) -> None:
         self.shape = similarities.shape
         self._similarities = similarities
-        self._highest = max(float(similarities[rows].max()) for rows in _blocks(self.shape[0], self.shape[1]))
+        self._highest = max(float(similarities[rows].max()) for rows in _blocks(slice(self.shape[0]), self.shape))
 
     def __getitem__(self, rows: slice) -> NDArray[np.float32]:
         """Distances of some images, (B, N) float32; an image is nearest to itself, whichever of its parts it shows."""
@@ -109,16 +114,17 @@ class Distances:
         return values
 
 
-def _blocks(count: int, columns: int) -> Iterator[slice]:
-    """Slices of rows of bearable size."""
-    step = max(1, _BLOCK_ENTRIES // columns)
-    yield from (slice(start, min(start + step, count)) for start in range(0, count, step))
+def _blocks(rows: slice, shape: tuple[int, ...]) -> Iterator[slice]:
+    """Some rows of a matrix as slices of bearable size."""
+    start, stop, _ = rows.indices(shape[0])
+    step = max(1, _BLOCK_ENTRIES // shape[1])
+    yield from (slice(first, min(first + step, stop)) for first in range(start, stop, step))
 
 
-def _rows(distances: Matrix, count: int) -> Iterator[NDArray[np.float32]]:
-    """Give the first rows one by one: squared distances divided by the largest, (N,) float32."""
-    for rows in _blocks(count, distances.shape[1]):
-        block = distances[rows]
+def _rows(distances: Matrix, rows: slice) -> Iterator[NDArray[np.float32]]:
+    """Give some rows one by one: squared distances divided by the largest, (N,) float32."""
+    for those in _blocks(rows, distances.shape):
+        block = distances[those]
         low, high = block.min(), block.max()
         if not (low >= 0 and high < np.inf):  # false for NaN as well
             raise ValueError(f"distances must be finite and from 0 on, but span {low} to {high}")
@@ -147,7 +153,7 @@ def _encode(distances: Matrix, nearest: Nodes, k1: int) -> list[Encoding]:
     narrow = _reciprocal(nearest, round(k1 / 2))
     member = np.zeros(len(nearest), np.bool_)
     encodings: list[Encoding] = []
-    for neighbours, row in zip(reciprocal, _rows(distances, len(nearest)), strict=True):
+    for neighbours, row in zip(reciprocal, _rows(distances, slice(len(nearest))), strict=True):
         # A neighbour's own narrow set joins if more than 2/3 of it are neighbours already.
         member[neighbours] = True
         joining = [narrow[n] for n in neighbours if 3 * member[narrow[n]].sum() > 2 * len(narrow[n])]

@@ -16,7 +16,7 @@ from hcga.retrieval.open_set import WatchLists, open_set_figures
 from hcga.retrieval.pairs import PairCounts, verification_figures
 from hcga.retrieval.pooling import pool
 from hcga.retrieval.ranking import Ranking, rank
-from hcga.retrieval.reranking import Distances, rerank
+from hcga.retrieval.reranking import Distances, Reranked
 from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import read_statistics, visible_parts
@@ -79,7 +79,8 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     figures = ranking_figures(ranking)
     if params.rerank:
         everyone = StoredEmbeddings(embeddings, np.append(query, gallery), params).take(slice(None))
-        reranked = rank(-_reranked_distances(everyone, len(query), params), *who, MAX_RANK)
+        distances = Distances(Similarities(everyone, everyone, params.features, params.similarity))
+        reranked = rank(Reranked(distances, len(query)), *who, MAX_RANK)
         figures |= {f"reranked_{name}": value for name, value in ranking_figures(reranked).items()}
     if params.multi_query:
         pooled = _pooled_queries(embeddings, samples, params)
@@ -155,11 +156,6 @@ def _refuse_known(samples: pd.DataFrame) -> None:
             f"{counted(known['pid'].nunique(), 'identity')} trained and would be tested, such as "
             f"{known['pid'].iloc[0]} on {image_names(known).iloc[0]}: `dvc repro -f prepare` makes the table anew"
         )
-
-
-def _reranked_distances(everyone: Embeddings, queries: int, params: Evaluate) -> np.ndarray:
-    """k-reciprocal re-ranking of queries and gallery, the queries first."""
-    return rerank(Distances(Similarities(everyone, everyone, params.features, params.similarity)), queries)
 
 
 def _pooled_queries(store: zarr.Group, samples: pd.DataFrame, params: Evaluate) -> Embeddings:

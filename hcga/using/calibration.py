@@ -47,7 +47,7 @@ class Threshold(_Frozen):
     """A similarity from which on pairs count as one person."""
 
     similarity: Number
-    tpr: Share  # of the pairs of one person that pass
+    tpr: Share  # of the pairs of one person that pass, on the people who chose it
 
 
 class Bin(_Frozen):
@@ -100,18 +100,23 @@ def describe_calibration(calibration: Calibration) -> str:
     ]
     rows += [
         f"similarity from {threshold.similarity:.4f} on: at most {rate} of the pairs of two, "
-        f"{100 * threshold.tpr:.1f} % of those of one person"
+        f"{100 * threshold.tpr:.1f} % of those of one person, on the people that it was learnt from"
         for rate, threshold in of.thresholds.items()
     ]
     return "\n".join(rows)
 
 
-def describe_decision(calibration: Calibration, similarity: float, prior: float) -> str:
-    """Say in lines of text what a similarity means."""
+def describe_prior(prior: float | None) -> str:
+    """Say what prior probabilities have; None was given for even odds."""
+    return "at even odds, as no --prior was given" if prior is None else f"at a prior of {prior:g}"
+
+
+def describe_decision(calibration: Calibration, similarity: float, prior: float | None) -> str:
+    """Say in lines of text what a similarity means, at even odds without a prior."""
     ratio = float(calibration.log_likelihood_ratio(similarity))
-    probability = float(calibration.probability(similarity, prior))
+    probability = float(calibration.probability(similarity, prior or EVEN))
     rows = [
-        f"probability {probability:.3g}  of one person, at a prior of {prior:g}",
+        f"probability {probability:.3g}  of one person, {describe_prior(prior)}",
         f"{np.exp(abs(ratio)):,.1f} times likelier for {'one person' if ratio >= 0 else 'two people'}",
     ]
     rows += [

@@ -13,6 +13,7 @@ from hcga.figures import collect_figures, format_figures
 from hcga.files import digest
 from hcga.params import Embed, Gam, Matching
 from hcga.prnet import Card, Number
+from hcga.progress import counted
 from hcga.using.calibration import Calibration, describe_calibration
 
 NO_LICENCE = "none was given: ask whoever made this model, and look at the terms of the data it was trained on"
@@ -22,6 +23,9 @@ SPLITS = ("train", "query", "gallery")
 Text = Annotated[str, Field(max_length=10_000)]
 Label = Annotated[str, Field(max_length=200)]
 Count = Annotated[int, Field(ge=0)]
+Value = bool | int | Number | Label | None
+Values = Annotated[list[Value], Field(max_length=100)] | Annotated[dict[Label, Value], Field(max_length=10)]
+Section = Annotated[dict[Label, Value | Values], Field(max_length=1000)]  # of params.yaml, of any version
 
 
 class _Frozen(BaseModel):
@@ -57,6 +61,7 @@ class Use(_Frozen):
     licence: Text
     hcga: Label  # version
     calibration: Calibration | None = None  # of similarities; files of before have none
+    params: Annotated[dict[Label, Section], Field(max_length=20)] | None = None  # that made it; likewise
 
     @field_validator("embed", mode="before")
     @classmethod
@@ -112,7 +117,7 @@ def describe_card(card: ModelCard, made: str) -> str:
         **{f"data {name}": _describe_set(data_set) for name, data_set in use.datasets.items()},
         "tested on": "held-out training identities" if use.validation else "the sets' own query and gallery",
         "calibrated": describe_calibration(use.calibration) if use.calibration else "no: similarities order, no more",
-        "trained": f"seed {card.seed}, {_where(card.environment)}",
+        "trained": ", ".join([*_how(card), f"seed {card.seed}", _where(card.environment)]),
         "code": use.code,
         "licence": use.licence,
     }
@@ -132,6 +137,16 @@ def _describe_set(data_set: DataSet) -> str:
 
 def _listed(values: list[float]) -> str:
     return " ".join(f"{value:g}" for value in values)
+
+
+def _how(card: ModelCard) -> list[str]:
+    """How it was trained, as far as the file says so."""
+    params = card.use.params or {}
+    told = {
+        "learning rate": params.get("train", {}).get("learning_rate"),
+        "masks by": params.get("coparse", {}).get("source"),
+    }
+    return [counted(card.epoch, "epoch"), *(f"{name} {value}" for name, value in told.items() if value is not None)]
 
 
 def _where(environment: Environment | None) -> str:

@@ -13,7 +13,7 @@ from hcga.pictures import INK, PAPER
 from hcga.progress import counted
 from hcga.terms import WHOLE, Seen, Term, features_compared
 from hcga.using.model import Model
-from hcga.using.search import Ranked, shown
+from hcga.using.search import Ranked, odds, shown
 
 TALL, WIDE = 192, 128  # pixels of a tile's picture, at most
 GAP, LINE, SWATCH = 8, 16, 9  # pixels: between tiles, of a line of text, of a coloured square
@@ -45,6 +45,8 @@ def draw_ranked(model: Model, lists: Sequence[Ranked]) -> Image.Image:
     high = 2 * LINE + TALL + lines * LINE + 3 * GAP
     titles = [_title(ranked) for ranked in lists]
     remark = "similarity, and the cosine of each feature; - : not seen in both; * : seen, but GAM leaves no cell of it"
+    if prior := odds(lists):
+        remark += f"; p : probability of the same person, {prior}"
     texts = max(int(_font().getlength(text)) for text in (*titles, remark)) + 2 * GAP
     tiles = 1 + max(len(ranked.entries) for ranked in lists)
     sheet = Image.new("RGB", (max(texts, tiles * (WIDE + GAP) + 3 * GAP), LINE + 2 * GAP + high * len(lists)), PAPER)

@@ -25,7 +25,7 @@ from hcga.using.embedded import Embedded
 from hcga.using.model import Model
 from hcga.using.store import ANEW, MODEL, Gallery, require_model
 
-GALLERY, MATCHING, RECALL = "gallery", "matching", "recall"  # attributes
+GALLERY, MATCHING, RECALL, QUERIES = "gallery", "matching", "recall", "queries"  # attributes
 AGAIN = "make it anew with `hcga index`"
 TRAINED_ON = 2**16  # vectors, from which the range of each number is learnt
 BLOCK = 2**14  # vectors at a time
@@ -39,6 +39,7 @@ class Index(NamedTuple):
     matching: Matching  # for which it was made: it decides which vector is compared, and what recall means
     gallery: str  # outline of the store, see `hcga.files.outline`
     recall: dict[int, float]  # by number of candidates, see `hcga.using.indexing.measure_recall`
+    queries: int  # of somebody's own that it was measured with; 0 if they were images of the gallery
 
     def candidates(self, queries: Embedded, count: int) -> np.ndarray:
         """Find the gallery images whose vectors are most like each query's, as far as 8 bits tell them apart.
@@ -80,7 +81,7 @@ def build_index(gallery: Gallery, matching: Matching) -> Index:
         vectors.train(_units(stored, np.sort(drawn)))
         for start in track(range(0, images, BLOCK), "indexing", math.ceil(images / BLOCK), "block"):
             vectors.add(_units(stored, np.arange(start, min(start + BLOCK, images))))
-    return Index(vectors, matching, before, {})
+    return Index(vectors, matching, before, {}, 0)
 
 
 def save_index(index: Index, model: Model, path: Path) -> None:
@@ -89,7 +90,8 @@ def save_index(index: Index, model: Model, path: Path) -> None:
     kept = {"ranges": index.vectors.sq.trained, "codes": index.vectors.codes}
     arrays = {name: faiss.vector_to_array(values).reshape(-1, index.vectors.d) for name, values in kept.items()}
     recall = {str(count): share for count, share in index.recall.items()}
-    about = {MODEL: model.digest, GALLERY: index.gallery, MATCHING: index.matching.model_dump(), RECALL: recall}
+    matching = index.matching.model_dump()
+    about = {MODEL: model.digest, GALLERY: index.gallery, MATCHING: matching, RECALL: recall, QUERIES: index.queries}
     write_store(path, arrays, **about)
 
 
@@ -126,7 +128,7 @@ def _read(path: Path, store: zarr.Group, gallery: Gallery, model: Model) -> Inde
     vectors.is_trained = True
     for start in range(0, shape[0], BLOCK):
         vectors.add_sa_codes(read_rows(codes, np.arange(start, min(start + BLOCK, shape[0]))))
-    return Index(vectors, matching, told, recall)
+    return Index(vectors, matching, told, recall, attribute(store, QUERIES, int))
 
 
 def _empty(channels: int) -> Any:

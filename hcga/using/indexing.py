@@ -53,7 +53,7 @@ def measured_index(gallery: Gallery, model: Model, files: Sequence[Path] = ()) -
     else:
         rows = drawn(len(gallery.names))
         queries, own = read_embedded(gallery.store, rows), rows[:, None].tolist()
-    return index._replace(recall=measure_recall(index, gallery, queries, own))
+    return index._replace(recall=measure_recall(index, gallery, queries, own), queries=len(queries) if files else 0)
 
 
 def drawn(images: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from hcga.revisions import parse_place
 from hcga.terms import WHOLE, Matched, cosines, match
 from hcga.using.calibration import EVEN, Calibration
 from hcga.using.card import NO_LICENCE, ModelCard, model_digest
-from hcga.using.deployed import ONNX, PROGRAM, write_deployed
+from hcga.using.deployed import ONNX, PROGRAM, Deployed, write_deployed
 from hcga.using.embedded import Embedded, join, nothing, of_network
 from hcga.using.rounds import read_round
 
@@ -117,6 +117,10 @@ class Model:
     def save(self, path: Path) -> None:
         """Write weights and card as one file, which `load` reads; equal models give equal bytes."""
         save_model(self._network, self.card, path)
+
+    def deployed(self) -> Deployed:
+        """Give what computes the outputs of an exported file, a module on the CPU, such as for `torch.compile`."""
+        return Deployed(self._network, self.card)
 
     def export(self, path: Path) -> float:
         """Write what runs without this program, ONNX (.onnx) or PyTorch's ExportedProgram (.pt2).

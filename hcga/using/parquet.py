@@ -24,11 +24,17 @@ from hcga.using.store import ANEW, FOLDER, LONGEST, MODEL, Sink, describe_store,
 ABOUT = b"hcga"  # key of the metadata
 STATISTICS = ("likely", "guided", "peak")
 MOST_ROWS, MOST_BYTES = 10**7, 2**30  # of the table; of a group of rows, unpacked
+GROUP_ROWS, GROUP_BYTES = 2**14, MOST_BYTES // 4  # from which on a group is written
 
 
 @contextmanager
 def parquet_sink(target: Path, model: Model, crops: Crops) -> Iterator[Sink]:
-    """Give what writes rows into a Parquet table."""
+    """Give what writes rows into a Parquet table; `InputError` if there are too many images for one."""
+    if len(crops.names) > MOST_ROWS:
+        raise InputError(
+            f"--output {target}: {len(crops.names):,} images, but a Parquet table takes {MOST_ROWS:,}; give a name "
+            "that ends in .zarr"
+        )
     arrow, parquet = _arrow()
     vector = arrow.list_(arrow.float32(), model.card.channels)
     names = part_names(model.card.part_classes)[1:]
@@ -37,8 +43,10 @@ def parquet_sink(target: Path, model: Model, crops: Crops) -> Iterator[Sink]:
     about = json.dumps(describe_store(target, model, crops), sort_keys=True)
     schema = arrow.schema(fields, {ABOUT: about.encode()})
     with fresh(target, flushed=True) as draft, parquet.ParquetWriter(draft, schema) as writer:
+        waiting = schema.empty_table()
 
         def write(rows: list[str], embedded: Embedded) -> None:
+            nonlocal waiting
             vectors = [embedded.image, embedded.foreground, *embedded.parts.transpose(1, 0, 2)]
             columns = [arrow.array(rows, arrow.string())]
             columns += [
@@ -50,9 +58,14 @@ def parquet_sink(target: Path, model: Model, crops: Crops) -> Iterator[Sink]:
                 for part in range(len(names))
                 for what in STATISTICS
             ]
-            writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
+            waiting = arrow.concat_tables([waiting, arrow.Table.from_arrays(columns, schema=schema)])
+            if len(waiting) >= GROUP_ROWS or waiting.nbytes >= GROUP_BYTES:
+                writer.write_table(waiting)
+                waiting = schema.empty_table()
 
         yield write
+        if len(waiting):
+            writer.write_table(waiting)
 
 
 def unpack_parquet(path: Path, model: Model, target: Path) -> None:

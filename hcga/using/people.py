@@ -79,7 +79,7 @@ def labelled_people(folder: Path, model: Model) -> People:
 
 
 def figures_of(people: People, matching: Matching) -> dict[str, float]:
-    """Figures of ranking, and of decisions, as a round has them; in per cent but for counts.
+    """Figures of plain ranking, and of decisions, as a round has them; in per cent but for counts.
 
     Raises
     ------

@@ -17,17 +17,26 @@ from hcga.report.templates import page_environment
 from hcga.report.thumbnails import embed_picture
 from hcga.using.drawing import colours_of, draw_ranked, name_query
 from hcga.using.model import Model
-from hcga.using.search import Ranked, shown
+from hcga.using.search import Ranked, odds, shown
+from hcga.using.store import Gallery
 
 MOST = 100  # queries in a picture or on a page
 SIDES = (160, 256)  # pixels of a picture on a page, at most: width, height
 SUFFIXES = (".png", ".html")
 
 
-def require_output(target: Path) -> None:
-    """Refuse an output that cannot be written, before anything is computed."""
+def require_output(target: Path, queries: int) -> None:
+    """Refuse an output that cannot be written, or too many queries for it, before anything is computed."""
     if target.suffix not in SUFFIXES or not target.parent.is_dir() or target.is_dir():
         raise InputError(f"--output {target}: give a name that ends in .png or .html in a folder that exists")
+    if queries > MOST:
+        raise InputError(f"--output {target}: {queries} queries, of which {MOST} can be shown; name fewer")
+
+
+def require_pictures(target: Path, gallery: Gallery) -> None:
+    """Refuse to show a gallery of whose pictures nobody knows where they are."""
+    if gallery.folder is None:
+        raise InputError(f"--output {target}: the store does not lie beside its pictures; say --pictures FOLDER")
 
 
 def write_ranked(target: Path, model: Model, lists: Sequence[Ranked]) -> None:
@@ -38,16 +47,13 @@ def write_ranked(target: Path, model: Model, lists: Sequence[Ranked]) -> None:
     target : Path
     model : Model
     lists : sequence of Ranked
+        Of a gallery that `require_pictures` lets pass.
 
     Raises
     ------
     InputError
-        There are too many queries, or a picture is not there or cannot be decoded.
+        A picture is not there or cannot be decoded.
     """
-    if len(lists) > MOST:
-        raise InputError(f"--output {target}: {len(lists)} queries, of which {MOST} can be shown; name fewer")
-    if any(entry.file is None for ranked in lists for entry in ranked.entries):
-        raise InputError(f"--output {target}: the store does not lie beside its pictures; say --pictures FOLDER")
     with fresh(target) as draft:
         if target.suffix == ".png":
             draw_ranked(model, lists).save(draft, "PNG")
@@ -64,6 +70,7 @@ def build_page(model: Model, lists: Sequence[Ranked]) -> str:
         lists=[_describe(ranked) for ranked in lists],
         colours=colours,
         use=model.card.use,
+        odds=odds(lists),
         made=model.digest[:12],
         halved=model.card.use.matching.similarity == "paper" and model.card.use.matching.features == "F+P",
         empty=any(term.empty and term.weight for entry in entries for term in entry.terms),

@@ -23,6 +23,7 @@ from hcga.using.card import NO_LICENCE, SPLITS, Counted, DataSet, ModelCard, Use
 from hcga.workspace import Workspace
 
 KEPT = ("package", "hub", "none")  # values of backbone.weights that name no file of somebody's disk
+MAKING = ("backbone", "image", "prepare", "coparse", "gam", "train", "rounds")  # sections that make a model; no paths
 
 
 def read_round(folder: Path, place: Place, licence: str = NO_LICENCE) -> tuple[PRNet, ModelCard]:
@@ -56,6 +57,8 @@ def read_round(folder: Path, place: Place, licence: str = NO_LICENCE) -> tuple[P
     network, card = load_model(model)
     params = workspace.params
     _refuse_stale(workspace, place, [model, metrics, samples], (card, figures))
+    initial = params.backbone.weights if params.backbone.weights in KEPT else "a file"
+    made_by = params.model_dump(mode="json", include=set(MAKING))
     use = Use(
         gam=params.gam,
         embed=params.embed,
@@ -64,10 +67,11 @@ def read_round(folder: Path, place: Place, licence: str = NO_LICENCE) -> tuple[P
         datasets=count_data_sets(read_samples(samples), params),
         validation=params.prepare.validation,
         figures=_flat({place.round: figures}),
-        initial_weights=params.backbone.weights if params.backbone.weights in KEPT else "a file",
+        initial_weights=initial,
         code=_name_code(workspace),
         licence=licence,
         hcga=metadata.version("hcga"),
+        params={**made_by, "backbone": {**made_by["backbone"], "weights": initial}},
     )
     return network, ModelCard(**card.model_dump(), use=use)
 

@@ -18,7 +18,7 @@ from hcga.retrieval.ranking import top
 from hcga.retrieval.similarity import Similarities
 from hcga.retrieval.stored import StoredEmbeddings
 from hcga.terms import Seen, Term, features_compared
-from hcga.using.calibration import EVEN
+from hcga.using.calibration import EVEN, describe_prior
 from hcga.using.crops import find_crops, locate
 from hcga.using.embedded import Embedded
 from hcga.using.index import Index
@@ -36,7 +36,7 @@ class Entry(NamedTuple):
     name: str
     file: Path | None  # where its picture is, if that is known
     similarity: float
-    probability: float | None  # of the same person, where the model has a calibration
+    probability: float | None  # of the same person, where the model is calibrated and the query is one image
     seen: list[Seen]
     terms: list[Term]
 
@@ -55,6 +55,7 @@ class Ranked(NamedTuple):
     seen: list[Seen]
     entries: list[Entry]
     left_out: int  # gallery images that are among them
+    prior: float | None  # of the probabilities; None for even odds, as none was given
 
 
 @contextmanager
@@ -102,7 +103,7 @@ def search(
     queries: Embedded,
     gallery: Gallery,
     count: int,
-    prior: float = EVEN,
+    prior: float | None = None,
     index: Index | None = None,
     candidates: int = 0,
 ) -> list[Ranked]:
@@ -119,8 +120,9 @@ def search(
     gallery : Gallery
     count : int
         Images to list for each query.
-    prior : float
-        Of the probabilities, if the model has a calibration.
+    prior : float, optional
+        Of the probabilities, if the model has a calibration; even odds if not given. Queries of several images have no
+        probability: a calibration is learnt on pairs of single images.
     index : Index, optional
         Chooses what is compared; all if not given.
     candidates : int
@@ -143,8 +145,9 @@ def search(
     lists = []
     for query, (of_query, rows, values) in enumerate(zip(files, found.rows, found.similarity, strict=True)):
         one, there = queries.take(slice(query, query + 1)), rows >= 0
-        seen, entries = _describe(model, one, gallery, rows[there], values[there], prior)
-        lists.append(Ranked(list(of_query), seen, entries, len(own[query])))
+        likely = _probabilities(model, values[there], len(of_query), prior)
+        seen, entries = _describe(model, one, gallery, rows[there], values[there], likely)
+        lists.append(Ranked(list(of_query), seen, entries, len(own[query]), prior))
     return lists
 
 
@@ -217,7 +220,7 @@ def _first(
 
 
 def tabulate(model: Model, ranked: Ranked) -> pd.DataFrame:
-    """One row an entry: rank, similarity, probability if the model is calibrated, cosine of each feature, and so on.
+    """One row an entry: rank, similarity, probability and prior if the query has them, cosines and so on.
 
     A cosine is nan where not both images show the part; what the image shows and its path end the row.
     """
@@ -227,14 +230,21 @@ def tabulate(model: Model, ranked: Ranked) -> pd.DataFrame:
             "rank": entry.rank,
             "similarity": entry.similarity,
             "probability": entry.probability,
+            "prior": ranked.prior or EVEN,
             **{term.feature: term.cosine if term.weight else float("nan") for term in entry.terms},
             "shows": ", ".join(shown(entry.seen)),
             "image": entry.name,
         }
         for entry in ranked.entries
     ]
-    decided = ["probability"] if model.card.use.calibration else []
+    decided = ["probability", "prior"] if _decides(model, len(ranked.files)) else []
     return pd.DataFrame(rows, columns=["rank", "similarity", *decided, *names, "shows", "image"])
+
+
+def odds(lists: Sequence[Ranked]) -> str:
+    """Say what prior the probabilities of ranked lists have; nothing where there are none."""
+    likely = any(entry.probability is not None for ranked in lists for entry in ranked.entries)
+    return describe_prior(lists[0].prior) if likely else ""
 
 
 def shown(seen: Sequence[Seen]) -> list[str]:
@@ -242,16 +252,29 @@ def shown(seen: Sequence[Seen]) -> list[str]:
     return [f"{one.part} (empty)" if one.empty else one.part for one in seen if one.far >= SEEN]
 
 
+def _decides(model: Model, images: int) -> bool:
+    """Whether a query of so many images has probabilities."""
+    return model.card.use.calibration is not None and images == 1
+
+
+def _probabilities(model: Model, values: np.ndarray, images: int, prior: float | None) -> list[float | None]:
+    if not _decides(model, images):
+        return [None] * len(values)
+    return model.calibration.probability(values, prior or EVEN).tolist()
+
+
 def _describe(
-    model: Model, query: Embedded, gallery: Gallery, rows: np.ndarray, values: np.ndarray, prior: float
+    model: Model,
+    query: Embedded,
+    gallery: Gallery,
+    rows: np.ndarray,
+    values: np.ndarray,
+    likely: Sequence[float | None],
 ) -> tuple[list[Seen], list[Entry]]:
     """What a query shows, and the list of what was found."""
     matched = model.match(query, read_embedded(gallery.store, rows))
     names = [gallery.names[row] for row in rows]
     files = locate(gallery.folder, names) if gallery.folder else [None] * len(names)
-    likely = [None] * len(names)
-    if model.card.use.calibration:
-        likely = model.calibration.probability(values, prior).tolist()
     listed = zip(names, files, values.tolist(), likely, matched.seen[1:], matched.gallery, strict=True)
     return matched.seen[0], [Entry(rank, *entry) for rank, entry in enumerate(listed, 1)]
 

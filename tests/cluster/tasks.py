@@ -50,3 +50,12 @@ def wait_long(*_: object) -> None:
 def note(folder: Path, key: int) -> int:
     (folder / str(key)).touch()
     return key
+
+
+def end_job_once(ended: Path, key: int) -> int:
+    """End the job of this worker, as at its walltime, if no worker has done so before."""
+    if not ended.exists():
+        ended.touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)  # it ends with its nanny
+    return key

@@ -1,12 +1,16 @@
 """What params.yaml may say of a cluster, and the jobs that come of it."""
 
+import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
-from conftest import WriteParams
+import tasks
+from conftest import ROOT, WriteParams
 
 from hcga.cluster.connection import connected, slurm_cluster
 from hcga.cluster.extra import need_packages
@@ -62,9 +66,43 @@ def test_a_job_has_a_worker_of_one_task_for_each_that_is_wanted() -> None:
     assert "distributed.cli.dask_worker tcp://" in script
 
 
+@pytest.fixture
+def jobs_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have processes of this machine for jobs."""
+    interrupted = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue.local import LocalJob
+
+    from hcga.cluster.jobs import Jobs
+
+    signal.signal(signal.SIGINT, interrupted)
+
+    class Here(LocalJob):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, job_cpu: int, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(Jobs, "job_cls", Here)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("jobs_here")
+def test_a_job_that_has_ended_is_submitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    """The only one, with its workers and what they were at."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, Path(tasks.__file__).parent))))
+    monkeypatch.chdir(tmp_path)
+    params = Dask.model_validate(
+        {**SCHEDULER, "scheduler": None, "cluster": {**SLURM, "jobs": 1, "workers": workers, "memory": "2GB"}}
+    )
+    todo = {key: (tmp_path / "ended", key) for key in range(6)}
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), connected(params, "cpu", 1) as cluster:
+        assert cluster
+        assert dict(cluster.map(tasks.end_job_once, todo, "task", 1, in_order=False)) == {key: key for key in todo}
+    assert (tmp_path / "ended").exists()
+
+
 def test_a_stage_is_stopped_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """dask-jobqueue would have it end without an exception that a stage could see."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "dask_jobqueue"]:
+    for name in [name for name in sys.modules if name.startswith(("dask_jobqueue", "hcga.cluster.jobs"))]:
         monkeypatch.delitem(sys.modules, name)
     with slurm_cluster(Slurm.model_validate(SLURM)), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)

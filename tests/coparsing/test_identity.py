@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import DEFAULT
 
-from hcga.coparsing import sources
+from hcga.coparsing import identity, sources
 from hcga.coparsing.decoder import build_decoder, decode
 from hcga.coparsing.identity import _descend, hcnet_loss, label_together, train_decoders
 from hcga.coparsing.labels import reassign_labels
@@ -58,7 +58,7 @@ def label_identity(features, camids, params, seed):
 def train(decoder, features, camids, params):
     """One given decoder."""
     height, width = features.shape[2:]
-    (found,) = train_decoders(decoder, to_tiles(features[None]), height, width, camids[None], params)
+    (found,) = train_decoders(decoder, to_tiles(features[None]), height, width, camids[None], params, [1])
     return found
 
 
@@ -356,6 +356,30 @@ def test_a_decoder_that_diverges_is_named_not_taken_for_one_with_few_labels(para
     message = r"identity 7: iteration \d of co-parsing: the decoder's scores are not finite; lower coparse\.learning"
     with pytest.raises(FloatingPointError, match=message):
         label_identity(random_features(), np.array([1, 1, 2, 2]), wild, SEED)
+
+
+def test_a_decoder_that_is_done_may_diverge_and_another_is_named_alone(params, monkeypatch):
+    """Identity 4 is done at once, 5 in the second iteration; what is not finite there is the one's or the other's."""
+    few, many = np.zeros((1, 2, 2), int), np.arange(4).reshape(1, 2, 2)
+    settings = params.model_copy(update={"min_labels": 1, "labels": 4})
+
+    def scores(*whose):
+        """Of two decoders, by their labels; nan for None."""
+        one_hot = [np.full((1, 2, 2, 4), np.nan) if labels is None else np.eye(4)[labels] for labels in whose]
+        return torch.from_numpy(np.stack(one_hot, 3))
+
+    def run(*passes):
+        passes = [scores(*each) for each in passes]
+        monkeypatch.setattr(identity, "iterate", lambda *_: ((each, each.argmax(-1)) for each in passes))
+        return identity.label_together(
+            np.zeros((2, 1, 6, 4, 4), np.float32), np.ones((2, 1), int), settings, [(1, 4), (1, 5)]
+        )
+
+    first, second = run((few, many), (None, few))
+    assert (first.iterations, second.iterations) == (1, 2)
+    np.testing.assert_array_equal(first.labels, few)
+    with pytest.raises(FloatingPointError, match=r"^identity 5: iteration 2 of co-parsing: the decoder's scores"):
+        run((few, many), (few, None))
 
 
 def test_features_that_are_not_finite_name_the_identity(params):

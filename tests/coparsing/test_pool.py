@@ -24,6 +24,7 @@ from hcga.coparsing import batches, pool
 from hcga.coparsing.batches import identities_at_once, label_in_batches
 from hcga.coparsing.identity import label_identity, label_together
 from hcga.coparsing.inputs import Input
+from hcga.coparsing.labels import reassign_labels
 from hcga.coparsing.memory import hcnet_bytes
 from hcga.coparsing.pool import map_identities
 from hcga.cores import available_cores
@@ -202,6 +203,8 @@ def test_batches_label_each_identity_as_the_pool_does(memory, features, params):
     for pid, labelling in found.items():
         assert labelling[1:] == pooled[pid][1:]
         assert np.mean(labelling.labels == pooled[pid].labels) > 0.99
+        masks, expected = (reassign_labels(found.labels, 4) for found in (labelling, pooled[pid]))
+        assert np.mean(masks == expected) > 0.99
 
 
 @pytest.mark.parametrize("done", [{2}, {3, 21}, {2, 3, 21}, {2, 3, 9, 12}])

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -33,7 +34,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".hcga").mkdir()
     write_log(tmp_path, STAGES)
     (tmp_path / "data/metrics").mkdir(parents=True)
-    (tmp_path / "data/metrics/r2.json").write_text(json.dumps({"run": {"device": "cpu: Abacus", "threads": 2}}))
+    (tmp_path / "data/metrics/r2.json").write_text(
+        json.dumps({"run": {"device": "cpu: Abacus", "threads": 2, "processes": 4}})
+    )
     table().to_csv(tmp_path / "data/samples.csv", index=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -42,6 +45,14 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_log(root: Path, seconds: dict[str, float]) -> None:
     runs = [{"stage": name, "ended": 1.0, "seconds": took, "peak_mb": took + 1} for name, took in seconds.items()]
     (root / ".hcga/times.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in runs))
+
+
+def change(file: Path, section: str, values: dict[str, Any]) -> None:
+    """Change some values of a section of a YAML file, or put them there."""
+    yaml = YAML()
+    content = yaml.load(file)
+    content[section] = {**(content[section] or {}), **values}
+    yaml.dump(content, file)
 
 
 def table() -> pd.DataFrame:
@@ -54,9 +65,27 @@ def table() -> pd.DataFrame:
 
 def test_a_run_is_what_the_rounds_of_params_yaml_took(checkout: Path) -> None:
     found = measured_run(Workspace(checkout))
-    assert found.ran == {"prepare": Ran(3, 4 * 2**20, 111, 1), "train": Ran(30, 21 * 2**20, 222, 2)}
-    assert (found.device, found.threads) == ("cpu: Abacus", 2)
+    assert found.ran == {"prepare": Ran(3, 4 * 2**20, 111, 1), "train": Ran(30, 21 * 2**20, 222, 2, 4)}
+    assert (found.device, found.threads, found.processes) == ("cpu: Abacus", 2, 4)
     assert found.size == measured_size(table()) == Size(train=6, identities=3, query=2, gallery=1)
+
+
+def test_coparsing_by_hcnet_took_all_gpus_of_the_machine(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {**STAGES, "coparse@r1": 30.0}
+    change(checkout / "dvc.lock", "stages", {name: {"outs": []} for name in stages})
+    write_log(checkout, stages)
+    assert measured_run(Workspace(checkout)).ran["coparse"].devices == 1
+    monkeypatch.setattr(run.torch.cuda, "device_count", lambda: 8)
+    (checkout / "data/metrics/r2.json").write_text(json.dumps({"run": {"device": "cuda: Antikythera"}}))
+    assert measured_run(Workspace(checkout)).ran["coparse"].devices == 8
+    change(checkout / "params.yaml", "coparse", {"source": "isp"})
+    assert measured_run(Workspace(checkout)).ran["coparse"].devices is None
+
+
+def test_how_many_dask_workers_there_were_is_not_known(checkout: Path) -> None:
+    change(checkout / "params.yaml", "dask", {"scheduler": "tcp://a:1", "cluster": None, "share": None})
+    with pytest.raises(InputError, match="dask: how many workers shared the work of the last run is not known"):
+        measured_run(Workspace(checkout))
 
 
 def test_a_stage_whose_time_is_not_known_is_named(checkout: Path) -> None:
@@ -76,10 +105,7 @@ def test_a_stage_that_was_continued_says_too_little(checkout: Path) -> None:
 
 
 def test_reranking_is_not_foreseen(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    yaml = YAML()
-    params = yaml.load(checkout / "params.yaml")
-    params["evaluate"]["rerank"] = True
-    yaml.dump(params, checkout / "params.yaml")
+    change(checkout / "params.yaml", "evaluate", {"rerank": True})
     said = call(monkeypatch, "--images", "6", "--identities", "3")
     assert said.exit_code == 1
     assert "evaluate.rerank: compares queries and gallery with each other" in said.output
@@ -112,7 +138,8 @@ def test_the_command_says_what_is_wanted_what_was_measured_and_what_it_takes(
     said = call(monkeypatch, "--images", "6e3", "--identities", "300", "--gpus", "2").output.splitlines()
     assert said[:2] == [
         "wanted    6,000 training images of 300 identities, 2,000 queries, 1,000 gallery images",
-        "measured  6 training images of 3 identities, 2 queries, 1 gallery images, on cpu: Abacus, 2 threads",
+        "measured  6 training images of 3 identities, 2 queries, 1 gallery images, on "
+        "cpu: Abacus, 2 threads, 4 processes",
     ]
     assert said[3].split() == ["stage", "time", "memory,", "GB", "disk,", "GB"]
     assert said[4].split()[:4] == ["prepare", "45", "min", "0"]  # 0.3 s and 1,000 times 2.7 s
@@ -131,7 +158,7 @@ def test_few_images_say_little_of_many(checkout: Path, monkeypatch: pytest.Monke
 
 def test_csv(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = call(monkeypatch, "--images", "6", "--identities", "3", "--csv").output.splitlines()
-    assert said == ["stage,seconds,memory,disk", "prepare,3,4194304,111", "train,30,22020096,222"]
+    assert said == ["stage,seconds,memory,disk", "prepare,3,4194304,111", "train,120,22020096,222"]
 
 
 @pytest.mark.parametrize("number", ["0", "-3", "1.5", "many", "nan", "inf"])

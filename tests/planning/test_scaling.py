@@ -8,7 +8,7 @@ from hcga.planning.scaling import START, TABLE, Ran, Rates, Shape, Size, scale, 
 
 SMALL = Size(train=100, identities=10, query=20, gallery=80)
 LARGE = Size(train=1000, identities=200, query=200, gallery=800)
-SHAPE = Shape(pixels=2048, cells=128, classified=1280, batch=50, epochs=6)
+SHAPE = Shape(pixels=2048, cells=128, classified=1280, batch=50, group=2, epochs=6)
 NOTHING = Rates(pair=0, identity=0)
 
 
@@ -60,20 +60,35 @@ def test_images_beyond_what_a_training_holds_cost_it_no_memory() -> None:
     assert held > 2e9 > not_held
 
 
+def test_identities_with_few_images_draw_a_group_all_the_same() -> None:
+    """200 identities in groups of 8 are 1,600 images an epoch; 10 of them draw the 100 images that they have."""
+    table = scale({"train": Ran(10.0, 0, 0, 0)}, SMALL, LARGE, SHAPE._replace(group=8), Rates(pair=0, identity=1e-3))
+    assert table["seconds"]["train"] == pytest.approx(10 * 1600 / 100 + 1600 / 50 * 6 * 1e-3 * 190)
+
+
 def test_devices_share_the_work_of_some_stages() -> None:
-    ran = {name: Ran(100.0, 0, 0, 1) for name in ("coparse", "train", "evaluate")}
+    ran = {"coparse": Ran(100.0, 0, 0, 1, 1), "train": Ran(100.0, 0, 0, 1, 1), "embed": Ran(100.0, 0, 0, 1)}
     one, four = (scale(ran, SMALL, LARGE, SHAPE, NOTHING, devices)["seconds"] for devices in (1, 4))
-    assert (one / four).to_dict() == {"coparse": 4, "train": 4, "evaluate": 1}
+    assert (one / four).to_dict() == {"coparse": 4, "train": 4, "embed": 1}
+
+
+def test_as_many_devices_as_in_the_run_take_what_it_took() -> None:
+    ran, rates = {"train": Ran(100.0, 0, 0, 1, 4)}, Rates(pair=0, identity=1e-3)
+    assert scale(ran, SMALL, SMALL, SHAPE, rates, 4)["seconds"]["train"] == 100
+    assert scale(ran, SMALL, SMALL, SHAPE, rates, 1)["seconds"]["train"] == 400
+    one = scale({"train": Ran(400.0, 0, 0, 0, 1)}, SMALL, LARGE, SHAPE, rates, 4)["seconds"]
+    assert scale({"train": Ran(100.0, 0, 0, 0, 4)}, SMALL, LARGE, SHAPE, rates, 4)["seconds"].equals(one)
 
 
 def test_rounds_of_a_stage_are_added_up() -> None:
-    assert together([Ran(1, 5, 10, 1), Ran(2, 4, 20, 1)]) == Ran(3, 5, 30, 2)
+    assert together([Ran(1, 5, 10, 1, 4), Ran(2, 4, 20, 1, 4)]) == Ran(3, 5, 30, 2, 4)
 
 
-def test_what_is_start_alone_says_nothing_of_a_large_run() -> None:
-    ran = {"extract": Ran(1.9 * START["extract"], 0, 0, 1)}
+@pytest.mark.parametrize("stage", ["extract", "coparse", "train", "embed"])
+def test_what_is_start_alone_says_nothing_of_a_large_run(stage: str) -> None:
+    ran = {stage: Ran(1.9 * START[stage], 0, 0, 1)}
     assert len(scale(ran, SMALL, Size(300, 10, 20, 80), SHAPE, NOTHING))
-    with pytest.raises(InputError, match=r"extract: of the 1\.5 s that it took in the last run 0\.8 are its start"):
+    with pytest.raises(InputError, match=rf"{stage}: of the .* s that it took in the last run .* are its start"):
         scale(ran, SMALL, LARGE, SHAPE, NOTHING)
 
 

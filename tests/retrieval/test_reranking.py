@@ -5,11 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hcga.retrieval import reranking
-from hcga.retrieval.reranking import Distances, rerank
+from hcga.retrieval import reranking, search
+from hcga.retrieval.ranking import rank
+from hcga.retrieval.reranking import Distances, Reranked
 from hcga.retrieval.similarity import Embeddings, Similarities
 
 GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+def rerank(*given, **settings):
+    """All re-ranked distances."""
+    return -Reranked(*given, **settings)[:]
 
 
 def load(case):
@@ -95,6 +101,30 @@ def test_blocks_change_nothing(entries, monkeypatch):
     before = rerank(*given)
     monkeypatch.setattr(reranking, "_BLOCK_ENTRIES", entries)
     np.testing.assert_array_equal(rerank(*given), before)
+
+
+@pytest.mark.parametrize("entries", [1, 700, 2**22])
+def test_ranking_asks_for_each_row_once(entries, monkeypatch):
+    """And has the figures of all rows at once, down to the last bit."""
+    asked = []
+
+    class Counted(Reranked):
+        def __getitem__(self, rows):
+            asked.extend(range(*rows.indices(self.shape[0])))
+            return super().__getitem__(rows)
+
+    _, given = load("a")
+    reranked = Counted(*given)
+    queries, images = reranked.shape
+    rng = np.random.default_rng(0)
+    who = [rng.integers(1, 5, count) for count in (queries, images)] + [np.ones(queries, int), np.full(images, 2)]
+    whole = rank(reranked[:], *who)
+    asked.clear()
+    monkeypatch.setattr(search, "_BLOCK_ENTRIES", entries)
+    found = rank(reranked, *who)
+    assert asked == list(range(queries))
+    np.testing.assert_array_equal(found.average_precision, whole.average_precision)
+    np.testing.assert_array_equal(found.top.similarity, whole.top.similarity)
 
 
 def test_distances_are_similarities_turned_round():

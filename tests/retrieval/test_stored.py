@@ -12,7 +12,7 @@ from angles import PLAIN, ROWS, embeddings, samples
 from hcga.errors import InputError
 from hcga.retrieval import stored
 from hcga.retrieval.ranking import rank
-from hcga.retrieval.reranking import Distances, rerank
+from hcga.retrieval.reranking import Distances, Reranked
 from hcga.retrieval.stored import evaluate_retrieval
 from hcga.stores import read_rows
 
@@ -141,8 +141,7 @@ def test_re_ranking_works_on_euclidean_distances_of_unit_features(tmp_path: Path
     vectors = np.stack([np.cos(angles), np.sin(angles)], 1)
     distances = np.linalg.norm(vectors[:, None] - vectors, axis=-1)
     pids = np.array([pid for _, pid, *_ in rows])
-    again = rerank(distances[1:, 1:], 8)
-    expected = rank(-again, pids[1:9], pids[9:], np.ones(8), np.full(40, 2))
+    expected = rank(Reranked(distances[1:, 1:], 8)[:], pids[1:9], pids[9:], np.ones(8), np.full(40, 2))
     assert figures["reranked_mAP"] == pytest.approx(100 * expected.mean_ap, abs=1e-6)
     assert figures["reranked_mAP"] != pytest.approx(figures["mAP"], abs=0.1)
 
@@ -152,14 +151,14 @@ def test_re_ranking_works_on_euclidean_distances_of_unit_features(tmp_path: Path
 def test_in_re_ranking_an_image_is_nearest_to_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: str, similarity: str
 ) -> None:
-    """Eq. (10) of an image with itself depends on its visible parts; `rerank` asks for 0 on the diagonal."""
+    """Eq. (10) of an image with itself depends on its visible parts; `Reranked` asks for 0 on the diagonal."""
     given: list[np.ndarray] = []
 
-    def spy(distances: Distances, queries: int) -> np.ndarray:
+    def spy(distances: Distances, queries: int) -> Reranked:
         given.append(distances[:])
-        return rerank(distances, queries)
+        return Reranked(distances, queries)
 
-    monkeypatch.setattr(stored, "rerank", spy)
+    monkeypatch.setattr(stored, "Reranked", spy)
     likely = np.random.default_rng(0).choice([0, 0.5], (len(ROWS), 2)).astype(np.float32)
     params = PLAIN.model_copy(update={"features": features, "similarity": similarity, "rerank": True})
     evaluate_retrieval(embeddings(tmp_path, likely=likely), samples(), params)

@@ -181,7 +181,10 @@ def test_a_card_keeps_it_and_embeddings_stay(model: Model, crops: Path, tmp_path
 def test_it_is_said_in_words(model: Model) -> None:
     text = describe_calibration(calibrated(model).calibration)
     assert "200 pairs of one person and 9,000 of two; 10 people, drawn" in text
-    assert "similarity from 0.7000 on: at most 1e-2 of the pairs of two, 25.0 % of those of one person" in text
+    assert (
+        "similarity from 0.7000 on: at most 1e-2 of the pairs of two, 25.0 % of those of one person, on the people "
+        "that it was learnt from"
+    ) in text
     lines = describe_decision(model.calibration, 0.75, 0.5).splitlines()
     assert lines == [
         "probability 0.731  of one person, at a prior of 0.5",

@@ -122,6 +122,17 @@ def test_from_a_folder_to_ranked_lists(run: Run, store: str) -> None:
     )
 
 
+def test_what_cannot_be_shown_is_refused_before_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("stores").mkdir()
+    assert run("embed", "crops", *MODEL, "-o", "stores/g.zarr").exit_code == 0
+    monkeypatch.setattr("hcga.using.search.search", lambda *_: pytest.fail("it searches"))
+    search = ("search", "crops/cam1", "--gallery", "stores/g.zarr", *MODEL, "-o", "r.html")
+    fails(run(*search), "--output r.html: the store does not lie beside its pictures; say --pictures FOLDER")
+    monkeypatch.setattr("hcga.using.ranked.MOST", 3)
+    monkeypatch.setattr(Model, "embed_files", lambda *_: pytest.fail("it embeds"))
+    fails(run(*search), "--output r.html: 4 queries, of which 3 can be shown; name fewer")
+
+
 def test_all_as_csv(run: Run) -> None:
     found = run("search", "crops/cam2", "--gallery", "crops", *MODEL, "--csv")
     rows = list(csv.DictReader(io.StringIO(found.stdout)))
@@ -262,7 +273,9 @@ def test_a_calibrated_model_says_how_likely_it_is(run: Run) -> None:
         prior: float(run(*pair, "--prior", prior).stdout.split("probability ")[1].split()[0])
         for prior in ("0.5", "0.05")
     }
-    assert told["0.5"] == float(run(*pair).stdout.split("probability ")[1].split()[0])
+    even = run(*pair).stdout
+    assert told["0.5"] == float(even.split("probability ")[1].split()[0])
+    assert "of one person, at even odds, as no --prior was given" in even
     for prior, probability in told.items():
         assert probability == pytest.approx(float(calibration.probability(alike, float(prior))), abs=2e-3)
 
@@ -272,10 +285,20 @@ def test_a_calibrated_model_says_how_likely_it_is(run: Run) -> None:
     for row in rows:
         wanted = calibration.probability(float(row["similarity"]), 0.1)
         assert float(row["probability"]) == pytest.approx(float(wanted), abs=1e-5)
+        assert float(row["prior"]) == 0.1
     assert run(*search, "-o", "r.html").exit_code == run(*search, "-o", "r.png").exit_code == 0
     page = Path("r.html").read_text("utf-8")
     assert page.count("<span>probability 0.") == len(rows)
+    assert "the same person, at even odds, as no --prior was given." in page
     assert "it is no probability" not in page
+    assert run(*search, "-o", "r.html", "--prior", "0.01").stdout.startswith(
+        "probability of the same person at a prior of 0.01\n"
+    )
+    assert "the same person, at a prior of 0.01." in Path("r.html").read_text("utf-8")
+    many = ("search", "crops/cam1", "--gallery", "g.zarr", "--model", "c.safetensors", "--one-person")
+    assert "probability" not in run(*many, "-o", "r.html", "--csv").stdout
+    assert "it is no probability" in Path("r.html").read_text("utf-8")
+    fails(run(*many, "--prior", "0.1"), "several images of one person have no probability")
 
 
 def test_several_images_of_one_person_are_one_query(run: Run) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,19 @@ def test_the_example_of_the_documents_is_eq_10(
     wanted = model.embed_files(files).embedded
     found = names["similarity"](names["embed"](files[:2]), names["embed"](files))
     np.testing.assert_allclose(found, model.similarity(wanted.take(slice(2)), wanted), atol=CLOSE)
+
+
+def test_the_documents_say_how_to_compile(model: Model, images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded but not compiled, which takes long."""
+    page = (ROOT / "docs/using.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(import torch\n.*?)```", page, re.DOTALL)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    names: dict[str, Any] = {"model": model, "images": images}
+    exec(example, names)
+    assert list(names["outputs"]) == list(OUTPUTS)
+    wanted = model.embed(images)
+    for name in NAMES:
+        np.testing.assert_allclose(names["outputs"][name].numpy(), getattr(wanted, name), atol=CLOSE)
 
 
 @needs_onnx

@@ -184,7 +184,7 @@ def with_matching(model: Model, **changes: Any) -> Model:
 @pytest.mark.parametrize("features", ["I", "F+P"])
 def test_an_index_comes_back_as_it_was(model: Model, gallery: Gallery, tmp_path: Path, features: Any) -> None:
     with_matching(model, features=features)
-    made = build_index(gallery, model.card.use.matching)._replace(recall={30: 0.5, 100: 0.75})
+    made = build_index(gallery, model.card.use.matching)._replace(recall={30: 0.5, 100: 0.75}, queries=4)
     for path in (tmp_path / "a.zarr", tmp_path / "b.zarr"):
         save_index(made, model, path)
     read = open_index(tmp_path / "a.zarr", gallery, model)
@@ -215,6 +215,7 @@ def index(model: Model, gallery: Gallery, tmp_path: Path) -> Path:
         lambda store: store.attrs.update({"matching": 5}),
         lambda store: store.attrs.update({"recall": {"many": 1}}),
         lambda store: store.attrs.update({"recall": {"30": "most"}}),
+        lambda store: store.attrs.update({"queries": "mine"}),
     ],
 )
 def test_arrays_that_do_not_belong_together_are_refused(
@@ -302,16 +303,17 @@ def test_the_commands(model: Model, file: Path, crops: Path, tmp_path: Path) -> 
 
     store, index, query = tmp_path / "g.zarr", tmp_path / "i.zarr", crops / "cam1/3.png"
     assert call("embed", crops, "-o", store, "--dtype", "int8").exit_code == 0
-    for queries in ([], ["--queries", crops / "cam2"]):
+    words = ("search", query, "--gallery", store, "--csv")
+    for queries, asked in (([], "images of the gallery"), (["--queries", crops / "cam2"], "3 queries of your own")):
         made = call("index", store, "-o", index, *queries)
         assert made.exit_code == 0, made.output
         assert made.stdout.splitlines() == [str(index), "candidates  recall@10", "         7    100.0 %"]
-    words = ("search", query, "--gallery", store, "--csv")
-    exact, quick = call(*words), call(*words, "--index", index)
-    assert quick.stdout == exact.stdout
-    assert quick.stderr.splitlines()[-1] == (
-        "7 candidates of 7 images are compared with each query; recall@10 at least 100.0 %, see `hcga index`"
-    )
+        exact, quick = call(*words), call(*words, "--index", index)
+        assert quick.stdout == exact.stdout
+        assert quick.stderr.splitlines()[-1] == (
+            "7 candidates of 7 images are compared with each query; recall@10 100.0 % with 7 candidates, measured with "
+            + asked
+        )
     few = call(*words, "--index", index, "--candidates", 1, "--top", 3)
     assert len(few.stdout.splitlines()) == 1 + 3, "the query itself is none of the candidates"
     assert few.stderr.splitlines()[-1] == "3 candidates of 7 images are compared with each query"

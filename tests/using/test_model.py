@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import ROOT
 from PIL import Image
+from pydantic import ValidationError
 from safetensors.torch import save
 from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
@@ -21,7 +22,7 @@ from hcga.images import load_image
 from hcga.params import Embed, Gam
 from hcga.retrieval.similarity import Embeddings, similarity
 from hcga.using import model as module
-from hcga.using.card import DECIDING, describe_card
+from hcga.using.card import DECIDING, ModelCard, describe_card
 from hcga.using.embedded import NAMES, Embedded
 from hcga.using.model import Model
 
@@ -148,7 +149,7 @@ def test_each_feature_is_compared_where_both_show_it(model: Model) -> None:
 def test_the_digest_is_of_what_decides_an_embedding(model: Model, weights: Path) -> None:
     network, _ = load_model(weights)
     matching = model.card.use.matching.model_copy(update={"features": "I"})
-    use = model.card.use.model_copy(update={"licence": "x", "figures": {}, "matching": matching})
+    use = model.card.use.model_copy(update={"licence": "x", "figures": {}, "matching": matching, "params": None})
     assert Model(network, model.card.model_copy(update={"use": use, "seed": 5})).digest == model.digest
     assert Model(network, model.card.model_copy(update={"height": 128})).digest != model.digest
     changes: list[dict[str, Gam | Embed]] = [{"gam": Gam(t=2.0)}, {"embed": Embed(binary=True, flip=False)}]
@@ -179,6 +180,34 @@ def test_a_file_of_before_flip_is_as_it_was(model: Model, model_file: Path) -> N
         for part in (f"{name} {value.dtype} {tuple(value.shape)}".encode(), value.numpy().tobytes())
     ]
     assert digest(json.dumps(settings, separators=(",", ":")).encode(), *weights) == loaded.digest
+
+
+def test_a_file_of_before_says_no_params(model: Model, tmp_path: Path) -> None:
+    told = json.loads(model.card.model_dump_json())
+    del told["use"]["params"]
+    before = ModelCard(**told)
+    assert before.use == model.card.use.model_copy(update={"params": None})
+    assert "trained     6 epochs, seed 1, " in describe_card(before, model.digest[:12])
+    assert "trained     6 epochs, learning rate 0.001, masks by hcnet, seed 1, " in describe_card(
+        model.card, model.digest[:12]
+    )
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"train": {"milestones": [1] * 101}},
+        {"train": {"note": "x" * 201}},
+        {"rounds": {"r1": {"until_epoch": float("inf")}}},
+        {"rounds": {"r1": {"until": {"epoch": 3}}}},
+        {f"section{number}": {} for number in range(21)},
+    ],
+)
+def test_params_of_a_card_are_of_bounded_size(model: Model, params: object) -> None:
+    told = json.loads(model.card.model_dump_json())
+    told["use"]["params"] = params
+    with pytest.raises(ValidationError, match=r"use\.params"):
+        ModelCard(**told)
 
 
 def test_a_file_without_use_or_with_features_that_were_not_trained_is_refused(

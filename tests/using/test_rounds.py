@@ -44,6 +44,11 @@ def test_a_card_says_how_to_use_a_model_and_where_it_is_from(checkout: Path) -> 
         },
     }
     assert use.figures == {"epoch": 6, "skipped_images": 0, "retrieval_rank1": 43.21, "retrieval_mAP": 32.1}
+    assert use.params
+    assert set(use.params) == {"backbone", "image", "prepare", "coparse", "gam", "train", "rounds"}
+    assert use.params["train"]["milestones"] == [13, 16]
+    assert use.params["coparse"]["source"] == "hcnet"
+    assert use.params["rounds"]["r1"] == {"prev": "init", "until_epoch": 6}
     assert (use.licence, use.round, use.initial_weights, use.code) == ("for research", "r1", "package", "unknown")
 
 
@@ -53,6 +58,7 @@ def test_a_file_of_weights_is_not_named_and_nobody_has_promised_a_licence(checko
     assert "somebody" not in text
     assert str(checkout) not in text
     assert '"initial_weights":"a file"' in text
+    assert '"weights":"a file"' in text
     assert '"licence":"none was given' in text
 
 

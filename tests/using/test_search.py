@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from trained import new_checkout, new_crops, new_model, new_weights
 
 from hcga.errors import InputError
@@ -14,7 +14,7 @@ from hcga.using import ranked as pages
 from hcga.using.crops import find_crops
 from hcga.using.drawing import draw_ranked
 from hcga.using.model import Model
-from hcga.using.ranked import build_page, require_output, write_ranked
+from hcga.using.ranked import build_page, require_output, require_pictures, write_ranked
 from hcga.using.search import Ranked, opened_gallery, search, tabulate
 from hcga.using.store import open_gallery, write_store_of
 
@@ -95,9 +95,8 @@ def test_pictures_are_sought_where_one_says(model: Model, crops: Path, query: Pa
     (tmp_path / "sub").mkdir()
     store = tmp_path / "sub/g.zarr"
     write_store_of(model, find_crops([crops]), store, "error")
-    lists = find(model, [query], store)
     with pytest.raises(InputError, match=r"ranked.png: the store does not lie beside its pictures; say --pictures"):
-        write_ranked(tmp_path / "ranked.png", model, lists)
+        require_pictures(tmp_path / "ranked.png", open_gallery(store, model))
     lists = find(model, [query], store, pictures=crops)
     assert lists[0].entries[0].file == crops / lists[0].entries[0].name
     (crops / "cam1/3.png").unlink()
@@ -133,15 +132,27 @@ def test_a_picture_shows_query_and_gallery_in_order(model: Model, crops: Path, q
     assert (tile != 255).any(2).mean() > 0.5, "the query stands at the left"
 
 
-def test_outputs_that_cannot_be_written_are_refused(
+def test_a_picture_names_the_prior_of_its_probabilities(
     model: Model, crops: Path, query: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (plain,) = find(model, [query], crops, 3)
+    likely = plain._replace(entries=[entry._replace(probability=0.25) for entry in plain.entries], prior=0.01)
+    texts: list[str] = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda _, place, text, *rest, **more: texts.append(text))
+    draw_ranked(model, [plain])
+    assert not [text for text in texts if "prior" in text]
+    draw_ranked(model, [likely])
+    assert [text for text in texts if text.endswith("p : probability of the same person, at a prior of 0.01")]
+
+
+def test_outputs_that_cannot_be_written_are_refused(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.jpg", "nowhere/a.png", "cam1"):
         with pytest.raises(InputError, match=r"give a name that ends in .png or .html in a folder that exists"):
-            require_output(crops / name)
+            require_output(crops / name, 1)
     monkeypatch.setattr(pages, "MOST", 1)
     with pytest.raises(InputError, match=r"2 queries, of which 1 can be shown; name fewer"):
-        write_ranked(crops / "a.png", model, find(model, [query, crops / "cam1/0.png"], crops))
+        require_output(crops / "a.png", 2)
+    require_output(crops / "a.png", 1)
 
 
 def test_names_beyond_ascii_come_back(model: Model, crops: Path) -> None:

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from pyarrow import parquet
 from trained import new_checkout, new_crops, new_model, new_weights
 
 from hcga.errors import InputError
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store, read_all
 from hcga.using import model as module
+from hcga.using import parquet as tables
 from hcga.using.crops import find_crops
 from hcga.using.embedded import NAMES
 from hcga.using.model import Model
@@ -70,6 +72,28 @@ def test_a_table_is_readable_by_others(model: Model, crops: Path, tmp_path: Path
     assert list(table)[:6] == ["path", "image", "foreground", "head", "upper_body", "lower_body"]
     np.testing.assert_allclose(np.stack(table["upper_body"]), wanted.parts[:, 1], atol=1e-6)
     np.testing.assert_allclose(table["lower_body_peak"], wanted.peak[:, 2], atol=1e-6)
+
+
+@pytest.mark.parametrize(("limit", "at", "groups"), [("GROUP_ROWS", 4, [4, 3]), ("GROUP_BYTES", 1, [2, 2, 2, 1])])
+def test_a_table_has_groups_of_several_batches(
+    model: Model, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, at: int, groups: list[int]
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(tables, limit, at)
+    write_store_of(model, find_crops([crops]), tmp_path / "t.parquet", "error")
+    told = parquet.ParquetFile(tmp_path / "t.parquet").metadata
+    assert [told.row_group(number).num_rows for number in range(told.num_row_groups)] == groups
+    assert opened(tmp_path / "t.parquet", model).names == find_crops([crops]).names
+
+
+def test_too_many_images_for_a_table_are_refused_at_once(
+    model: Model, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MOST_ROWS", 6)
+    monkeypatch.setattr(model, "embed_in_batches", lambda *_: pytest.fail("they are embedded"))
+    with pytest.raises(InputError, match=r"t\.parquet: 7 images, but a Parquet table takes 6; .* ends in \.zarr"):
+        write_store_of(model, find_crops([crops]), tmp_path / "t.parquet", "error")
+    assert not (tmp_path / "t.parquet").exists()
 
 
 def test_nothing_is_left_of_what_cannot_be_finished(model: Model, crops: Path, target: Path) -> None:
