@@ -99,7 +99,7 @@ def parts_seen(summed: pd.DataFrame) -> pd.DataFrame:
     for where in ("whole", "occluded"):
         columns = {part: f"visibility_{where}_{part}" for part in parts}
         lines.append(pd.DataFrame({"row": summed["row"], "images": where} | _spreads(summed, columns)))
-    table = pd.concat(lines).sort_index(kind="stable")
+    table = pd.concat(lines).sort_index(kind="stable").fillna("-")
     return table[(table[parts] != "-").any(axis=1)] if parts else table[:0]
 
 

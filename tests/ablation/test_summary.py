@@ -86,6 +86,10 @@ def test_each_part_is_seen_in_whole_and_in_occluded_images(results: Results) -> 
         "images": ["whole", "occluded"],
         "head": ["90.0 ± 0.0", "80.0 ± 0.0"],
     }
+    whole = runs.drop(columns="visibility_occluded_head")
+    assert parts_seen(by_row(ROWS, results._replace(runs=whole)))["images"].tolist() == ["whole"], (
+        "no image is occluded"
+    )
 
 
 def test_rounds_show_agreement_round_by_round(results: Results) -> None:
