@@ -18,6 +18,7 @@ def paper(default_params):
         "warmup_epochs": 10,
         "milestones": [40, 70],
         "decay": 0.1,
+        "parsing_rate": 1.0,
     }
     return default_params.train.model_copy(update=changes)
 

@@ -154,6 +154,18 @@ def die_once(folder, pid, rows, values):
     return len(rows)
 
 
+def interrupt(pid, rows, values):
+    """As Ctrl-C does with all processes of a terminal."""
+    os.kill(os.getppid(), signal.SIGINT)  # that from which workers fork
+    os.kill(os.getpid(), signal.SIGINT)
+    return len(rows)
+
+
+def test_ctrl_c_is_for_the_parent_alone(features):
+    found = dict(map_identities(interrupt, Input(features[0], "features"), IDENTITIES, 2, hcnet_bytes))
+    assert found == {pid: len(rows) for pid, rows in IDENTITIES.items()}
+
+
 def wait(*_):
     time.sleep(600)
 

@@ -62,7 +62,14 @@ def write_lock(root: Path, changes: dict[str, Any] | None = None) -> None:
 
 
 def new_checkout(workspace_folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the checkout of `workspace_folder`, entered, with the model of r1, its figures and a dvc.lock of them."""
+    """Give the checkout of `workspace_folder`, entered, with the model of r1, its figures and a dvc.lock of them.
+
+    It compares by Eq. (10) as printed.
+    """
+    yaml = YAML(typ="safe")
+    params = yaml.load(workspace_folder / "params.yaml")
+    params["evaluate"] |= {"similarity": "paper", "visibility": "any"}
+    yaml.dump(params, workspace_folder / "params.yaml")
     (workspace_folder / "data/models").mkdir()
     (workspace_folder / "data/models/r1.safetensors").write_bytes(weights.read_bytes())
     (workspace_folder / "data/metrics/r1.json").write_text(json.dumps(FIGURES), encoding="utf-8")
