@@ -7,7 +7,8 @@ without DVC where that does not matter.
 
     survived   the next `dvc repro` ends with the bytes of an undisturbed run: all files of data/ save the page, and
                dvc.lock; no scratch is left
-    refused    it ends with an error message and no traceback, and the `dvc repro` after that ends with those bytes
+    refused    it ends with an error message and no traceback, and the `dvc repro` after that ends with those bytes;
+               a dvc.lock that DVC calls invalid is deleted before
     wrong      all else, also a full disk that is not named, a traceback on the way, or a stage that does not go on from
                all that it had kept when it was stopped; WORK/wrong keeps what was said
 """
@@ -23,7 +24,7 @@ from typing import NamedTuple
 import click
 import pandas as pd
 from damage import DAMAGES, cached, damage
-from faulty import LOOKS, OF_GROUPS, OF_STAGES, Done, Pipeline, remove
+from faulty import CUT_OFF, LOOKS, OF_GROUPS, OF_STAGES, Done, Pipeline, remove
 
 from hcga.stage import PATH
 
@@ -59,6 +60,8 @@ def judge(pipeline: Pipeline, stage: str, fault: str, done: Done) -> Outcome:
     if done.code:
         if not done.clear:
             return Outcome(stage, fault, "wrong", text)
+        if CUT_OFF in done.text:
+            remove(pipeline.root / "dvc.lock")
         again = pipeline.repro()
         refused, text = "refused", f"{text}\n--- again\n{again.text}"
         if again.code:

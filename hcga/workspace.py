@@ -123,7 +123,7 @@ class Workspace:
 
 @lru_cache(8)
 def _read_lock(file: Path, stamp: int) -> dict[str, Any]:
-    remedy = "take it back from Git, or `dvc repro`"
+    remedy = "take it back from Git, or delete it: `dvc repro` then takes what has run from DVC's cache"
     stages = _read_stages(file, remedy)
     for name, entry in stages.items():
         if not (_all_name_paths(entry.get("deps", [])) and _all_name_paths(entry.get("outs", []))):
