@@ -58,7 +58,7 @@ SMALL_STEPS = {
     "hcga/store_writing.py": ("SHARD_BYTES = 64 * 2**20", "SHARD_BYTES = 64 * 2**10"),
 }
 CHANGING = ("data", ".dvc", ".hcga", "dvc.lock")  # what a run changes in a clone
-CUT_OFF = "'./dvc.lock' is invalid"  # killed while it wrote that, DVC leaves a part of it
+CUT_OFF = "'./dvc.lock' "  # is invalid, or validation failed: killed while it wrote that, DVC leaves a part of it
 TOLD = ("Error: ", "ERROR: ", CUT_OFF)  # by stages, by DVC
 PATIENCE = 3600.0  # seconds for a run, far more than it takes
 TOOL = [sys.executable, "-c", "from hcga.cli import main; main()"]
