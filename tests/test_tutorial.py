@@ -33,7 +33,7 @@ def test_from_a_folder_of_crops_to_a_search(tmp_path: Path) -> None:
         done = checkout.run("bash", "-c", command)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         printed[command] = done.stdout
-    assert [line.split()[0] for line in printed["hcga figures"].splitlines()[1:]] == ["r1", "r2", "r3"]
+    assert printed["hcga figures"].splitlines()[0].split() == ["round", "r1", "r2", "r3"]
     samples = pd.read_csv(checkout.folder / "data/samples.csv")
     assert samples["path"].str.startswith(("train/", "query/", "gallery/")).all()
     page = (checkout.folder / "found.html").read_text(encoding="utf-8")
