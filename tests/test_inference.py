@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -177,13 +178,7 @@ def test_a_run_that_is_asked_to_stop_loses_no_batch(
             os.kill(os.getpid(), signal.SIGTERM)
         return maps(batch)
 
-    def run(path: Path) -> dict[str, bytes]:
-        if kind == "extract":
-            extract(network, CARD, images, COUNT, path, "key")
-        else:
-            embed(network, CARD, images, 4.0, path, "key")
-        return contents(path)
-
+    run = partial(write, kind, network, images)
     whole = run(tmp_path / "whole.zarr")
     monkeypatch.setattr(network, "maps", note)
     for batches in asked:
@@ -234,12 +229,7 @@ def test_a_kill_before_any_rename_of_a_run_that_goes_on_leaves_nothing_in_the_st
     monkeypatch.setattr(files, "flush", lambda *_, **__: None)
     maps, replace, kept = network.maps, Path.replace, tmp_path / ".cut.zarr.key.part"
 
-    def run(path: Path) -> dict[str, bytes]:
-        if kind == "extract":
-            extract(network, CARD, images, COUNT, path, "key")
-        else:
-            embed(network, CARD, images, 4.0, path, "key")
-        return contents(path)
+    run = partial(write, kind, network, images)
 
     def stop(batch: torch.Tensor) -> torch.Tensor:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -268,6 +258,14 @@ def test_a_kill_before_any_rename_of_a_run_that_goes_on_leaves_nothing_in_the_st
         assert [file for file in kept.rglob("*") if file.suffix == ".partial"]
         assert run(tmp_path / "cut.zarr") == whole, last
         shutil.rmtree(tmp_path / "cut.zarr")
+
+
+def write(kind: str, network: PRNet, images: zarr.Group, path: Path) -> dict[str, bytes]:
+    if kind == "extract":
+        extract(network, CARD, images, COUNT, path, "key")
+    else:
+        embed(network, CARD, images, 4.0, path, "key")
+    return contents(path)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
