@@ -132,7 +132,8 @@ def scale(
                     f"which says nothing of {ratio:,.0f} times the images; run `dvc repro` on more of the data first"
                 )
             start = 0.0  # rather too much than too little
-        seconds = (start + (took.seconds - start) * ratio) * (took.devices or 1)
+        share = devices if took.devices else 1
+        seconds = start + (took.seconds - start) * ratio * (took.devices or 1) / share
         memory = took.peak + MASKS.get(stage, 0) * shape.cells * (wanted.train - before.train)
         memory += TABLE * (wanted.images - before.images) if stage in GROWS else 0
         disk = took.written * ratio
@@ -142,11 +143,11 @@ def scale(
             memory += QUERY * FLOAT * shape.classified * (wanted.query - before.query)
         if stage == "train":
             steps = shape.epochs * _drawn(wanted, shape) / shape.batch
-            seconds += steps * rates.identity * identities
+            seconds += steps * rates.identity * identities / share
             memory += IN_TRAINING * weights + _held(wanted, shape) - _held(before, shape)
             disk = took.written + took.times * WITH_ADAM * weights
         rows[stage] = {
-            "seconds": seconds / (devices if took.devices else 1),
+            "seconds": seconds,
             "memory": max(memory, took.peak),
             "disk": max(disk, 0.0),
         }
