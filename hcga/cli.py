@@ -46,7 +46,7 @@ def figures(as_csv: bool) -> None:
     mask ...      pseudo-masks of co-parsing, on training images
     guess         IoU of calling the middle 60 % of every image foreground: what masks must beat
     foreground    share of cells that are not background
-    in occluders  the same of the cells inside known occluders, where the person is not
+    in occluders  the same of the cells inside the boxes of known occluders; truth in occl.: of the true masks
     agree prev    same label as in the round before
     agree head    same label from the parsing head of PRNet
     head ...      parsing head, on training images (train) or test images; in occl.: foreground inside known occluders

@@ -20,6 +20,7 @@ SHOWN = {
     "mask part IoU": "masks_iou_parts",
     "foreground": "masks_foreground_share",
     "in occluders": "masks_inside_occluders",
+    "truth in occl.": "masks_truth_inside_occluders",
     "agree prev": "masks_agreement_previous",
     "agree head": "parsing_head_agreement",
     "head train IoU": "parsing_head_train_iou_foreground",

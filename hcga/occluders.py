@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import zarr
 
 from hcga.csv_files import read_table
 from hcga.errors import InputError
 from hcga.images import size_shown
-from hcga.masks import UNLABELLED, foreground
+from hcga.masks import BLOCK, UNLABELLED, foreground
+from hcga.stores import read_rows
 
 FILE = "occluders.csv"
 BOX = ["left", "top", "right", "bottom"]
@@ -100,27 +102,40 @@ def read_occlusion(path: Path, samples: pd.DataFrame) -> Occlusion:
     return Occlusion(known, occluded, boxes)
 
 
-def share_inside(masks: np.ndarray, boxes: pd.DataFrame) -> float:
-    """Share of the labelled cells inside occluders that masks call foreground: what is there is not the person.
+def share_inside(masks: zarr.Array[Any] | np.ndarray, boxes: pd.DataFrame) -> float:
+    """Share of the labelled cells inside occluders that masks call foreground.
+
+    A box also holds what is around an occluder that is no rectangle, maybe the person: even the truth need not have 0.
 
     Parameters
     ----------
-    masks : (n, h, w) uint8
-        Of the first images.
+    masks : (N, h, w) uint8
+        Read a few images at a time.
     boxes : DataFrame
-        See `Occlusion`; a cell is inside if its centre is.
+        Rows of `Occlusion.boxes`; a cell is inside if its centre is.
 
     Returns
     -------
     float
         Per cent; nan where no labelled cell is inside.
     """
-    height, width = masks.shape[1:]
+    covered, place = np.unique(boxes["row"].to_numpy(np.int64), return_inverse=True)
+    called = labelled = 0
+    for start in range(0, len(covered), BLOCK):
+        block = read_rows(masks, covered[start : start + BLOCK])
+        inside = _inside(block.shape, boxes[BOX], place - start) & (block != UNLABELLED)
+        labelled += int(inside.sum())
+        called += int(foreground(block)[inside].sum())
+    return 100 * called / labelled if labelled else float("nan")
+
+
+def _inside(shape: tuple[int, ...], boxes: pd.DataFrame, place: np.ndarray) -> np.ndarray:
+    """Which cells of n images are inside boxes, (n, h, w) bool; `place` is each box's image, if one of them."""
+    images, height, width = shape
     down, across = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
-    inside = np.zeros(masks.shape, bool)
-    for row, left, top, right, bottom in boxes.itertuples(index=False, name=None):
-        if row < len(masks):
+    inside = np.zeros(shape, bool)
+    for image, (left, top, right, bottom) in zip(place, boxes.itertuples(index=False, name=None), strict=True):
+        if 0 <= image < images:
             rows, columns = (down > top) & (down < bottom), (across > left) & (across < right)
-            inside[int(row)] |= rows[:, None] & columns
-    cells = inside & (masks != UNLABELLED)
-    return 100 * float(foreground(masks)[cells].mean()) if cells.any() else float("nan")
+            inside[image] |= rows[:, None] & columns
+    return inside

@@ -19,7 +19,7 @@ from hcga.datasets.truth import PartLabels, truth_file
 from hcga.errors import InputError
 from hcga.files import code_digest, digest, note_beside, read_note, write_note
 from hcga.images import load_image, load_labels, resize_labels
-from hcga.masks import UNLABELLED
+from hcga.masks import UNLABELLED, foreground
 from hcga.params import Dataset, Image
 from hcga.progress import Progress
 from hcga.samples import describe_image_set
@@ -157,7 +157,8 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
     """Gather true part masks into one store.
 
     Label images say 0 for background and 1, 2, ... for parts from top to bottom; where they lie, `truth_file` says.
-    Images without one are unlabelled.
+    Images without one are unlabelled, and images of an identity in which no part is labelled: they show a person, so a
+    parser has overlooked it.
 
     Parameters
     ----------
@@ -191,6 +192,8 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
             shown = Path(datasets[samples["dataset"][row]].root) / samples["path"][row]
             labels = load_labels(file, shown)
             seen.add(file, labels)
+            if samples["pid"][row] > 0 and not foreground(labels).any():
+                return nothing
             return resize_labels(labels, size.height, size.width)
 
         writer = add_array(store, "truth", (len(files), size.height, size.width), "uint8")

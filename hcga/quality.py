@@ -48,18 +48,21 @@ def evaluate_masks(
         `masks`: share of foreground, agreement with the round before, share of foreground inside known occluders,
         numbers of images without a mask, of those repaired by hand, of those turned inside out and of those whose mask
         lacks something (see `hcga.degeneracy`), and where there is truth IoU against it, also of
-        the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`.
+        the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`, and the truth's own
+        share inside occluders, `truth_inside_occluders`.
         `parsing_head`: agreement with the pseudo-masks on the training images; on the test images share of foreground
         inside known occluders; IoU on both.
     """
     known = table.dropna(subset="agreement_previous")
     agreed = float((known["agreement_previous"] * known["images"]).sum())
     of_train = read_rows(parsed, np.arange(len(masks)))
+    trained_on = occlusion.boxes["row"] < len(masks)
+    boxes, test_boxes = occlusion.boxes[trained_on], occlusion.boxes[~trained_on]
     figures = {
         "masks": {
             "foreground_share": foreground_share(masks),
             "agreement_previous": agreed / int(known["images"].sum()) if len(known) else float("nan"),
-            "inside_occluders": share_inside(masks, occlusion.boxes),
+            "inside_occluders": share_inside(masks, boxes),
             "images_without": int((masks == UNLABELLED).all(axis=(1, 2)).sum()),
             "images_repaired": int(table["repaired"].sum()),
             "images_turned_inside_out": int(turned_inside_out(masks).sum()),
@@ -67,7 +70,7 @@ def evaluate_masks(
         },
         "parsing_head": {
             "agreement": agreement(masks, of_train),
-            "test_inside_occluders": _inside_after(parsed, occlusion.boxes, len(masks)),
+            "test_inside_occluders": share_inside(parsed, test_boxes),
         },
     }
     if "truth" in truth:
@@ -79,16 +82,10 @@ def evaluate_masks(
         guessed = intersection_over_union(confusion(true, middle(masks), train), 2, 0)
         figures["masks"] |= {f"iou_{name}": value for name, value in on_train.items()}
         figures["masks"]["iou_guess"] = guessed["foreground"]
+        figures["masks"]["truth_inside_occluders"] = share_inside(true, boxes)
         figures["parsing_head"] |= {f"train_iou_{name}": value for name, value in learnt.items()}
         figures["parsing_head"] |= {f"test_iou_{name}": value for name, value in on_test.items()}
     return figures
-
-
-def _inside_after(parsed: zarr.Array[Any], boxes: pd.DataFrame, first: int) -> float:
-    """`share_inside` of the images from a row on."""
-    later = boxes[boxes["row"] >= first]
-    covered, place = np.unique(later["row"].to_numpy(np.int64), return_inverse=True)
-    return share_inside(read_rows(parsed, covered), later.assign(row=place))
 
 
 def middle(masks: np.ndarray) -> np.ndarray:

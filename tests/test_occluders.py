@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hcga import occluders
 from hcga.datasets.catalogue import catalogue
 from hcga.errors import InputError
 from hcga.masks import UNLABELLED
@@ -90,7 +91,7 @@ def test_nothing_known_is_an_empty_table(tmp_path: Path) -> None:
 def test_share_inside_boxes() -> None:
     masks = np.zeros((2, 4, 2), np.uint8)
     masks[0] = [[1, 1], [1, 0], [0, 3], [2, UNLABELLED]]
-    boxes = [(0, 0, 0.2, 1, 1), (0, 0, 0.5, 0.6, 1), (5, 0, 0, 1, 1)]  # rows 1 to 3; below; an image without a mask
+    boxes = [(0, 0, 0.2, 1, 1), (0, 0, 0.5, 0.6, 1), (1, 0, 0, 0, 0)]  # rows 1 to 3; below; no cell
     table = pd.DataFrame(boxes, columns=["row", "left", "top", "right", "bottom"])
     assert share_inside(masks, table) == pytest.approx(100 * 3 / 5)
     assert np.isnan(share_inside(masks, table[2:]))
@@ -99,6 +100,22 @@ def test_share_inside_boxes() -> None:
 def test_a_box_bounds_rows_and_columns_each_by_its_own_sides() -> None:
     masks = np.zeros((2, 4, 2), np.uint8)
     masks[0] = [[1, 1], [1, 0], [0, 3], [2, 2]]
-    boxes = [(0, 0.6, 0.2, 1, 0.6), (0, 0, 0.5, 0.4, 1), (2, 0, 0, 1, 1)]  # (1, 1); (2, 0) and (3, 0); no mask
+    boxes = [(0, 0.6, 0.2, 1, 0.6), (0, 0, 0.5, 0.4, 1), (1, 0, 0, 0, 0)]  # (1, 1); (2, 0) and (3, 0); no cell
     table = pd.DataFrame(boxes, columns=["row", "left", "top", "right", "bottom"])
     assert share_inside(masks, table) == pytest.approx(100 / 3)
+
+
+def test_more_boxes_than_are_read_at_once_count_each_for_its_own_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(occluders, "BLOCK", 2)
+    masks = np.array([0, 1, 0, 1, 1, 0, 1], np.uint8).repeat(8).reshape(7, 4, 2)
+    boxes = [
+        (6, 0, 0, 1, 1),
+        (0, 0, 0, 1, 1),
+        (3, 0, 0, 1, 0.5),
+        (2, 0, 0, 1, 1),
+        (4, 0, 0, 1, 0.25),
+        (3, 0, 0, 1, 0.25),
+    ]
+    table = pd.DataFrame(boxes, columns=["row", *occluders.BOX])
+    assert share_inside(masks, table) == pytest.approx(100 * (4 + 2 + 8) / (8 + 8 + 4 + 2 + 8))
+    assert share_inside(masks, table[table["row"] == 6]) == 100

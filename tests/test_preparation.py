@@ -141,6 +141,17 @@ def test_images_without_truth_are_unlabelled(mine: Path, tmp_path: Path) -> None
     assert not (np.delete(truth, gone, 0) == UNLABELLED).any()
 
 
+def test_a_parser_that_sees_nobody_in_an_image_of_an_identity_says_nothing(mine: Path, tmp_path: Path) -> None:
+    samples = listed(dataset(mine))
+    of_identity, of_nobody = (int(np.flatnonzero(rows)[0]) for rows in (samples["pid"] > 0, samples["pid"] <= 0))
+    for row in (of_identity, of_nobody):
+        file = (mine / "truth" / samples["path"][row]).with_suffix(".png")
+        Pillow.fromarray(np.zeros_like(np.asarray(Pillow.open(file)))).save(file)
+    _, truth = prepared(write_truth, dataset(mine), SIZE, tmp_path / "truth.zarr")
+    assert (truth[of_identity] == UNLABELLED).all()
+    assert (truth[of_nobody] == 0).all()
+
+
 def test_truth_of_an_image_with_a_doubled_ending_is_found(mine: Path, tmp_path: Path) -> None:
     old = mine / listed(dataset(mine))["path"][0]
     old.rename(old.with_name(f"{old.name}.jpg"))

@@ -133,6 +133,7 @@ def test_mask_figures_by_hand(tmp_path: Path) -> None:
             "images_lacking_part2": 0,
             "iou_foreground": 100 * 2 / 7,
             "iou_guess": 100 * 2 / 16,
+            "truth_inside_occluders": 100 * 2 / (4 + 2),
             "iou_part1": 100 * 1 / (3 + 2 - 1),
             "iou_part2": 0,
             "iou_parts": 12.5,

@@ -35,7 +35,7 @@ def draw_rows(summed: pd.DataFrame, results: Results) -> str:
     str
         An SVG file.
     """
-    chosen = [TRAPEZOID if title == "mAP" and "paper_mAP" in summed else title for title in SHOWN]
+    chosen = [TRAPEZOID if title == "mAP" and f"paper_{PAPER[TRAPEZOID]}" in summed else title for title in SHOWN]
     titles = [
         title for title in chosen if f"{FIGURES[title]}_mean" in summed and summed[f"{FIGURES[title]}_mean"].any()
     ]

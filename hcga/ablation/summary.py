@@ -10,17 +10,17 @@ import pandas as pd
 from hcga.ablation.results import HEAD, MASKS, RETRIEVAL, TRAPEZOID, Results
 from hcga.ablation.tables import Figures
 
-PAPER = {"Rank-1": "rank1", "Rank-5": "rank5", TRAPEZOID: "mAP"}  # beside which figure of ours
+PAPER = {"Rank-1": "rank1", "Rank-5": "rank5", "mAP": "mAP", TRAPEZOID: "mAP_trapezoid"}  # beside which figure of ours
 AGREEMENT = {"same part": "same_part", "adj. Rand": "adjusted_rand"}
 LEGEND = (
-    "Per cent, mean ± standard deviation over seeds. mAP trapez.: as the paper's was computed, see docs/method.md. "
-    "mask ... IoU: of the training masks with the true ones, where they are known. in occluders: foreground of the "
-    "masks inside known occluders, where the person is not. same part, adj. Rand: agreement of the masks between "
-    "seeds, mean over pairs of seeds; same part: share of the cells; adj. Rand: adjusted Rand index of the labels "
-    "before parts were assigned, mean over identities (1: the same groups, 0: as by chance). head train IoU: "
+    "Per cent, mean ± standard deviation over seeds. mAP trapez.: as the paper's beside it was computed, see "
+    "docs/method.md. mask ... IoU: of the training masks with the true ones, where they are known. in occluders: "
+    "foreground of the masks inside the boxes of known occluders. same part, adj. Rand: agreement of the masks "
+    "between seeds, mean over pairs of seeds; same part: share of the cells; adj. Rand: adjusted Rand index of the "
+    "labels before parts were assigned, mean over identities (1: the same groups, 0: as by chance). head train IoU: "
     "foreground of the parsing head on training images; head in occl.: inside known occluders of test images. empty "
-    "parts: of those seen in queries, the ones to which GAM leaves no cell. Parts seen: test images in which a part "
-    "counts as visible, by evaluate.visibility."
+    "parts: of those seen in queries, the ones to which GAM leaves no cell. Parts seen: test images of identities in "
+    "which a part counts as visible, by evaluate.visibility."
 )
 
 

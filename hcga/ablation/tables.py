@@ -23,7 +23,8 @@ class Figures(Section):
     rank1: Percent = None
     rank5: Percent = None
     rank10: Percent = None
-    mAP: Percent = None
+    mAP: Percent = None  # the standard one, which the authors' script for CUHK03 computes
+    mAP_trapezoid: Percent = None  # theirs of everything that is matched by visible parts
 
 
 class Row(Section):

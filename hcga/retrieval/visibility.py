@@ -64,14 +64,14 @@ def how_visible(likely: Any, peak: Any, params: Matching) -> Any:
 def visibility_figures(
     visible: np.ndarray, guided: np.ndarray, samples: pd.DataFrame, occlusion: Occlusion, part_classes: int
 ) -> dict[str, dict[str, float]]:
-    """Mean visibility of the parts, in per cent.
+    """Mean visibility of the parts, in per cent, in test images of identities: junk and distractors may show nobody.
 
     Parameters
     ----------
     visible, guided : (N, C - 1) float32
         As in `visible_parts`.
     samples : DataFrame
-        With column split, N rows.
+        With columns pid and split, N rows.
     occlusion : Occlusion
         Of the N images.
     part_classes : int
@@ -84,12 +84,12 @@ def visibility_figures(
         and `visibility_whole`: the mean of each part (the share of the images that show it) and of all, `mean`; and
         `empty`, the share of what is visible to which GAM leaves no cell, nan where no part is visible.
     """
-    split = samples["split"].to_numpy()
+    split, tested = samples["split"].to_numpy(), ((samples["split"] != "train") & (samples["pid"] > 0)).to_numpy()
     groups = {
-        "query": split == "query",
-        "gallery": split == "gallery",
-        "occluded": (split != "train") & occlusion.occluded,
-        "whole": (split != "train") & occlusion.known & ~occlusion.occluded,
+        "query": tested & (split == "query"),
+        "gallery": tested & (split == "gallery"),
+        "occluded": tested & occlusion.occluded,
+        "whole": tested & occlusion.known & ~occlusion.occluded,
     }
     figures = {}
     for name, rows in groups.items():

@@ -30,7 +30,7 @@ def results() -> Results:
     agreement = pd.DataFrame(
         {"row": "isp", "round": ["r1", "r2"], "same_part": [61.0, 72.5], "adjusted_rand": [0.5, 0.25]}
     )
-    return Results(pd.DataFrame(runs), agreement, pd.DataFrame(), {"isp": Figures(rank1=62.8, mAP=52.3)}, [])
+    return Results(pd.DataFrame(runs), agreement, pd.DataFrame(), {"isp": Figures(rank1=62.8, mAP_trapezoid=52.3)}, [])
 
 
 def test_mean_and_deviation_are_those_of_a_sample(results: Results) -> None:
@@ -62,6 +62,12 @@ def test_rows_show_the_last_round_and_the_paper_s_figures(results: Results) -> N
             "adj. Rand": ["-", "0.25", "-"],
         },
     }
+
+
+def test_a_standard_map_of_the_paper_stands_beside_ours(results: Results) -> None:
+    table = readable(by_row(ROWS, results._replace(paper={"isp": Figures(mAP=74.1)})))["Retrieval"]
+    assert [*table] == ["row", "seeds", "Rank-1", "mAP", "paper mAP"]
+    assert table["paper mAP"].tolist() == ["-", "74.1", "-"]
 
 
 def test_rows_that_end_with_another_round_say_so(results: Results) -> None:

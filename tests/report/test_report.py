@@ -90,6 +90,7 @@ KEYS = [
     "masks_iou_parts",
     "masks_foreground_share",
     "masks_inside_occluders",
+    "masks_truth_inside_occluders",
     "masks_agreement_previous",
     "parsing_head_agreement",
     "parsing_head_train_iou_foreground",

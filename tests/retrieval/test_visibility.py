@@ -10,7 +10,7 @@ LIKELY = np.array([[0.5, 0.1], [0.2, 0], [0, 0], [0.3, 0.3], [0, 0.001]], np.flo
 GUIDED = np.array([[0.4, 0], [0, 0], [0.1, 0], [0.3, 0.2], [0, 0]], np.float32)
 PEAK = np.array([[0.9, 0.5], [0.7, 0.1], [0.8, 0], [1, 1], [0.25, 0.6]], np.float32)
 STATISTICS = PartStatistics(LIKELY, GUIDED, PEAK)
-SAMPLES = pd.DataFrame({"split": ["train", "query", "query", "gallery", "gallery"]})
+SAMPLES = pd.DataFrame({"pid": 1, "split": ["train", "query", "query", "gallery", "gallery"]})
 NOTHING = Occlusion(np.zeros(5, bool), np.zeros(5, bool), pd.DataFrame())
 
 
@@ -49,3 +49,10 @@ def test_figures_of_occluded_and_whole_images() -> None:
     figures = visibility_figures(PEAK, GUIDED, SAMPLES, Occlusion(known, occluded, pd.DataFrame()), 3)
     assert figures["visibility_occluded"] == pytest.approx({"part1": 47.5, "part2": 35, "mean": 41.25, "empty": 100})
     assert figures["visibility_whole"] == pytest.approx({"part1": 100, "part2": 100, "mean": 100, "empty": 0})
+
+
+def test_junk_and_distractors_do_not_count() -> None:
+    samples = SAMPLES.assign(pid=[1, 1, 1, 0, -1])
+    figures = visibility_figures(PEAK, GUIDED, samples, Occlusion(~NOTHING.known, NOTHING.known, pd.DataFrame()), 3)
+    assert set(figures) == {"visibility_query", "visibility_whole"}
+    assert figures["visibility_whole"] == figures["visibility_query"]
