@@ -12,7 +12,7 @@ demo: .venv/installed
 	@echo
 	@hcga figures
 	@echo
-	@echo "Per cent; 'hcga figures --help' explains the columns. Where to look next, after  . .venv/bin/activate"
+	@echo "Per cent; 'hcga figures --help' explains the rows. Where to look next, after  . .venv/bin/activate"
 	@echo "  data/report/index.html             all rounds on one page: figures, curves, masks, retrieval"
 	@echo "  hcga view                          every identity and query in the browser, any revision beside another"
 	@echo "  data/masks/r1.png r2.png r3.png    what co-parsing made of each round"

@@ -29,7 +29,8 @@ from hcga.workspace import Workspace, write_rounds
 def main() -> None:
     """HCGA: Human Co-parsing Guided Alignment for occluded person re-identification.
 
-    `dvc repro` runs the method; these commands look at what it made. Call them inside the checkout.
+    `dvc repro` runs the method. Inside the checkout these commands look at what it made and run ablations; those on
+    data sets and models work anywhere.
     """
 
 

@@ -16,7 +16,10 @@ from hcga.workspace import Workspace, refuse_common_splits
 
 @click.group()
 def data() -> None:
-    """Check data sets, make an occluded one, draw an example of a layout."""
+    """Check data sets, make an occluded one, draw an example of a layout, convert CUHK03.
+
+    LAYOUT is how a data set lies on disk, such as market1501 or folder: docs/datasets/README.md lists them.
+    """
 
 
 @data.command()
@@ -43,7 +46,7 @@ def check(layout: str | None, root: Path | None, params_file: Path | None) -> No
 @data.command()
 @click.argument("layout")
 @click.argument("root", type=PATH)
-@click.option("--seed", type=click.IntRange(0), default=3, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=3, show_default=True, help="Of the people that are drawn.")
 def example(layout: str, root: Path, seed: int) -> None:
     """Draw a tiny data set of synthetic people in a layout, to see what it looks like."""
     from hcga.datasets.examples import make_example
@@ -60,16 +63,26 @@ def example(layout: str, root: Path, seed: int) -> None:
 @click.argument("layout")
 @click.argument("root", type=PATH)
 @click.argument("target", type=PATH)
-@click.option("--split", "splits", type=click.Choice(["train", "query", "gallery"]), multiple=True, default=["query"])
+@click.option(
+    "--split",
+    "splits",
+    type=click.Choice(["train", "query", "gallery"]),
+    multiple=True,
+    default=["query"],
+    show_default=True,
+    help="Whose images; repeatable.",
+)
 @click.option(
     "--share", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Of the images of the split."
 )
 @click.option("--cover", type=(float, float), default=(0.35, 0.6), show_default=True, help="Share of the picture.")
-@click.option("--side", type=click.Choice(["any", "below", "left", "right"]), default="any", show_default=True)
+@click.option(
+    "--side", type=click.Choice(["any", "below", "left", "right"]), default="any", show_default=True, help="From where."
+)
 @click.option("--occluders", default="drawn", show_default=True, help="drawn, distractors, or a folder of images.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of where and what is put.")
 def occlude(layout: str, root: Path, target: Path, **options: Any) -> None:
-    """Copy a data set to TARGET and put things in front of people, in the queries unless --split says otherwise."""
+    """Copy a data set to TARGET and put things in front of people."""
     from hcga.datasets.occlusion import occlude_data_set
 
     with clear_errors():

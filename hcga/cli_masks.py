@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def masks() -> None:
-    """Look at the pseudo-masks of the rounds."""
+    """Draw, compare, export and repair the pseudo-masks of the rounds."""
 
 
 @masks.command("draw")
@@ -93,7 +93,7 @@ def diff(first: str, second: str, round_names: tuple[str, ...], top: int, as_csv
 @click.option("--pid", "pids", type=int, multiple=True, help="A training identity; repeatable.  [default: all]")
 @click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
 def export_masks_(target: Path, round_name: str, kind: str, pids: tuple[int, ...], rev: str) -> None:
-    """Write masks at image resolution to TARGET: a folder of PNG, or one file of npz or COCO's JSON.
+    """Write masks to TARGET: a folder of PNG or one file of COCO's JSON at image resolution, or one npz.
 
     PNG is for looking and repairing: of an image that was repaired by hand already it is that repair, except with
     --rev. The masks of npz are at the network's size, so that all fit into one array.

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from hcga.cli_pictures import writing
+from hcga.cli_search import device_option
 from hcga.errors import InputError
 from hcga.stage import PATH, clear_errors
 
 
 @click.group()
 def model() -> None:
-    """Make one file of a trained model, with all that is needed to use it, and read what such a file says."""
+    """Export a trained model as one file, show what such a file says, calibrate and test it."""
 
 
 @model.command()
@@ -65,7 +66,7 @@ def export(source: str, target: Path, licence: str | None, calibrated: bool) -> 
 @click.argument("source", metavar="FILE")
 @click.option("--people", type=PATH, required=True, help="Folder: query/12/1_a.jpg, gallery/12/2_b.jpg and so on.")
 @click.option("--output", "-o", "target", type=PATH, required=True, help="File to write; it ends in .safetensors.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
+@device_option
 def calibrate(source: str, people: Path, target: Path, device: str) -> None:
     """Learn from labelled people what a model's similarities mean, and write it with that.
 
@@ -91,7 +92,7 @@ def calibrate(source: str, people: Path, target: Path, device: str) -> None:
 @click.argument("source", metavar="FILE")
 @click.option("--people", type=PATH, required=True, help="Folder: query/12/1_a.jpg, gallery/12/2_b.jpg and so on.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for other programs.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
+@device_option
 def test(source: str, people: Path, as_csv: bool, device: str) -> None:
     """Test a model on labelled people: the figures of a round, for query and gallery of a folder.
 

@@ -27,13 +27,21 @@ CANDIDATES = 300
 Command = Callable[..., None]
 
 
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto: cuda if there is one, else mps, else cpu.",
+)
+
+
 def of_model(function: Command) -> Command:
     """Options that all these commands have."""
     wanted = click.option(
         "--model", "source", required=True, help="File of `hcga model export`, or a round such as r3 or HEAD:r3."
     )
-    device = click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
-    return wanted(device(function))
+    return wanted(device_option(function))
 
 
 _prior = click.option(
@@ -80,7 +88,7 @@ def search(
 ) -> None:
     """List the images of a gallery that are most like each query, an image or a folder of them.
 
-    The table has the similarity, the cosine of each feature, nothing where not both images show the part, and which
+    The table has the similarity, the cosine of each feature, none where not both images show the part, and which
     parts an image shows. `(empty)`: it counts as visible, but GAM leaves no cell of it, so its cosine says nothing.
     An image that is the query itself is left out, if the store knows its folder; else say --pictures.
 

@@ -48,8 +48,8 @@ def verify(names: tuple[str, ...], tolerance: float | None, keep: bool) -> None:
     recorded in its array, column or figure. Of whole numbers (labels, masks, pixels) and of texts in a column the
     share X of the values may differ. All else, such as shapes, must be equal.
 
-    Models, embeddings and figures say with which code and on what machine they were made. Where that alone is other,
-    they count as equal, and it is shown.
+    Models, embeddings and figures say on what machine they were made, figures also with which code. Where that alone is
+    other, they count as equal, and it is shown.
 
     Exit code 0 if all stages named are as recorded, 1 if one differs, fails or could not be verified, 2 for a name
     or an option that there is not.

@@ -7,7 +7,7 @@ import torch
 from hcga.params import Train
 from hcga.prnet import PRNet
 
-WARMUP_START = 0.01  # share of the learning rate in the first epoch (authors' code)
+WARMUP_START = 0.01  # share of the learning rate in the first epoch; authors' code begins an epoch further on
 
 
 def build_optimiser(network: PRNet, params: Train) -> torch.optim.Adam:
