@@ -69,7 +69,7 @@ def new_deployed(card: Card) -> Deployed:
     matching = Matching(features="F+P", similarity="paper", visibility="any", least_share=0.01, least_confidence=0.75)
     use = Use(
         gam=Gam(t=4.0),
-        embed=Embed(binary=False, flip=False),
+        embed=Embed(binary=None, flip=False),
         matching=matching,
         round="r1",
         datasets={},

@@ -77,7 +77,7 @@ def embed(
     t: float | None,
     path: Path,
     key: str = "",
-    binary: bool = True,
+    binary: float | None = 1,
     flip: bool = False,
 ) -> None:
     """Write the features of all images for matching (III-D).
@@ -94,7 +94,8 @@ def embed(
         `run` says with which seed the network was trained and in which environment it was trained and used.
     key : str, optional
         As in `extract`.
-    binary, flip : bool
+    binary : float or None
+    flip : bool
         See `hcga.prnet.PRNet.embed`.
 
     Raises
@@ -124,7 +125,7 @@ def embed(
     _stream(network, partial(_embed, t=t, binary=binary, flip=flip), images, count, path, key, shapes, **attributes)
 
 
-def _embed(network: PRNet, images: torch.Tensor, t: float | None, binary: bool, flip: bool) -> Embedding:
+def _embed(network: PRNet, images: torch.Tensor, t: float | None, binary: float | None, flip: bool) -> Embedding:
     return network.embed(images, t, binary, flip)
 
 

@@ -178,7 +178,7 @@ class Gam(Section):
 class Embed(Section):
     """The features for matching (III-D)."""
 
-    binary: bool
+    binary: Annotated[float, Field(gt=0, le=1)] | None
     flip: bool
 
 

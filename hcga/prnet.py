@@ -109,13 +109,13 @@ class PRNet(nn.Module):
             parsing_logits,
         )
 
-    def embed(self, images: torch.Tensor, t: float | None, binary: bool = True, flip: bool = False) -> Embedding:
+    def embed(self, images: torch.Tensor, t: float | None, binary: float | None = 1, flip: bool = False) -> Embedding:
         """Compute the features for matching; call in eval mode.
 
-        Part maps are binary, GAM's inference rule, or else what they are in training. With `flip` V is the mean of the
-        image's and of its mirror image's turned back, and all that follows is of that one map: the image feature is
-        then the mean of both, an image and its mirror image have the same features, and one parsing says which cells
-        are whose.
+        Part maps are `binary` or 0, GAM's inference rule, or with None what they are in training. With `flip` V is the
+        mean of the image's and of its mirror image's turned back, and all that follows is of that one map: the image
+        feature is then the mean of both, an image and its mirror image have the same features, and one parsing says
+        which cells are whose.
         """
         maps = self.maps(images)
         if flip:
@@ -123,7 +123,7 @@ class PRNet(nn.Module):
         probability = self.parsing_head(maps).softmax(1)
         parsed = probability.argmax(1)
         confidence = probability[:, 1:]
-        guided = guide_inference(confidence, t) if binary else guide_training(confidence, t)
+        guided = guide_training(confidence, t) if binary is None else guide_inference(confidence, t, binary)
         foreground, parts = pool_aligned(maps, confidence, guided, self._pooling)
         likely = torch.stack([parsed == part for part in range(1, probability.shape[1])], 1)
         return Embedding(
@@ -153,13 +153,13 @@ def guide_training(confidence: torch.Tensor, t: float | None) -> torch.Tensor:
     return confidence if t is None else confidence * (confidence > 1 / t)
 
 
-def guide_inference(confidence: torch.Tensor, t: float | None) -> torch.Tensor:
-    """GAM in inference, Eq. (8): 1 where the confidence is above 1 - 1/t, else 0.
+def guide_inference(confidence: torch.Tensor, t: float | None, value: float) -> torch.Tensor:
+    """GAM in inference, Eq. (8): `value` where the confidence is above 1 - 1/t, else 0.
 
-    The authors' code has 0.5 for 1. Cosines are of what follows the neck, which centres, so they see that: as if the
-    part had half of its area. Shapes as in `guide_training`.
+    It is 1 in the paper and 0.5 in the authors' code. Cosines are of what follows the neck, which centres, so they see
+    that: as if the part had half of its area. Shapes as in `guide_training`.
     """
-    return confidence if t is None else (confidence > 1 - 1 / t).to(confidence.dtype)
+    return confidence if t is None else value * (confidence > 1 - 1 / t).to(confidence.dtype)
 
 
 def pool_aligned(

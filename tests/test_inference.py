@@ -77,16 +77,17 @@ def test_embeddings_are_the_networks_own(tmp_path: Path, network: PRNet, images:
     assert store.attrs["run"] == {"seed": None, "train": {}, "embed": here}
 
 
-@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("binary", [1, 0.5, None])
 def test_part_maps_are_binary_or_as_in_training(
-    tmp_path: Path, network: PRNet, images: zarr.Group, binary: bool
+    tmp_path: Path, network: PRNet, images: zarr.Group, binary: float | None
 ) -> None:
-    embed(network, CARD, images, 4.0, tmp_path / "embeddings.zarr", binary=binary)
+    embed(network, CARD, images, 1.2, tmp_path / "embeddings.zarr", binary=binary)
     with torch.inference_mode():
-        expected, other = (network.embed(pixels_of(images), 4.0, rule).parts for rule in (binary, not binary))
+        rules = binary, *({1, 0.5, None} - {binary})
+        expected, *others = (network.embed(pixels_of(images), 1.2, rule).parts for rule in rules)
     found = np.asarray(array(open_store(tmp_path / "embeddings.zarr"), "parts")[:])
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    assert not np.allclose(found, other, rtol=1e-4, atol=1e-5)
+    assert not any(np.allclose(found, other, rtol=1e-4, atol=1e-5) for other in others)
 
 
 def test_the_mirror_image_counts_if_asked_for(tmp_path: Path, network: PRNet, images: zarr.Group) -> None:

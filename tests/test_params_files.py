@@ -53,7 +53,7 @@ PAPER = {
         "erasing": 0.5,
         "parsing_rate": 1.0,
     },
-    "embed": {"binary": True, "flip": False},
+    "embed": {"binary": 1, "flip": False},
 }
 # What differs between sets: lambda_B, weight of the diagonals over lambda_L, lambda_hp (authors' scripts), and the
 # features of matching, by whether the queries are occluded (III-D).

@@ -79,16 +79,16 @@ def test_training_rule_at_its_threshold():
 
 def test_inference_rule_at_its_threshold():
     """Eq. (8), t = 4: 1 above 3/4, else 0."""
-    result = guide_inference(torch.tensor([0.0, ABOVE, 0.75, HIGH, 1.0]), 4.0)
+    result = guide_inference(torch.tensor([0.0, ABOVE, 0.75, HIGH, 1.0]), 4.0, 1)
     assert result.tolist() == [0, 0, 0, 1, 1]
     assert result.dtype == torch.float32
-    assert guide_inference(torch.tensor([0.5, 0.51]), 2.0).tolist() == [0, 1]
+    assert guide_inference(torch.tensor([0.5, 0.51]), 2.0, 0.5).tolist() == [0, 0.5], "the authors' code"
 
 
 def test_without_t_nothing_is_guided():
     confidence = torch.rand(2, 3, 4, 5)
     assert torch.equal(guide_training(confidence, None), confidence)
-    assert torch.equal(guide_inference(confidence, None), confidence)
+    assert torch.equal(guide_inference(confidence, None, 0.5), confidence)
 
 
 def test_gradient_passes_the_training_rule_where_the_confidence_does():
@@ -133,7 +133,7 @@ def test_the_card_says_how_a_network_pools() -> None:
         torch.manual_seed(0)
         network = PRNet(new_card("test_efficientnet", 8, True, 4, 5, (64, 32), pooling)).eval()
         with torch.no_grad():
-            by[pooling] = network(images, 4.0).part_logits, network.embed(images, 4.0, False).foreground
+            by[pooling] = network(images, 4.0).part_logits, network.embed(images, 4.0, None).foreground
     assert not any(torch.allclose(*pair) for pair in zip(*by.values(), strict=True))
 
 
@@ -207,7 +207,7 @@ def test_forward_equals_its_definition(network, t):
     assert 0.05 < np.mean(probability[:, 1:] > 0.25) < 0.95, "the test needs confidences on both sides"
 
 
-@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("binary", [1, 0.5, None])
 @pytest.mark.parametrize("t", [4.0, 1.5, None])
 def test_embedding_equals_its_definition(network, t, binary):
     """Features after the necks; Eq. (8), or Eq. (7) as in training, for the parts only."""
@@ -219,7 +219,7 @@ def test_embedding_equals_its_definition(network, t, binary):
     foreground = pool_by_loops(maps, probability[:, 1:].sum(1))
     guided = probability
     if t is not None:
-        guided = (probability > 1 - 1 / t).astype(float) if binary else probability * (probability > 1 / t)
+        guided = (probability > 1 - 1 / t) * float(binary) if binary else probability * (probability > 1 / t)
     parts = np.concatenate([pool_by_loops(maps, guided[:, part]) for part in (1, 2, 3)], 1)
     image = maps.astype(np.float64).mean((2, 3))
     np.testing.assert_allclose(output.image, normalise(network.image_neck, image), atol=1e-4)
@@ -233,17 +233,17 @@ def test_flipped_embedding_is_of_the_mean_map(network, monkeypatch):
     images = random_images(11, 3)
     with torch.no_grad():
         plain, mirrored = network.maps(images), network.maps(images.flip(2))
-        output = network.embed(images, 4.0, False, flip=True)
-        alone = [network.embed(each, 4.0, False) for each in (images, images.flip(2))]
+        output = network.embed(images, 4.0, None, flip=True)
+        alone = [network.embed(each, 4.0, None) for each in (images, images.flip(2))]
         monkeypatch.setattr(network, "maps", lambda _: (plain + mirrored.flip(3)) / 2)
-        expected = network.embed(images, 4.0, False)
+        expected = network.embed(images, 4.0, None)
     for name, values in expected._asdict().items():
         torch.testing.assert_close(getattr(output, name), values)
     torch.testing.assert_close(output.image, (alone[0].image + alone[1].image) / 2, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(output.image, alone[0].image, atol=1e-3)
 
 
-@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("binary", [1, 0.5, None])
 def test_flipped_embedding_of_the_mirror_image_is_the_same(binary):
     network, images = build().eval(), random_images(12, 3)
     images[:, :, images.shape[2] // 2 :] = 0
@@ -257,7 +257,7 @@ def test_flipped_embedding_of_the_mirror_image_is_the_same(binary):
     assert (output.parsed != output.parsed.flip(2)).any(), "the test needs parsings that are not symmetric"
 
 
-@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("binary", [1, 0.5, None])
 @pytest.mark.parametrize("t", [4.0, 1.5, None])
 def test_shares_of_cells_by_part(network, t, binary):
     images = random_images(6, 8)

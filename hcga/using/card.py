@@ -101,7 +101,7 @@ def describe_card(card: ModelCard, made: str) -> str:
     """Lines of text that say what a model is; `made` is its digest."""
     use = card.use
     gam = "off" if use.gam.t is None else f"t = {use.gam.t:g}"
-    maps = "binary (Eq. 8)" if use.embed.binary else "as in training (Eq. 7)"
+    maps = "as in training (Eq. 7)" if use.embed.binary is None else f"{use.embed.binary:g} or 0 (Eq. 8)"
     least = {"share": f", least share {use.matching.least_share:g}"}
     least |= {"confident": f", least confidence {use.matching.least_confidence:g}"}
     rows = {

@@ -127,7 +127,7 @@ def test_features_and_embeddings_have_the_bytes_of_a_run_here(
             assert isinstance(network, Remote) == (params is not None)
             assert environment_of(network).threads == 1
             extract(network, card, images, COUNT, folder / "features.zarr")
-            embed(network, card, images, 4.0, folder / "embeddings.zarr", binary=False)
+            embed(network, card, images, 4.0, folder / "embeddings.zarr", binary=None)
         return content_digest(folder)
 
     with inside(f"file://{tmp_path}/copies" if copied else None) as params:

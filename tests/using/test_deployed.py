@@ -39,7 +39,7 @@ KINDS = ["pt2", pytest.param("onnx", marks=needs_onnx)]
 MATCHING = Matching(features="F+P", similarity="paper", visibility="any", least_share=0.2, least_confidence=0.75)
 USE = Use(
     gam=Gam(t=4.0),
-    embed=Embed(binary=False, flip=False),
+    embed=Embed(binary=None, flip=False),
     matching=MATCHING,
     round="r1",
     datasets={"main": DataSet(layout="synthetic", splits={})},
@@ -163,10 +163,10 @@ def test_other_backbones_do_as_well(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("t", "binary", "flip", "visibility"),
-    [(8.0, True, False, "confident"), (None, False, True, "share"), (20.0, True, False, "soft")],
+    [(8.0, 1, False, "confident"), (None, None, True, "share"), (20.0, 0.5, False, "soft")],
 )
 def test_gam_maps_and_visibility_are_those_of_the_card(
-    t: float | None, binary: bool, flip: bool, visibility: str, kind: str, images: np.ndarray, tmp_path: Path
+    t: float | None, binary: float | None, flip: bool, visibility: str, kind: str, images: np.ndarray, tmp_path: Path
 ) -> None:
     matching = MATCHING.model_copy(update={"visibility": visibility})
     model = new_model(Stub(), gam=Gam(t=t), embed=Embed(binary=binary, flip=flip), matching=matching)

@@ -61,7 +61,7 @@ def test_an_embedding_is_that_of_stage_embed(model: Model, weights: Path, crops:
     network, _ = load_model(weights)
     with torch.inference_mode():
         images = torch.from_numpy(np.stack([load_image(file, 64, 32) for file in files]))
-        wanted = network.embed(images, 4, binary=False)
+        wanted = network.embed(images, 4, binary=None)
     found = model.embed_files(files).embedded
     for name in NAMES:
         np.testing.assert_allclose(getattr(found, name), getattr(wanted, name).numpy(), atol=1e-5)
@@ -70,7 +70,7 @@ def test_an_embedding_is_that_of_stage_embed(model: Model, weights: Path, crops:
 def test_gam_part_maps_and_flip_are_those_of_the_card(model: Model, weights: Path, crops: Path) -> None:
     network, _ = load_model(weights)
     image = load_image(next(crops.rglob("*.png")), 64, 32)
-    for t, binary, flip in ((1.5, True, False), (None, False, False), (4, False, True)):
+    for t, binary, flip in ((1.5, 0.5, False), (None, None, False), (4, None, True)):
         use = model.card.use.model_copy(update={"gam": Gam(t=t), "embed": Embed(binary=binary, flip=flip)})
         other = Model(network, model.card.model_copy(update={"use": use}))
         with torch.inference_mode():
@@ -152,8 +152,8 @@ def test_the_digest_is_of_what_decides_an_embedding(model: Model, weights: Path)
     use = model.card.use.model_copy(update={"licence": "x", "figures": {}, "matching": matching, "params": None})
     assert Model(network, model.card.model_copy(update={"use": use, "seed": 5})).digest == model.digest
     assert Model(network, model.card.model_copy(update={"height": 128})).digest != model.digest
-    changes: list[dict[str, Gam | Embed]] = [{"gam": Gam(t=2.0)}, {"embed": Embed(binary=True, flip=False)}]
-    for change in [*changes, {"embed": Embed(binary=False, flip=True)}]:
+    changes: list[dict[str, Gam | Embed]] = [{"gam": Gam(t=2.0)}, {"embed": Embed(binary=1, flip=False)}]
+    for change in [*changes, {"embed": Embed(binary=None, flip=True)}]:
         other = model.card.model_copy(update={"use": model.card.use.model_copy(update=change)})
         assert Model(network, other).digest != model.digest
     with torch.no_grad():

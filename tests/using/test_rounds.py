@@ -34,7 +34,7 @@ def test_a_card_says_how_to_use_a_model_and_where_it_is_from(checkout: Path) -> 
     assert torch.equal(network.parsing_head.weight, wanted.parsing_head.weight)
     assert card.model_dump(exclude={"use"}) == written.model_dump()
     use = card.use
-    assert (use.gam.t, use.embed.binary, use.matching.features, use.matching.visibility) == (4, False, "F+P", "any")
+    assert (use.gam.t, use.embed.binary, use.matching.features, use.matching.visibility) == (4, None, "F+P", "any")
     assert use.datasets["main"].model_dump() == {
         "layout": "synthetic",
         "splits": {
@@ -75,7 +75,7 @@ def test_a_revision_is_named_by_its_commit(checkout: Path, monkeypatch: pytest.M
     ("field", "value"),
     [
         ("gam.t", 2),
-        ("embed.binary", True),
+        ("embed.binary", 1),
         ("evaluate.features", "I+F+P"),
         ("train.erasing", 0.0),
         ("prepare.validation", 0.5),
