@@ -10,7 +10,7 @@ from __future__ import annotations
 import click
 import numpy as np
 import torch
-from runs import peak_memory
+from runs import REPOSITORY, peak_memory
 
 from hcga.devices import choose_device
 from hcga.optimisation import build_optimiser
@@ -29,7 +29,7 @@ MB = 2**20
 @click.option("--steps", default=3, show_default=True)
 def main(backbone: str, height: int, width: int, steps: int) -> None:
     """Print both in MB, the second without what the process had before it built the network."""
-    params, device = load_params("params/market1501.yaml"), choose_device("cpu")
+    params, device = load_params(REPOSITORY / "params" / "market1501.yaml"), choose_device("cpu")
     train, before = params.train, peak_memory()
     count, people = train.identities * train.images, 751
     network = PRNet(new_card(backbone, params.backbone.channels, True, params.part_classes, people, (height, width)))

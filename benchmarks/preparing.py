@@ -27,6 +27,7 @@ from hcga.stage import PATH
 
 # Images and identities of train, query and gallery, as published (gallery with distractors, without junk).
 SPLITS = {"bounding_box_train": (12_936, 751), "query": (3_368, 750), "bounding_box_test": (19_732, 750)}
+FILES = "samples.csv", "images.zarr", "truth.zarr", "occlusion.csv", "skipped.csv"
 
 
 @click.command()
@@ -45,7 +46,7 @@ def main(work: Path, size: str) -> None:
     params["image"] = {"height": height, "width": width}
     yaml.dump(params, work / "params.yaml")
     (work / "catalogues").mkdir(exist_ok=True)
-    outputs = {name: str(work / name) for name in ("samples.csv", "images.zarr", "truth.zarr", "skipped.csv")}
+    outputs = {name: str(work / name) for name in FILES}
     options = [text for name, path in outputs.items() for text in (f"--{name.split('.')[0]}", path)]
     measure("catalogue", work, "--dataset", "main", "--table", str(work / "catalogues" / "main.csv"))
     measure("prepare", work, "--catalogues", str(work / "catalogues"), *options)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from zarr.codecs import BloscCodec, ZstdCodec
 
-from hcga.store_writing import write_store
+from hcga.store_writing import COMPRESSOR, write_store
 from hcga.stores import array, open_store
 from hcga.workspace import Workspace
 
@@ -26,9 +26,9 @@ CODECS = {
     "none": None,
     "lz4": BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle"),
     "lz4, shuffled": BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"),
-    "zstd 1 (in use)": ZstdCodec(level=1),
-    "zstd 3": ZstdCodec(level=3),
-    "zstd 9": ZstdCodec(level=9),
+    "zstd 1 (in use)": COMPRESSOR,
+    "zstd 3": ZstdCodec(level=3, checksum=True),
+    "zstd 9": ZstdCodec(level=9, checksum=True),
 }
 STORES = {"prepare": "images", "extract": "features", "coparse": "masks", "embed": "embeddings"}
 

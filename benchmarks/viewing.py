@@ -117,7 +117,7 @@ def make_checkout(root: Path) -> None:
         vectors = rng.normal(size=(total, 4, 256)).astype(np.float32)
         visible = np.ones((total, 3), np.float32)
         parsed = rng.integers(0, 4, (total, 64, 32), np.uint8)
-        embeddings = {"foreground": vectors[:, 0], "parts": vectors[:, 1:], "parsed": parsed}
+        embeddings = {"image": vectors[:, 0], "foreground": vectors[:, 0], "parts": vectors[:, 1:], "parsed": parsed}
         embeddings |= dict.fromkeys(PartStatistics._fields, visible)
         write_store(data / f"embeddings/{name}.zarr", embeddings, parsing=True, part_classes=4)
         save_model(network, card, data / f"models/{name}.safetensors")
