@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 
 from hcga.guards import alone, naming_full_disks
 
-BLOCK = 2**20  # bytes read at once
 TAIL = 1024  # bytes: a shard of a store ends in the index of its chunks, with a checksum
 SCRIPTS = Path(__file__).parent.parent / "pipeline"  # of stages, where this package lies in a checkout
 DRAFT = "draft"  # in the folder that `resumable` keeps
@@ -162,8 +161,7 @@ def content_digest(path: Path) -> str:
     for file in files:
         hashed.update(f"{file.relative_to(path)} {file.stat().st_size} ".encode())
         with file.open("rb") as opened:
-            while block := opened.read(BLOCK):
-                hashed.update(block)
+            hashlib.file_digest(opened, lambda: hashed)
     return hashed.hexdigest()
 
 
@@ -212,8 +210,7 @@ def file_digest(path: Path) -> str:
     hashed = hashlib.blake2b(digest_size=16)
     with path.open("rb") as opened:
         hashed.update(os.fstat(opened.fileno()).st_size.to_bytes(8, "big"))
-        while block := opened.read(BLOCK):
-            hashed.update(block)
+        hashlib.file_digest(opened, lambda: hashed)
     return hashed.hexdigest()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from hcga.masks import part_names
 from hcga.params import Matching
-from hcga.retrieval.similarity import WEIGHT, Embeddings, similarity
+from hcga.retrieval.similarity import WEIGHT, Embeddings, scale_to_unit
 
 WHOLE = {"I": "image", "F": "foreground"}  # letters of evaluate.features but P, and what embeddings call them
 
@@ -67,7 +67,7 @@ def cosines(query: Embeddings, gallery: Embeddings, features: str) -> dict[str, 
     whole = [name for name in names if name in WHOLE.values()]
     vectors = {name: [getattr(of, name) for of in (query, gallery)] for name in whole}
     vectors |= {name: [of.parts[:, part] for of in (query, gallery)] for part, name in enumerate(names[len(whole) :])}
-    return {name: similarity(_as_foreground(one), _as_foreground(other), "F") for name, (one, other) in vectors.items()}
+    return {name: scale_to_unit(one) @ scale_to_unit(other).T for name, (one, other) in vectors.items()}
 
 
 def match(embeddings: Embeddings, guided: np.ndarray, params: Matching) -> Matched:
@@ -100,8 +100,3 @@ def match(embeddings: Embeddings, guided: np.ndarray, params: Matching) -> Match
         for image in zip(visible.tolist(), nothing.tolist(), strict=True)
     ]
     return Matched(seen, [list(map(Term, names, *pair)) for pair in pairs])
-
-
-def _as_foreground(vectors: np.ndarray) -> Embeddings:
-    """Vectors (N, D) as embeddings of images without parts."""
-    return Embeddings(vectors, vectors, vectors[:, None][:, :0], vectors[:, :0])
