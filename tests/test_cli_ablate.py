@@ -92,7 +92,7 @@ base: {gam.t: null}
 rows:
   both:
     set: {evaluate.features: F+P}
-    paper: {occluded_dukemtmc: {rank1: 65.9, mAP: 56.0}}
+    paper: {occluded_dukemtmc: {rank1: 65.9, mAP_trapezoid: 56.0}}
   foreground:
     set: {evaluate.features: F}
 """
