@@ -74,8 +74,7 @@ def verify(names: tuple[str, ...], tolerance: float | None, keep: bool) -> None:
 @contextmanager
 def _folder(workspace: Workspace, keep: bool) -> Iterator[tuple[Path, IO[str]]]:
     """Give an empty folder to work in, beside the log of stages, and the lock on it; it is emptied at the end."""
-    from hcga.ablation.checkout import alone_in
-    from hcga.ablation.runner import stopping_on_signals
+    from hcga.commands import alone_in, stopping_on_signals
     from hcga.runlog import FOLDER
 
     folder = workspace.root / FOLDER / "verify"

@@ -7,25 +7,19 @@ interrupted goes on from its own scratch. `dvc exp run --temp` would make a new 
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from hcga.ablation.experiments import reference
 from hcga.ablation.params_file import write_values
 from hcga.ablation.variants import Variant
+from hcga.commands import environment_of, run_logged
 from hcga.errors import InputError
 from hcga.files import fresh
 from hcga.git import git
-
-PATIENCE = 60  # seconds that an interrupted run has to end
 
 
 class Checkout:
@@ -42,7 +36,7 @@ class Checkout:
     template : str
         Text of a params.yaml whose comments the runs' own keep.
     lock : file
-        A locked file, see `alone_in`; runs hold it too, should they outlive this process.
+        A locked file, see `hcga.commands.alone_in`; runs hold it too, should they outlive this process.
     """
 
     def __init__(self, user: Path, folder: Path, commit: str, template: str, lock: IO[str]) -> None:
@@ -111,62 +105,9 @@ class Checkout:
             git(self.root, "update-ref", "-d", name)
 
 
-@contextmanager
-def alone_in(folder: Path, command: str = "hcga ablate") -> Iterator[IO[str]]:
-    """Lock a folder in which a command works: a second ablation there would change the params of the first.
-
-    Raises
-    ------
-    InputError
-        It is locked.
-    """
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another `{command}` runs in this checkout; wait until it is done, or stop it") from None
-        yield file
-
-
-def _environment(root: Path) -> dict[str, str]:
-    """Variables under which the stages run with this Python and the `hcga` of their own commit."""
-    first = {"PATH": Path(sys.executable).parent, "PYTHONPATH": root}
-    return os.environ | {
-        name: os.pathsep.join(filter(None, [str(path), os.environ.get(name, "")])) for name, path in first.items()
-    }
-
-
 def _dvc(root: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, cwd=root, env=_environment(root), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=root, env=environment_of(root), capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"{root}: dvc {arguments[0]} says: {done.stderr.strip()}")
     return done.stdout
-
-
-def run_logged(
-    command: list[str], root: Path, log: IO[str], lock: IO[str], variables: Mapping[str, str] | None = None
-) -> int:
-    """Run a command in a process group of its own, which ends with this process, and return its exit status."""
-    process = subprocess.Popen(
-        command,
-        cwd=root,
-        env=_environment(root) | dict(variables or {}),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        pass_fds=[lock.fileno()],
-    )
-    try:
-        return process.wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(PATIENCE)
-        finally:  # also when Ctrl-C comes again
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        raise

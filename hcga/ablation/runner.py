@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from hcga.ablation.checkout import Checkout, alone_in
+from hcga.ablation.checkout import Checkout
 from hcga.ablation.experiments import Found, match
 from hcga.ablation.results import last_figures
 from hcga.ablation.variants import Variant
+from hcga.commands import alone_in, reason_of, stopping_on_signals
 from hcga.errors import InputError
 from hcga.progress import duration
 from hcga.runlog import FOLDER
@@ -75,7 +72,7 @@ def run_all(workspace: Workspace, found: Sequence[Found], commit: str, template:
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     digits, widest = len(str(len(found))), max(len(run.variant.name) for run in found)
     _announce(workspace, found, commit, say)
-    with alone_in(folder) as lock, stopping_on_signals():
+    with alone_in(folder, "hcga ablate") as lock, stopping_on_signals():
         pending = any(not run.finished_at(commit) for run in found)
         checkout = Checkout(workspace.root, folder / "checkout", commit, template, lock) if pending else None
         for number, run in enumerate(found, 1):
@@ -116,27 +113,3 @@ def _run(checkout: Checkout, variant: Variant, log: Path, commit: str) -> tuple[
     with log.open(encoding="utf-8", errors="replace") as file:
         file.seek(start)
         return took, f"failed: {reason_of(file.read())}"
-
-
-def reason_of(text: str) -> str:
-    """What a log says of a failure: a stage's own message, else the exception that ended it, else what DVC says."""
-    for pattern in (r"^Error: .*", r"^[\w.]+(?:Error|Exception|Interrupt)\b.*", r"^ERROR: .*"):
-        messages: list[str] = re.findall(pattern, text, re.MULTILINE)
-        if messages:
-            return messages[-1]
-    return "its log does not say why"
-
-
-@contextmanager
-def stopping_on_signals() -> Iterator[None]:
-    """Let what ends a program without asking, such as a closed terminal, end it as Ctrl-C does."""
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
-from hcga.ablation.checkout import run_logged
-from hcga.ablation.runner import reason_of
+from hcga.commands import reason_of, run_logged
 from hcga.errors import InputError
 from hcga.verification.content import Content, Item
 from hcga.verification.differences import Difference, compare

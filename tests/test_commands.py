@@ -9,18 +9,16 @@ from typing import Any
 
 import pytest
 
-from hcga.ablation.checkout import alone_in, run_logged
-from hcga.ablation.runner import reason_of, stopping_on_signals
+from hcga.commands import alone_in, reason_of, run_logged, stopping_on_signals
 from hcga.errors import InputError
 
 # A run of a command that starts another, which asks for time to tidy up.
 PROGRAM = """import sys
 from pathlib import Path
-from hcga.ablation.checkout import run_logged, alone_in
-from hcga.ablation.runner import stopping_on_signals
+from hcga.commands import alone_in, run_logged, stopping_on_signals
 folder = Path(sys.argv[1])
 starter = "import subprocess, sys; subprocess.run([sys.executable, sys.argv[1]])"
-with alone_in(folder) as lock, (folder / "log").open("w") as log, stopping_on_signals():
+with alone_in(folder, "hcga ablate") as lock, (folder / "log").open("w") as log, stopping_on_signals():
     try:
         run_logged([sys.executable, "-c", starter, str(folder / "stage.py")], folder, log, lock)
     except KeyboardInterrupt:
@@ -54,7 +52,7 @@ def start(tmp_path: Path) -> Callable[[], tuple[subprocess.Popen[bytes], int]]:
 
 def is_locked(folder: Path) -> bool:
     try:
-        with alone_in(folder):
+        with alone_in(folder, "hcga ablate"):
             return False
     except InputError as error:
         return "another `hcga ablate` runs in this checkout" in str(error)
@@ -99,5 +97,5 @@ def test_the_reason_of_a_failure_is_found_in_the_log(log: str, reason: str) -> N
 
 
 def test_an_exit_status_is_returned(tmp_path: Path) -> None:
-    with alone_in(tmp_path) as lock, (tmp_path / "log").open("w") as log, stopping_on_signals():
+    with alone_in(tmp_path, "hcga ablate") as lock, (tmp_path / "log").open("w") as log, stopping_on_signals():
         assert run_logged([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, log, lock) == 3
