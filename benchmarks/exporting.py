@@ -79,6 +79,7 @@ def new_deployed(card: Card) -> Deployed:
         code="none",
         licence=NO_LICENCE,
         hcga="none",
+        params={},
     )
     torch.manual_seed(0)
     network = PRNet(card)

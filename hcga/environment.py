@@ -28,9 +28,9 @@ class Environment(BaseModel):
     numpy: str
     torch: str
     timm: str
-    scikit_learn: str | None = None  # this and the next are in no model of an older version
-    zarr: str | None = None
-    numcodecs: str | None = None  # packs what zarr writes
+    scikit_learn: str
+    zarr: str
+    numcodecs: str  # packs what zarr writes
 
 
 def environment(device: torch.device) -> Environment:

@@ -31,7 +31,7 @@ class Card(BaseModel):
     width: Annotated[int, Field(ge=1, le=LARGEST)]
     mean: Annotated[list[Number], Field(min_length=3, max_length=3)]  # of RGB in [0, 1]
     std: Annotated[list[Positive], Field(min_length=3, max_length=3)]
-    pooling: Pooling = "area"  # of foreground and parts, see `pool_aligned`
+    pooling: Pooling  # of foreground and parts, see `pool_aligned`
     epoch: Annotated[int, Field(ge=0)]  # trained so far
     parsing: bool  # whether its rounds had masks; without, the image feature alone is trained
     seed: int | None = None  # of its training

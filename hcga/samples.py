@@ -22,7 +22,7 @@ from hcga.stores import IMAGE_SET, folder_of
 SPLITS = ("train", "query", "gallery")
 COLUMNS = ("split", "pid", "camid", "sequence", "frame", "path", "dataset")
 JUNK, DISTRACTOR = -1, 0
-BESIDE = "-"  # between digest and size; stores of older versions have one digest of both
+BESIDE = "-"  # between digest and size
 LARGEST_PID = 10**18  # identities of several data sets are numbered on
 
 
@@ -90,8 +90,8 @@ def read_samples_of(path: Path, store: zarr.Group) -> pd.DataFrame:
         As of `read_samples`, or the store was made of another table.
     """
     samples = read_samples(path)
-    table, _, size = str(store.attrs.get(IMAGE_SET, "")).partition(BESIDE)
-    if size and table != _digest(samples):
+    table = str(store.attrs.get(IMAGE_SET, "")).partition(BESIDE)[0]
+    if table and table != _digest(samples):
         raise InputError(
             f"{path}: not the table of which {folder_of(store)} was made, so its rows belong to other people; "
             "`dvc repro --force prepare` makes both anew"

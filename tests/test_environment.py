@@ -11,7 +11,7 @@ import zarr
 
 from hcga import environment as described
 from hcga.devices import choose_device
-from hcga.environment import Environment, environment
+from hcga.environment import environment
 
 CPU = torch.device("cpu")
 
@@ -22,12 +22,6 @@ def test_libraries_and_threads_are_those_of_this_process() -> None:
     assert (found.scikit_learn, found.zarr) == (sklearn.__version__, zarr.__version__)
     assert found.numcodecs == numcodecs.__version__
     assert (found.threads, found.floats) == (torch.get_num_threads(), "float32")
-
-
-def test_one_that_an_older_version_has_written_is_read() -> None:
-    newer = {"scikit_learn", "zarr", "numcodecs"}
-    written = environment(CPU).model_dump(exclude=newer)
-    assert Environment(**written).model_dump() == written | dict.fromkeys(newer)
 
 
 def test_the_number_of_threads_is_what_was_asked_for() -> None:

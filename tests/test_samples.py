@@ -174,9 +174,8 @@ def test_a_table_of_which_a_store_was_not_made_is_refused(tmp_path: Path) -> Non
         InputError, match=r"samples\.csv: not the table of which .*images\.zarr was made, so its rows bel"
     ):
         read_samples_of(table, open_store(tmp_path / "images.zarr"))
-    for before in ({}, {"image_set": "of an older version"}):
-        write_store(tmp_path / "images.zarr", {}, **before)
-        assert read_samples_of(table, open_store(tmp_path / "images.zarr"))["pid"][0] == 4
+    write_store(tmp_path / "images.zarr", {})
+    assert read_samples_of(table, open_store(tmp_path / "images.zarr"))["pid"][0] == 4
 
 
 def test_whoever_opens_a_store_reads_the_table_with_it() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hcga.environment import Environment
 from hcga.errors import printable
@@ -60,13 +60,8 @@ class Use(_Frozen):
     code: Text  # the Git commit, and what was not as committed
     licence: Text
     hcga: Label  # version
-    calibration: Calibration | None = None  # of similarities; files of before have none
-    params: Annotated[dict[Label, Section], Field(max_length=20)] | None = None  # that made it; likewise
-
-    @field_validator("embed", mode="before")
-    @classmethod
-    def _of_before_flip(cls, embed: Any) -> Any:
-        return {"flip": False, **embed} if isinstance(embed, dict) else embed
+    calibration: Calibration | None = None  # of similarities
+    params: Annotated[dict[Label, Section], Field(max_length=20)]  # that made it
 
 
 class ModelCard(Card):
@@ -87,8 +82,7 @@ def model_digest(tensors: dict[str, torch.Tensor], card: ModelCard) -> str:
 
     The file of a model and the round that it was made of have the same, whatever they say of licence and figures.
     """
-    without = None if card.use.embed.flip else {"use": {"embed": {"flip"}}}  # as before there was a choice
-    settings = card.model_dump_json(include={**dict.fromkeys(DECIDING, True), "use": {"gam", "embed"}}, exclude=without)
+    settings = card.model_dump_json(include={**dict.fromkeys(DECIDING, True), "use": {"gam", "embed"}})
     weights = [
         part
         for name, value in sorted(tensors.items())
@@ -141,10 +135,9 @@ def _listed(values: list[float]) -> str:
 
 def _how(card: ModelCard) -> list[str]:
     """How it was trained, as far as the file says so."""
-    params = card.use.params or {}
     told = {
-        "learning rate": params.get("train", {}).get("learning_rate"),
-        "masks by": params.get("coparse", {}).get("source"),
+        "learning rate": card.use.params.get("train", {}).get("learning_rate"),
+        "masks by": card.use.params.get("coparse", {}).get("source"),
     }
     return [counted(card.epoch, "epoch"), *(f"{name} {value}" for name, value in told.items() if value is not None)]
 

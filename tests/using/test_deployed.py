@@ -49,6 +49,7 @@ USE = Use(
     code="commit 12ab",
     licence="research only",
     hcga="0.1.0",
+    params={},
 )
 
 
