@@ -104,7 +104,7 @@ def evaluate_round(
         part_classes = attribute(embeddings, "part_classes", int)
         drawn, parsed = read_all(array(masks, "masks")), array(embeddings, "parsed")
         figures |= evaluate_masks(drawn, parsed, truth, table, occlusion, part_classes)
-        table = rate_identities(table, samples, drawn, parsed, truth)
+        table = rate_identities(table, samples, drawn, parsed, truth, part_classes)
         statistics = read_statistics(embeddings, np.arange(len(samples)))
         visible = visible_parts(statistics, params)
         figures |= visibility_figures(visible, statistics.guided, samples, occlusion, part_classes)

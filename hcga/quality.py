@@ -102,6 +102,7 @@ def rate_identities(
     masks: np.ndarray,
     parsed: zarr.Array[Any] | np.ndarray,
     truth: zarr.Group,
+    part_classes: int,
 ) -> pd.DataFrame:
     """Add to the per-identity table of co-parsing what the network and the truth say of the masks.
 
@@ -117,12 +118,14 @@ def rate_identities(
         Most likely classes by the parsing head that these masks have taught.
     truth : zarr.Group
         Array `truth` (N, H, W) uint8, or none.
+    part_classes : int
+        C.
 
     Returns
     -------
     DataFrame
         With `agreement_head` and, where there is truth, `iou_foreground`, per cent, behind the other figures; sorted:
-        identities without a foreground or a part first, then by the last of these figures, the lowest first.
+        identities without a background or a part first, then by the last of these figures, the lowest first.
     """
     rows_of = identities(samples)
     rated = table.copy()
@@ -136,10 +139,5 @@ def rate_identities(
         found = [intersection_over_union(of, 2, 0)["foreground"] for of in counts]  # of parts nothing is asked
         rated.insert(place + 1, "iou_foreground", np.round(found, 3))
         worst_by = "iou_foreground"
-    rated["sound"] = [not _lacks_a_part(text) for text in rated.get("warnings", [""] * len(rated))]
+    rated["sound"] = [set(range(part_classes)) <= set(masks[rows_of[pid]].flat) for pid in table["pid"]]
     return rated.sort_values(["sound", worst_by, "pid"], ignore_index=True).drop(columns="sound")
-
-
-def _lacks_a_part(warnings: object) -> bool:
-    """Whether co-parsing's warnings, a text or nan, say `no foreground` or `no` and the name of a part."""
-    return any(text.startswith("no ") and "pair" not in text for text in str(warnings).split("; "))

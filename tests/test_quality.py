@@ -44,41 +44,45 @@ def no_truth(tmp_path: Path) -> zarr.Group:
     return open_store(tmp_path / "empty.zarr")
 
 
-def table(*warnings: object) -> pd.DataFrame:
-    return pd.DataFrame({"pid": [3, 8, 9], "images": [2, 1, 2], "warnings": warnings or [np.nan] * 3})
+TABLE = pd.DataFrame({"pid": [3, 8, 9], "images": [2, 1, 2], "warnings": np.nan})
 
 
 def test_by_the_network_where_there_is_no_truth(samples: pd.DataFrame, no_truth: zarr.Group) -> None:
-    rated = rate_identities(table(), samples, MASKS, PARSED, no_truth)
+    rated = rate_identities(TABLE, samples, MASKS, PARSED, no_truth, 4)
     assert list(rated) == ["pid", "images", "agreement_head", "warnings"]
     assert rated["pid"].tolist() == [3, 8, 9]
     assert rated["agreement_head"].tolist() == [87.5, 100.0, 100.0]
 
 
 def test_by_the_truth_where_there_is_one(samples: pd.DataFrame, truth: zarr.Group) -> None:
-    rated = rate_identities(table(), samples, MASKS, PARSED, truth)
+    rated = rate_identities(TABLE, samples, MASKS, PARSED, truth, 4)
     assert list(rated) == ["pid", "images", "agreement_head", "iou_foreground", "warnings"]
     assert rated["pid"].tolist() == [8, 3, 9]
     assert rated["iou_foreground"].tolist() == [50.0, 100.0, 100.0]
 
 
 def test_of_equals_the_lower_number_comes_first(samples: pd.DataFrame, truth: zarr.Group) -> None:
-    assert rate_identities(table().iloc[::-1], samples, MASKS, PARSED, truth)["pid"].tolist() == [8, 3, 9]
+    assert rate_identities(TABLE.iloc[::-1], samples, MASKS, PARSED, truth, 4)["pid"].tolist() == [8, 3, 9]
 
 
 @pytest.mark.parametrize(
-    ("warnings", "order"),
+    ("lacking", "order"),
     [
-        ((np.nan, np.nan, "no head"), [9, 8, 3]),
-        ((np.nan, np.nan, "one image; no foreground"), [9, 8, 3]),
-        (("no lower_body", np.nan, "no head"), [3, 9, 8]),
-        (("no pair of images for the background loss", "one image", "2 image(s) all background"), [8, 3, 9]),
+        ({}, [3, 8, 9]),
+        ({0: 1}, [3, 8, 9]),
+        ({2: 3}, [8, 3, 9]),
+        ({3: 1, 4: 1}, [9, 3, 8]),
+        ({3: 0, 4: 0}, [9, 3, 8]),
+        ({2: 1, 3: 2, 4: 2}, [8, 9, 3]),
     ],
 )
-def test_those_that_lack_a_part_come_first(
-    samples: pd.DataFrame, truth: zarr.Group, warnings: tuple[object, ...], order: list[int]
+def test_those_that_lack_a_class_in_all_their_images_come_first(
+    samples: pd.DataFrame, truth: zarr.Group, lacking: dict[int, int], order: list[int]
 ) -> None:
-    assert rate_identities(table(*warnings), samples, MASKS, PARSED, truth)["pid"].tolist() == order
+    masks = np.tile(np.array([[0, 0], [1, 1], [2, 2], [3, 3]], np.uint8), (5, 1, 1))
+    for row, part in lacking.items():
+        masks[row][masks[row] == part] = 3 - part
+    assert rate_identities(TABLE, samples, masks, PARSED, truth, 4)["pid"].tolist() == order
 
 
 def test_iou_counts_known_pixels_only(samples: pd.DataFrame, tmp_path: Path) -> None:
@@ -88,7 +92,7 @@ def test_iou_counts_known_pixels_only(samples: pd.DataFrame, tmp_path: Path) -> 
     true[2, 4:] = UNLABELLED
     masks[3:], true[3:] = 0, 0  # identity 9 has no foreground, nor has its truth
     write_store(tmp_path / "t.zarr", {"truth": true}, part_classes=4)
-    rated = rate_identities(table(), samples, masks, masks, open_store(tmp_path / "t.zarr")).set_index("pid")
+    rated = rate_identities(TABLE, samples, masks, masks, open_store(tmp_path / "t.zarr"), 4).set_index("pid")
     assert rated["iou_foreground"][3] == pytest.approx(100 * 16 / 48, abs=1e-3)
     assert rated["iou_foreground"][8] == 50.0
     assert np.isnan(rated["iou_foreground"][9])
