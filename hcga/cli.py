@@ -18,9 +18,9 @@ from hcga.cli_plan import plan
 from hcga.cli_search import compare, search
 from hcga.cli_verify import verify
 from hcga.errors import InputError
-from hcga.lock import changed_params
 from hcga.revisions import WORKSPACE
 from hcga.stage import PATH, clear_errors
+from hcga.staleness import changed_params
 from hcga.workspace import Workspace, write_rounds
 
 

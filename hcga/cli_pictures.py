@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from hcga.errors import InputError
-from hcga.lock import is_stale
 from hcga.revisions import WORKSPACE
+from hcga.staleness import is_stale
 from hcga.workspace import Workspace
 
 

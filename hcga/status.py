@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from hcga.busy import Busy
-from hcga.lock import changed_since
 from hcga.params import Params
 from hcga.progress import counted, duration
 from hcga.runlog import FOLDER, Finished, Reading, Run, RunLog
+from hcga.staleness import changed_since
 from hcga.workspace import Workspace
 
 LABEL = 11  # columns that a line's first words take

@@ -12,13 +12,13 @@ import pandas as pd
 from hcga.checkpoints import load_model
 from hcga.errors import InputError
 from hcga.figures import collect_figures, read_metrics
-from hcga.lock import is_stale
 from hcga.params import Matching, Params
 from hcga.prnet import Card, PRNet
 from hcga.recorded import dvc_digest
 from hcga.report.code import CODE, name_code
 from hcga.revisions import Place, Revision, open_revision
 from hcga.samples import DISTRACTOR, read_samples
+from hcga.staleness import is_stale
 from hcga.using.card import NO_LICENCE, SPLITS, Counted, DataSet, ModelCard, Use
 from hcga.workspace import Workspace
 

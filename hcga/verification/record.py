@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hcga.due import opened
 from hcga.errors import InputError
-from hcga.lock import changed_params_of
+from hcga.staleness import changed_params_of
 from hcga.verification.content import Content, Item
 from hcga.workspace import Workspace
 

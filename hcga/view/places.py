@@ -17,10 +17,10 @@ import zarr
 from hcga.artifacts import open_artifact, open_images
 from hcga.csv_files import read_table
 from hcga.errors import OTHER_VERSION, REMEDY, InputError
-from hcga.lock import written_anew
 from hcga.occluders import Occlusion, read_occlusion
 from hcga.revisions import WORKSPACE, Place, open_revision, parse_place
 from hcga.samples import image_names, read_samples_of
+from hcga.staleness import written_anew
 from hcga.stores import array, open_store
 from hcga.workspace import Workspace
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hcga.lock import is_stale
 from hcga.revisions import Place
+from hcga.staleness import is_stale
 from hcga.view.places import Archive
 
 

@@ -13,10 +13,10 @@ from PIL import Image
 from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
 from hcga.cli import main
-from hcga.lock import is_stale
 from hcga.retrieval.pooling import pool
 from hcga.retrieval.ranking import rank
 from hcga.retrieval.similarity import similarity
+from hcga.staleness import is_stale
 from hcga.terms import Matched, Seen, Term
 from hcga.using.model import Model
 from hcga.workspace import Workspace

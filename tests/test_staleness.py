@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from hcga.lock import changed_params, is_stale, written_anew
+from hcga.staleness import changed_params, is_stale, written_anew
 from hcga.workspace import Workspace
 
 
