@@ -13,7 +13,7 @@ import pandas as pd
 from hcga.ablation.experiments import Found
 from hcga.ablation.plot import draw_rows
 from hcga.ablation.results import Results
-from hcga.ablation.summary import LEGEND, by_round, by_row, parts_seen, readable
+from hcga.ablation.summary import by_round, by_row, legend, parts_seen, readable
 from hcga.ablation.tables import Table
 from hcga.files import fresh
 
@@ -88,7 +88,7 @@ def as_text(summary: Summary) -> str:
     parts = [f"{summary.title}\n{summary.about}."]
     parts += [f"{title}\n{_aligned(table)}" for title, table in summary.last.items()]
     if summary.last:
-        parts.append(textwrap.fill(LEGEND, WIDTH))
+        parts.append(textwrap.fill(legend(summary.last), WIDTH))
     if summary.notes:
         notes = [textwrap.fill(f"- {note}", WIDTH, subsequent_indent="  ") for note in summary.notes]
         parts.append("\n".join(notes))
@@ -109,8 +109,10 @@ def _aligned(table: pd.DataFrame) -> str:
 def as_markdown(summary: Summary, plot: str) -> str:
     """For a page; `plot` is the name of the picture's file."""
     parts = [f"# {summary.title}", f"{summary.about}.", f"![{summary.title}]({plot})"]
-    parts += [f"## {title}\n\n{_markdown_table(table)}" for title, table in (summary.last | summary.every).items()]
-    parts.append(LEGEND)
+    tables = summary.last | summary.every
+    parts += [f"## {title}\n\n{_markdown_table(table)}" for title, table in tables.items()]
+    if tables:
+        parts.append(legend(tables))
     if summary.notes:
         parts.append("\n".join(f"- {note}" for note in summary.notes))
     return "\n\n".join(parts) + "\n"

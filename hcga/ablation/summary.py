@@ -12,16 +12,18 @@ from hcga.ablation.tables import Figures
 
 PAPER = {"Rank-1": "rank1", "Rank-5": "rank5", "mAP": "mAP", TRAPEZOID: "mAP_trapezoid"}  # beside which figure of ours
 AGREEMENT = {"same part": "same_part", "adj. Rand": "adjusted_rand"}
-LEGEND = (
-    "Per cent, mean ± standard deviation over seeds. mAP trapez.: as the paper's beside it was computed, see "
-    "docs/method.md. mask ... IoU: of the training masks with the true ones, where they are known. in occluders: "
-    "foreground of the masks inside the boxes of known occluders. same part, adj. Rand: agreement of the masks "
-    "between seeds, mean over pairs of seeds; same part: share of the cells; adj. Rand: adjusted Rand index of the "
-    "labels before parts were assigned, mean over identities (1: the same groups, 0: as by chance). head train IoU: "
-    "foreground of the parsing head on training images; head in occl.: inside known occluders of test images. empty "
-    "parts: of those seen in queries, the ones to which GAM leaves no cell. Parts seen: test images of identities in "
-    "which a part counts as visible, by evaluate.visibility."
-)
+LEGEND = {  # of the columns that do not explain themselves
+    TRAPEZOID: "mAP trapez.: as the paper's beside it was computed, see docs/method.md.",
+    "mask fg IoU": "mask ... IoU: of the training masks with the true ones, where they are known.",
+    "in occluders": "in occluders: foreground of the masks inside the boxes of known occluders.",
+    "same part": "same part, adj. Rand: agreement of the masks between seeds, mean over pairs of seeds; same part: "
+    "share of the cells; adj. Rand: adjusted Rand index of the labels before parts were assigned, mean over identities "
+    "(1: the same groups, 0: as by chance).",
+    "head train IoU": "head train IoU: foreground of the parsing head on training images.",
+    "head in occl.": "head in occl.: foreground of the parsing head inside known occluders of test images.",
+    "empty parts": "empty parts: of those seen in queries, the ones to which GAM leaves no cell.",
+    "images": "Parts seen: test images of identities in which a part counts as visible, by evaluate.visibility.",
+}
 
 
 def average(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -84,7 +86,8 @@ def readable(summed: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables of text by title, of `by_row` or `by_round`, without columns and tables that say nothing."""
     tables = {"Retrieval": _retrieval(summed), "Masks": _masks(summed), "Parsing head": _spreads(summed, HEAD)}
     known = {title: _telling(columns) for title, columns in tables.items()}
-    return {title: pd.DataFrame(_keys(summed) | columns) for title, columns in known.items() if columns}
+    shown = {title: pd.DataFrame(_keys(summed) | columns) for title, columns in known.items() if columns}
+    return {title: table if title == "Retrieval" else _once(table) for title, table in shown.items()}
 
 
 def parts_seen(summed: pd.DataFrame) -> pd.DataFrame:
@@ -99,8 +102,24 @@ def parts_seen(summed: pd.DataFrame) -> pd.DataFrame:
     for where in ("whole", "occluded"):
         columns = {part: f"visibility_{where}_{part}" for part in parts}
         lines.append(pd.DataFrame({"row": summed["row"], "images": where} | _spreads(summed, columns)))
-    table = pd.concat(lines).sort_index(kind="stable").fillna("-")
+    table = _once(pd.concat(lines).sort_index(kind="stable").fillna("-"))
     return table[(table[parts] != "-").any(axis=1)] if parts else table[:0]
+
+
+def _once(table: pd.DataFrame) -> pd.DataFrame:
+    """A table in which all rows say the same, as of masks where only matching differs, with one row for all."""
+    said = [column for column in table if column != "row"]
+    rows = table["row"].nunique()
+    if rows > 1 and (table.groupby(said)["row"].nunique() == rows).all():
+        return table.drop_duplicates(said).assign(row="all")
+    return table
+
+
+def legend(tables: Mapping[str, pd.DataFrame]) -> str:
+    """What the columns of some tables say."""
+    shown = {column for table in tables.values() for column in table}
+    told = [text for column, text in LEGEND.items() if column in shown]
+    return " ".join(["Per cent, mean ± standard deviation over seeds.", *told])
 
 
 def _retrieval(summed: pd.DataFrame) -> dict[str, list[str]]:

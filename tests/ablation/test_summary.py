@@ -7,8 +7,8 @@ import pytest
 
 from hcga.ablation.output import Summary, as_markdown, as_text, write_all
 from hcga.ablation.plot import draw_rows
-from hcga.ablation.results import Results
-from hcga.ablation.summary import average, by_round, by_row, parts_seen, readable, spread
+from hcga.ablation.results import FIGURES, Results
+from hcga.ablation.summary import AGREEMENT, LEGEND, average, by_round, by_row, legend, parts_seen, readable, spread
 from hcga.ablation.tables import Figures
 
 ROWS = ["none", "isp", "late"]
@@ -96,6 +96,35 @@ def test_each_part_is_seen_in_whole_and_in_occluded_images(results: Results) -> 
     assert parts_seen(by_row(ROWS, results._replace(runs=whole)))["images"].tolist() == ["whole"], (
         "no image is occluded"
     )
+
+
+def test_what_is_the_same_in_all_rows_is_told_once(results: Results) -> None:
+    """Rows that differ in matching alone share their masks."""
+    runs = results.runs[results.runs["row"] == "isp"].assign(visibility_whole_head=90.0, visibility_occluded_head=80.0)
+    twice = pd.concat([runs, runs.assign(row="none", retrieval_rank1=1.0)])
+    agreement = pd.concat([results.agreement, results.agreement.assign(row="none")])
+    found = results._replace(runs=twice, agreement=agreement)
+    tables = readable(by_row(ROWS[:2], found))
+    assert tables["Retrieval"]["row"].tolist() == ROWS[:2]
+    assert tables["Masks"][["row", "same part"]].to_numpy().tolist() == [["all", "72.5"]]
+    assert parts_seen(by_row(ROWS[:2], found))[["row", "images"]].to_numpy().tolist() == [
+        ["all", "whole"],
+        ["all", "occluded"],
+    ]
+    of_rounds = readable(by_round(ROWS[:2], found))["Masks"]
+    assert of_rounds[["row", "round", "same part"]].to_numpy().tolist() == [
+        ["all", "r1", "61.0"],
+        ["all", "r2", "72.5"],
+    ]
+    assert readable(by_row(ROWS, found))["Masks"]["row"].tolist() == ROWS, "the last has not run"
+
+
+def test_the_legend_explains_what_is_shown(results: Results) -> None:
+    told = legend(readable(by_row(ROWS, results)))
+    assert told.startswith("Per cent, mean ± standard deviation over seeds. mAP trapez.: ")
+    assert "adj. Rand: adjusted Rand index" in told
+    assert "in occluders" not in told
+    assert set(LEGEND) - {"images"} <= set(FIGURES) | set(AGREEMENT)
 
 
 def test_rounds_show_agreement_round_by_round(results: Results) -> None:
