@@ -13,13 +13,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hcga.errors import InputError
 from hcga.files import fresh, leads_below
 from hcga.params import Params
 from hcga.runlog import FOLDER
 from hcga.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dvc.api import DVCFileSystem
+    from dvc.repo import Repo
 
 WORKSPACE = "workspace"  # names what lies in the checkout now
 FILES = ("dvc.yaml", "params.yaml")  # every revision of a pipeline has them
@@ -74,7 +78,6 @@ class Revision(Workspace):
     """
 
     def __init__(self, checkout: Path, name: str) -> None:
-        from dvc.api import DVCFileSystem
         from dvc.exceptions import DvcException
         from dvc.repo import Repo
         from dvc.scm import SCMError, resolve_rev
@@ -84,9 +87,8 @@ class Revision(Workspace):
             if shown != name:  # DVC takes an empty name for the workspace
                 raise ValueError("no name")
             with Repo(str(checkout), uninitialized=True) as repo:
-                remote = repo.config["core"].get("remote")  # the revision may be older than it
-            files = DVCFileSystem(str(checkout), rev=name, remote=remote)
-            commit = resolve_rev(files.repo.scm, name)
+                commit = resolve_rev(repo.scm, name)
+                files = _files_of(commit, repo)
         except (SCMError, DvcException, ValueError, AttributeError) as error:
             why = "a tree or a file, no commit" if isinstance(error, AttributeError) else error  # which DVC looks into
             raise InputError(
@@ -94,7 +96,7 @@ class Revision(Workspace):
                 f"`git log` or `dvc exp show` lists, or {WORKSPACE}"
             ) from None
         self.commit = commit
-        self._files: Any = files
+        self._files = files
         folder = checkout / FOLDER / "revisions" / commit
         with _alone(folder):
             for file in (*FILES, LOCK):
@@ -194,6 +196,25 @@ class Revision(Workspace):
             return None
         path = Path(self._files.repo.cache.local.oid_to_path(about["md5"]))
         return path if path.is_file() else None
+
+
+def _files_of(commit: str, checkout: Repo) -> DVCFileSystem:
+    """The files of a commit, those that Git has and those that DVC has; remotes are the checkout's, which may be newer.
+
+    DVC would read Git's as a stream, for which pygit2 has a second thread, and at times the two wait for each other.
+    """
+    from dvc.api import DVCFileSystem
+    from dvc.fs import GitFileSystem
+    from dvc.repo import Repo
+    from scmrepo.git.backend.pygit2 import Pygit2Object
+    from scmrepo.git.objects import GitTrie
+
+    tree = Pygit2Object(checkout.scm.pygit2.repo[commit].tree)  # of no backend: its files are read whole
+    in_git = GitFileSystem(trie=GitTrie(tree, commit))
+    remote = checkout.config["core"].get("remote")
+    config = {"remote": checkout.config["remote"]}
+    repo = Repo("/", fs=in_git, scm=checkout.scm, remote=remote, config=config, uninitialized=True)
+    return DVCFileSystem(repo=repo)
 
 
 def _inventory(path: Path) -> str:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -118,6 +119,17 @@ def run(*arguments: str) -> Result:
 
 def masks_of(workspace: Workspace) -> np.ndarray:
     return read_all(array(open_store(workspace.path("coparse", "masks", "r1")), "masks"))
+
+
+def test_git_s_files_are_read_whole(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As streams pygit2 reads them in a second thread, and at times the two wait for each other."""
+
+    def stream(*_: Any, **__: Any) -> None:
+        raise AssertionError("reads a stream")
+
+    monkeypatch.setattr("pygit2.BlobIO", stream)
+    first = open_revision(inside, "first")
+    assert first.path("coparse", "masks", "r1").is_dir()
 
 
 def test_a_revision_has_its_own_params_and_masks(inside: Path) -> None:
