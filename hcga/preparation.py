@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
-from hcga.datasets.catalogue import join_tables, read_catalogues
+from hcga.datasets.catalogue import digest_if_there, join_tables, read_catalogues
 from hcga.datasets.check import count_splits, format_counts, heed, settle
 from hcga.datasets.truth import PartLabels, truth_file
 from hcga.errors import InputError
@@ -92,7 +92,7 @@ def write_images(
     Parameters
     ----------
     samples : DataFrame
-        The arranged sample table.
+        The arranged sample table with all that the catalogues say.
     datasets : mapping of str to Dataset
     size : Image
     skip : bool
@@ -108,7 +108,7 @@ def write_images(
     Raises
     ------
     InputError
-        An image cannot be decoded and `skip` is false.
+        An image cannot be decoded and `skip` is false, or it is not the file that was catalogued.
     """
     files = [Path(datasets[name].root) / file for name, file in zip(samples["dataset"], samples["path"], strict=True)]
     note = note_beside(draft)
@@ -124,6 +124,7 @@ def write_images(
     problems = dict(progress.problems)
 
     def load(row: int) -> np.ndarray | None:
+        _require_catalogued(files[row], samples["digest"][row])
         try:
             return load_image(files[row], size.height, size.width)
         except InputError as error:
@@ -171,7 +172,7 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
     Raises
     ------
     InputError
-        A label image cannot be read, or see `PartLabels.part_classes`.
+        A label image cannot be read or is not the file that was catalogued, or see `PartLabels.part_classes`.
     """
     with writing(path, **describe_image_set(samples, size)) as store:
         if not any(dataset.truth for dataset in datasets.values()):
@@ -189,6 +190,7 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
             file = files[row]
             if not file or not file.is_file():
                 return nothing
+            _require_catalogued(file, samples["truth_digest"][row])
             shown = Path(datasets[samples["dataset"][row]].root) / samples["path"][row]
             labels = load_labels(file, shown)
             seen.add(file, labels)
@@ -203,6 +205,12 @@ def write_truth(samples: pd.DataFrame, datasets: Mapping[str, Dataset], size: Im
         part_classes = seen.part_classes()
         store.update_attributes({"part_classes": part_classes})
         log.info("true masks of %d part classes", part_classes)
+
+
+def _require_catalogued(file: Path, noted: str) -> None:
+    """Refuse a file that is another one than was checked; nor does a disk that errs now and then get through."""
+    if digest_if_there(file) != noted:
+        raise InputError(f"{file}: has changed since stage catalogue listed it; `dvc repro` again, which lists it anew")
 
 
 def _in_blocks(load: Callable[[int], T], first: int, count: int, what: str) -> Iterator[tuple[range, list[T]]]:

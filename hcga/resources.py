@@ -13,6 +13,10 @@ from hcga.errors import InputError
 
 GB, MB = 1e9, 1e6
 COMPRESSED = 0.5  # of the bytes of features and photographs at least are left by zstd
+REFUSED = (  # by a disk or a file system, whatever the file holds
+    *(errno.EIO, errno.EREMOTEIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN),
+    *(errno.EROFS, errno.EACCES, errno.EPERM),
+)
 CGROUPS = Path("/sys/fs/cgroup")
 SHARED, SHARED_BYTES = Path("/dev/shm"), 2**20
 MEMORY = re.compile(r"[^.]*(out of memory|can't allocate memory)[^.]*")  # in messages of PyTorch, of any device
@@ -70,8 +74,8 @@ def free_memory() -> int:
     return free
 
 
-def exhausted(error: BaseException) -> str | None:
-    """Say what of the machine has run out and what to do about it; None if that is not why an error was raised."""
+def fault_of_machine(error: BaseException) -> str | None:
+    """Say what of the machine has run out or fails, and what to do; None if that is not why an error was raised."""
     text = str(error)
     said = MEMORY.search(text) if isinstance(error, RuntimeError) else None
     if said or isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
@@ -82,14 +86,16 @@ def exhausted(error: BaseException) -> str | None:
         )
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return f"{text}; allow more, as with `ulimit -n 4096`, and run again"
+    if isinstance(error, OSError) and error.errno in REFUSED:
+        return f"{text}; see to the disk, the network that it is on or the file's rights, and run again"
     if isinstance(error, RuntimeError) and "can't start new thread" in text:
         return f"{text}: too many processes or threads; allow more (`ulimit -u`), or end others, and run again"
     return None
 
 
 def blame_machine(error: BaseException) -> None:
-    """Raise an error again if something of the machine has run out: then the file that was read is not to blame."""
-    if exhausted(error):
+    """Raise an error again if the machine is at fault: then the file that was read is not to blame."""
+    if fault_of_machine(error):
         raise error
 
 

@@ -21,7 +21,7 @@ from hcga.guards import NoSpaceError
 from hcga.params import load_params
 from hcga.progress import duration
 from hcga.recorded import distrust_copies, refuse_changed
-from hcga.resources import exhausted
+from hcga.resources import fault_of_machine
 from hcga.runlog import RunLog
 from hcga.stopping import stopping_at_once
 
@@ -105,7 +105,7 @@ def clear_errors() -> Iterator[None]:
     except (InputError, FloatingPointError, NoSpaceError) as error:
         raise click.ClickException(str(error)) from error
     except (MemoryError, RuntimeError, OSError) as error:
-        told = exhausted(error)
+        told = fault_of_machine(error)
         if told is None:
             raise
         raise click.ClickException(told) from error

@@ -182,3 +182,10 @@ def test_a_label_image_has_the_size_of_the_image_as_shown(tmp_path: Path, orient
     assert load_labels(good, image).shape == ((10, 20) if orientation == 6 else (20, 10))
     with pytest.raises(InputError, match=r"pixels, but .* has"):
         load_labels(bad, image)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that cannot be read from its beginning")
+def test_a_disk_that_fails_is_no_bad_image() -> None:
+    """Else `prepare.on_bad_image: skip` would leave the image out, and another run would have it."""
+    with pytest.raises(OSError, match="Input/output error"):
+        load_image(Path("/proc/self/mem"), 20, 10)

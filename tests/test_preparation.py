@@ -219,11 +219,10 @@ def text(file: Path) -> None:
 @pytest.mark.parametrize("spoil", [cut, cut_head, empty, text])
 def test_a_file_that_is_no_whole_image_is_named(mine: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     given = dataset(mine)
-    samples = listed(given)
-    bad = mine / samples["path"][20]
+    bad = mine / listed(given)["path"][20]
     spoil(bad)
     with pytest.raises(InputError) as caught:
-        write_strictly(samples, {"set0": given}, SIZE, tmp_path / "images.zarr")
+        write_strictly(listed(given), {"set0": given}, SIZE, tmp_path / "images.zarr")
     assert str(caught.value).startswith(f"{bad}: ")
     assert "replace it" in str(caught.value)
 
@@ -238,7 +237,7 @@ def test_bad_images_are_left_out_if_that_is_asked_for(
     bad = [0, 4, 5, 29]  # 4 and 5 are a whole block
     for row in bad:
         cut(mine / samples["path"][row])
-    skipped = write_images(samples, given, SIZE, True, tmp_path / "some.zarr")
+    skipped = write_images(listed(given["set0"]), given, SIZE, True, tmp_path / "some.zarr")
     assert skipped.index.tolist() == bad
     assert skipped["path"].tolist() == samples["path"][bad].tolist()
     assert skipped["dataset"].tolist() == ["set0"] * 4
@@ -260,6 +259,7 @@ def test_a_run_that_died_is_continued(
     if skip:
         for row in (0, 7, 8, 27):
             cut(mine / samples["path"][row])
+        samples = listed(given["set0"])
     expected = write_images(samples, given, SIZE, skip, tmp_path / "whole.zarr")
     decoded: list[Path] = []
     dying = True
@@ -372,9 +372,9 @@ def test_what_makes_figures_worthless_stops_here(mine: Path) -> None:
 @pytest.mark.parametrize("spoil", [cut, empty, text])
 def test_a_label_image_that_cannot_be_read_is_named(mine: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     given = dataset(mine)
-    samples = listed(given)
-    bad = (mine / "truth" / samples["path"][20]).with_suffix(".png")
+    bad = (mine / "truth" / listed(given)["path"][20]).with_suffix(".png")
     spoil(bad)
+    samples = listed(given)
     with pytest.raises(InputError, match=r"(cannot be decoded|not an image).*replace it") as caught:
         write_truth(samples, {"set0": given}, SIZE, tmp_path / "truth.zarr")
     assert str(caught.value).startswith(f"{bad}: ")
@@ -389,11 +389,11 @@ def test_a_label_image_with_several_channels_is_refused(tmp_path: Path) -> None:
 
 def test_a_stray_label_is_named(mine: Path, tmp_path: Path) -> None:
     given = dataset(mine)
-    samples = listed(given)
-    odd = (mine / "truth" / samples["path"][20]).with_suffix(".png")
+    odd = (mine / "truth" / listed(given)["path"][20]).with_suffix(".png")
     labels = np.array(Pillow.open(odd))
     labels[3:9] = 77
     Pillow.fromarray(labels).save(odd)
+    samples = listed(given)
     with pytest.raises(InputError, match=r": label 77, but no image has label 4; parts are numbered 1, 2, 3") as caught:
         write_truth(samples, {"set0": given}, SIZE, tmp_path / "truth.zarr")
     assert str(caught.value).startswith(f"{odd}: ")
@@ -443,3 +443,23 @@ def test_validation_queries_have_a_match_from_another_camera(tiny_set: Path) -> 
 def test_the_embedded_set_is_prepared_with_the_default_params(tiny_set: Path) -> None:
     given = load_params(DEFAULT).datasets["main"]
     assert len(listed(given.model_copy(update={"root": str(tiny_set)}))) == 30
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_an_image_that_has_changed_since_it_was_catalogued_is_refused(mine: Path, tmp_path: Path, skip: bool) -> None:
+    given = {"set0": dataset(mine)}
+    samples = listed(given["set0"])
+    changed, other = (mine / samples["path"][row] for row in (3, 4))
+    changed.write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match=r"has changed since stage catalogue listed it") as caught:
+        write_images(samples, given, SIZE, skip, tmp_path / "images.zarr")
+    assert str(caught.value).startswith(f"{changed}: ")
+
+
+def test_a_label_image_that_has_changed_since_it_was_catalogued_is_refused(mine: Path, tmp_path: Path) -> None:
+    given = dataset(mine)
+    samples = listed(given)
+    changed, other = ((mine / "truth" / samples["path"][row]).with_suffix(".png") for row in (3, 4))
+    changed.write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match=r"has changed since stage catalogue listed it"):
+        write_truth(samples, {"set0": given}, SIZE, tmp_path / "truth.zarr")

@@ -109,6 +109,9 @@ CPU = """[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can'
             OSError(errno.ENOMEM, "Cannot allocate memory"),
             "out of memory ([Errno 12] Cannot allocate memory); end other",
         ),
+        (OSError(errno.EIO, "Input/output error", "a.jpg"), "[Errno 5] Input/output error: 'a.jpg'; see to the disk"),
+        (OSError(errno.ESTALE, "Stale file handle"), "[Errno 116] Stale file handle; see to the disk, the network"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), "[Errno 13] Permission denied: 'x'; see to the"),
         (OSError(errno.EMFILE, "Too many open files", "x"), "[Errno 24] Too many open files: 'x'; allow more, as with"),
         (RuntimeError("can't start new thread"), "can't start new thread: too many processes or threads; allow more"),
     ],
@@ -119,7 +122,7 @@ def test_what_has_run_out_is_said_without_a_traceback(error, told):
     assert caught.value.message.startswith(told)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), PermissionError(errno.EACCES, "x")])
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), FileExistsError(errno.EEXIST, "x")])
 def test_other_errors_keep_their_traceback(error):
     with pytest.raises(type(error)), clear_errors():
         raise error

@@ -71,10 +71,11 @@ def catalogue(layout: str, root: Path, splits: Sequence[str], truth: str | None)
 
 def _digests(files: list[Path], what: str) -> list[str]:
     with ThreadPoolExecutor() as pool:
-        return list(track(pool.map(_digest, files), what, len(files), "file"))
+        return list(track(pool.map(digest_if_there, files), what, len(files), "file"))
 
 
-def _digest(file: Path) -> str:
+def digest_if_there(file: Path) -> str:
+    """Digest of a file as a catalogue has it, `NO_FILE` if there is none."""
     try:
         return file_digest(file)
     except FileNotFoundError:
