@@ -7,6 +7,7 @@ import click
 
 from hcga.cluster.connection import connected
 from hcga.coparsing.coparse import coparse
+from hcga.coparsing.inputs import read_translated
 from hcga.coparsing.kept import Kept
 from hcga.coparsing.sources import POOLED, Material
 from hcga.devices import choose_device
@@ -28,9 +29,9 @@ from hcga.stores import array, attribute, image_set, open_store, open_store_of, 
 @click.option("--table", type=PATH, required=True, help="CSV to write, one row an identity.")
 def main(params: SimpleNamespace, **paths: Path) -> None:
     """Make the masks of every training identity, with HCNet and CPLR unless params say otherwise."""
-    images, translated = (open_store(paths[name]) for name in ("images", "translated"))
+    images = open_store(paths["images"])
     features, before = (open_store_of(paths[name], images) for name in ("features", "previous"))
-    external, repairs = (read_all(array(translated, name)) for name in ("external", "repairs"))
+    external, repairs = read_translated(paths["translated"], images, params.part_classes)
     epoch, run = attribute(features, "epoch", int), attribute(features, "run", dict)
     with connected(params.dask if params.coparse.source in POOLED else None, "cpu", 1) as cluster:
         material = Material(

@@ -8,7 +8,7 @@ import click
 from hcga.external import translate
 from hcga.files import fresh
 from hcga.masks import mask_attributes
-from hcga.samples import read_samples
+from hcga.samples import describe_image_set, read_samples
 from hcga.stage import PATH, stage
 from hcga.store_writing import write_store
 
@@ -23,9 +23,10 @@ def main(params: SimpleNamespace, samples: Path, repairs: Path, masks: Path, tab
     size = (params.image.height, params.image.width)
     root, labels = Path(params.external.root), params.external.labels
     by_hand = repairs if params.external.repairs else None
-    found = translate(read_samples(samples), root, labels, by_hand, size, params.part_classes)
+    listed = read_samples(samples)
+    found = translate(listed, root, labels, by_hand, size, params.part_classes)
     arrays = {"external": found.external, "repairs": found.repairs}
-    write_store(masks, arrays, **mask_attributes(params.part_classes))
+    write_store(masks, arrays, **mask_attributes(params.part_classes), **describe_image_set(listed, params.image))
     with fresh(table) as draft:
         found.table.to_csv(draft, index=False, lineterminator="\n")
 

@@ -13,7 +13,8 @@ from PIL import Image
 from hcga.errors import InputError
 from hcga.external import translate
 from hcga.masks import UNLABELLED
-from hcga.samples import COLUMNS, write_samples
+from hcga.params import load_params
+from hcga.samples import COLUMNS, describe_image_set, write_samples
 from hcga.store_writing import write_store
 
 SIZE = (16, 8)
@@ -120,6 +121,29 @@ def test_the_stage_leaves_repairs_out_if_params_say_so(samples, folders, write_p
         options = {"samples": "samples.csv", "repairs": "repairs", "masks": "masks.zarr", "table": "table.csv"}
         main([text for name, value in options.items() for text in (f"--{name}", value)], standalone_mode=False)
         assert pd.read_csv("table.csv")["repaired"].tolist() == [used, False, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"image.height": 96}, "made of other images"), ({"part_classes": 5}, "of 4 part classes, not 5")],
+)
+def test_co_parsing_refuses_masks_of_other_images_or_parts(samples, folders, write_params, monkeypatch, changes, told):
+    """As after a run of single stages that has left translate out."""
+    stages = {verb: runpy.run_path(str(ROOT / "pipeline" / f"{verb}.py"))["main"] for verb in ("translate", "coparse")}
+    monkeypatch.chdir(folders[0].parent)
+    listed = samples.assign(camid=1, sequence=1, frame=1)[list(COLUMNS)]
+    write_samples(listed, Path("samples.csv"))
+    write_params({"external.root": "external"})
+    options = {"samples": "samples.csv", "repairs": "repairs", "masks": "masks.zarr", "table": "table.csv"}
+    stages["translate"]([f"--{name}={value}" for name, value in options.items()], standalone_mode=False)
+    write_params(changes)
+    about = describe_image_set(listed, load_params(Path("params.yaml")).image)
+    stores = {name: f"{name}.zarr" for name in ("images", "features", "previous")}
+    for store in stores.values():
+        write_store(Path(store), {}, epoch=0, run={}, **about)
+    options = stores | {"samples": "samples.csv", "translated": "masks.zarr", "masks": "r1.zarr", "table": "r1.csv"}
+    with pytest.raises(ClickException, match=rf"masks\.zarr: {told}"):
+        stages["coparse"]([f"--{name}={value}" for name, value in options.items()], standalone_mode=False)
 
 
 def test_true_masks_of_synthetic_people_may_be_named_before_they_are_drawn(tmp_path, write_params, monkeypatch):

@@ -247,7 +247,7 @@ def test_nothing_imports_the_pipeline() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_stage_script_is_thin_and_explains_itself(verb: str) -> None:
     text = (ROOT / "pipeline" / f"{verb}.py").read_text(encoding="utf-8")
-    assert len(text.splitlines()) < 60
+    assert len(text.splitlines()) <= 60
     assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.While)]
     assert command(verb).help
 

@@ -1,4 +1,4 @@
-"""What sources of masks look at: the backbone's features, or the images themselves (V-B)."""
+"""What sources of masks look at: the backbone's features, or the images themselves (V-B); and masks made elsewhere."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import zarr
 
+from hcga.errors import InputError
 from hcga.params import Coparse
+from hcga.stores import array, attribute, open_store_of, read_all
 
 # Weights of Eq. (5) for features -> what stands in their place for images.
 OF_IMAGES = {"local_weight": "rgb_local_weight", "back_weight": "rgb_back_weight"}
@@ -25,6 +28,20 @@ def as_input(values: np.ndarray) -> np.ndarray:
     if values.dtype != np.uint8:
         return values
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
+
+
+def read_translated(path: Path, images: zarr.Group, part_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Masks of another parser and those made by hand, as stage translate left them: twice (N, h, w) uint8.
+
+    Raises
+    ------
+    InputError
+        They are of other images, or of another number of part classes.
+    """
+    translated = open_store_of(path, images)
+    if (classes := attribute(translated, "part_classes", int)) != part_classes:
+        raise InputError(f"{path}: of {classes} part classes, not {part_classes}; `dvc repro translate` makes it anew")
+    return read_all(array(translated, "external")), read_all(array(translated, "repairs"))
 
 
 def settings_of(params: Coparse) -> Coparse:
