@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import groupby
 from queue import SimpleQueue
+from threading import Event
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ import torch
 from hcga.coparsing.identity import Labelling, label_together
 from hcga.coparsing.inputs import Input, as_input
 from hcga.coparsing.memory import hcnet_bytes
+from hcga.errors import InputError
 from hcga.params import Coparse
 from hcga.progress import Progress, counted
+from hcga.resources import in_words
 from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)
@@ -70,6 +73,7 @@ def label_in_batches(
     batches, left = [pids for pids in every if set(pids) - set(done)], len(set(identities) - set(done))
     log.info("%d identities in %d batches, %s", left, len(batches), counted(len(devices), "device"))
     idle: SimpleQueue[torch.device] = SimpleQueue()
+    given_up = Event()
     for device in devices:
         idle.put(device)
 
@@ -78,7 +82,7 @@ def label_in_batches(
         values = np.stack([as_input(read_rows(store, of_identity)) for of_identity in rows])
         device = idle.get()
         try:
-            found = label_together(values, camids[rows], params, [(*seed, pid) for pid in pids], device)
+            found = label_together(values, camids[rows], params, [(*seed, pid) for pid in pids], device, given_up)
         finally:
             idle.put(device)
         return [(pid, labelling) for pid, labelling in zip(pids, found, strict=True) if pid not in done]
@@ -89,7 +93,8 @@ def label_in_batches(
             for task in as_completed(tasks):
                 yield from task.result()
                 progress.update(len(task.result()))
-        finally:  # at an error, those that have not begun
+        finally:  # at an error, or when somebody asks to stop
+            given_up.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -113,6 +118,20 @@ def cuda_devices() -> list[torch.device]:
     return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
 
 
-def free_cuda_memory(devices: Sequence[torch.device]) -> int:
-    """Half of the free bytes of the fullest cuda device: the rest is for what the allocator cannot use."""
-    return min(torch.cuda.mem_get_info(device)[0] for device in devices) // 2
+def memory_of_batches(devices: Sequence[torch.device]) -> int:
+    """Bytes that a batch may take: half of the smallest cuda device, whatever is free, so that batches are the same.
+
+    Raises
+    ------
+    InputError
+        Less is free on one.
+    """
+    states = {device: torch.cuda.mem_get_info(device) for device in devices}
+    wanted = min(total for _, total in states.values()) // 2
+    for device, (free, _) in states.items():
+        if free < wanted:
+            raise InputError(
+                f"{device}: {in_words(free)} are free, and co-parsing's batches take up to {in_words(wanted)}; end "
+                "other programs on it, or choose other devices by CUDA_VISIBLE_DEVICES"
+            )
+    return wanted

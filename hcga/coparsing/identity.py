@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from threading import Event
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +58,7 @@ def label_together(
     params: Coparse,
     seeds: Sequence[tuple[int, ...]],
     device: torch.device | str = "cpu",
+    given_up: Event | None = None,
 ) -> list[Labelling]:
     """Train a fresh decoder for each of B identities on its images alone, side by side, until few labels are left.
 
@@ -69,6 +72,8 @@ def label_together(
         Decide the decoders' weights; the last of each is the pid.
     device : torch.device or str
         Where to compute. On processor cores one identity at a time is fastest, on a GPU many.
+    given_up : threading.Event, optional
+        Set by another thread that no longer wants the result.
 
     Returns
     -------
@@ -80,6 +85,8 @@ def label_together(
     ------
     FloatingPointError
         The features are not all finite, or a decoder has diverged.
+    concurrent.futures.CancelledError
+        It was given up.
     """
     for seed, of_identity in zip(seeds, features, strict=True):
         require_finite(of_identity, seed[-1])
@@ -88,7 +95,7 @@ def label_together(
     height, width = features.shape[3:]
     del features, of_identity  # a tenth of a worker's memory
     cameras, pids = torch.from_numpy(camids).to(device), [seed[-1] for seed in seeds]
-    return train_decoders(decoder.to(device), tiles, height, width, cameras, params, pids)
+    return train_decoders(decoder.to(device), tiles, height, width, cameras, params, pids, given_up)
 
 
 def require_finite(features: np.ndarray, pid: int) -> None:
@@ -112,6 +119,7 @@ def train_decoders(
     camids: torch.Tensor,
     params: Coparse,
     pids: Sequence[int],
+    given_up: Event | None = None,
 ) -> list[Labelling]:
     """Train given decoders, B side by side, on features brought to tiles; see `label_together`.
 
@@ -129,14 +137,19 @@ def train_decoders(
     params : Coparse
     pids : sequence of int
         Whose they are.
+    given_up : threading.Event, optional
 
     Raises
     ------
     FloatingPointError
         A decoder has diverged; the message names the identity and the iteration.
+    concurrent.futures.CancelledError
+        It was given up.
     """
     found: dict[int, Labelling] = {}
     for iteration, (scores, labels) in enumerate(iterate(decoder, tiles, height, width, camids, params), 1):
+        if given_up and given_up.is_set():
+            raise CancelledError
         finite, left = scores.isfinite().all((0, 1, 2, 4)).tolist(), count_labels(labels, params.labels)
         for number, pid in enumerate(pids):
             if pid in found:

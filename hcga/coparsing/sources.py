@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hcga.coparsing.batches import cuda_devices, free_cuda_memory, label_in_batches
+from hcga.coparsing.batches import cuda_devices, label_in_batches, memory_of_batches
 from hcga.coparsing.identity import Labelling, label_identity, require_finite
 from hcga.coparsing.inputs import Input, settings_of
 from hcga.coparsing.isp import cluster_identity
@@ -87,7 +87,7 @@ def hcnet(material: Material) -> Iterator[tuple[int, Parsed]]:
     source = Input(material.images, "images") if rgb else Input(material.features, "features")
     if material.device.type == "cuda" and cluster is None:
         devices, every = cuda_devices(), (identities(material.samples), material.camids)
-        memory = free_cuda_memory(devices)
+        memory = memory_of_batches(devices)
         found = label_in_batches(source, *every, params, material.seed, devices, memory, material.done)
     else:
         work = partial(label_identity, camids=material.camids, params=params, seed=material.seed)

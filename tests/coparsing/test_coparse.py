@@ -136,7 +136,7 @@ def test_gpus_get_all_identities_at_once(calls, samples, previous, params, monke
 
     monkeypatch.setattr(sources, "label_in_batches", label_in_batches)
     monkeypatch.setattr(sources, "cuda_devices", lambda: gpus)
-    monkeypatch.setattr(sources, "free_cuda_memory", lambda devices: 77)
+    monkeypatch.setattr(sources, "memory_of_batches", lambda devices: 77)
     found = coparse(samples, previous, params, device=torch.device("cuda"))
     np.testing.assert_array_equal(found.masks, EXPECTED)
     assert not calls
@@ -151,7 +151,7 @@ def test_gpus_get_those_that_are_done_too_for_the_same_batches(calls, samples, p
         yield from ((pid, labelling) for pid, labelling in FOUND.items() if pid not in arguments[-1])
 
     monkeypatch.setattr(sources, "label_in_batches", label_in_batches)
-    monkeypatch.setattr(sources, "free_cuda_memory", lambda devices: 77)
+    monkeypatch.setattr(sources, "memory_of_batches", lambda devices: 77)
     kept = Kept(tmp_path)
     kept.add(7, Parsed(EXPECTED[1:3], FOUND[7].labels, {}, ()))
     found = coparse(samples, previous, params, device=torch.device("cuda"), kept=kept)

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -225,7 +225,7 @@ def test_a_batch_is_the_same_after_some_of_it_are_done(done, features, params, m
     many = {pid: np.array(rows) for pid, rows in {2: [0, 1], 3: [1, 4], 9: [0, 2, 5, 8], 12: [3], 21: [7, 6]}.items()}
     computed = []
 
-    def label(values, camids, params, seeds, device):
+    def label(values, camids, params, seeds, device, given_up):
         computed.append([seed[-1] for seed in seeds])
         return label_together(values, camids, params, seeds, device)
 
@@ -246,7 +246,7 @@ def test_several_devices_label_as_one_does(features, params, monkeypatch):
     lock, at_work, most, used = threading.Lock(), Counter(), Counter(), set()
     both = threading.Barrier(2, timeout=60)
 
-    def label(values, camids, params, seeds, device):
+    def label(values, camids, params, seeds, device, given_up):
         with lock:
             at_work[device] += 1
             most[device] = max(most[device], at_work[device])
@@ -268,10 +268,44 @@ def test_several_devices_label_as_one_does(features, params, monkeypatch):
         np.testing.assert_array_equal(labelling.labels, expected[pid].labels)
 
 
+def test_batches_at_work_are_given_up_when_the_rest_is_not_wanted(features, params, monkeypatch):
+    """As when somebody asks the stage to stop, in seconds and not after the longest batch."""
+    endless, ended = params.model_copy(update={"iterations": 10**9, "min_labels": 0}), []
+
+    def label(values, camids, params, seeds, device, given_up):
+        if device.type == "cpu":
+            return label_together(values, camids, params, seeds)
+        try:
+            return label_together(values, camids, endless, seeds, "cpu", given_up)
+        except CancelledError:
+            ended.append(device)
+            raise
+
+    monkeypatch.setattr(batches, "label_together", label)
+    devices = [torch.device("cpu"), torch.device("meta")]
+    found = label_in_batches(Input(features[0], "features"), IDENTITIES, CAMIDS, params, SEED, devices, 0)
+    next(found)
+    found.close()
+    assert ended == devices[1:]
+
+
+@pytest.mark.parametrize(("free", "told"), [((40, 41), None), ((40, 39), "cuda:1: 0 MB are free")])
+def test_batches_do_not_depend_on_what_is_free(free, told, monkeypatch):
+    """Half of the smaller device of 80 and 90 bytes."""
+    devices = [torch.device("cuda", number) for number in (0, 1)]
+    states = dict(zip(devices, zip(free, (80, 90), strict=True), strict=True))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", states.__getitem__)
+    if told is None:
+        assert batches.memory_of_batches(devices) == 40
+        return
+    with pytest.raises(InputError, match=told):
+        batches.memory_of_batches(devices)
+
+
 def test_an_error_on_one_device_surfaces_and_the_rest_is_given_up(features, params, monkeypatch):
     begun = []
 
-    def fail(values, camids, params, seeds, device):
+    def fail(values, camids, params, seeds, device, given_up):
         begun.append(seeds[0][-1])
         time.sleep(len(begun) - 1)  # time to give up the rest
         raise FloatingPointError("diverged")
