@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import threading
 import time
@@ -34,14 +35,14 @@ def birth(pid: int) -> int | None:
     return None if state == "Z" else int(fields[18])
 
 
-def end_with(pid: int) -> None:
+def end_with(pid: int, by: signal.Signals = signal.SIGKILL) -> None:
     """Have this process end soon after another one, which may be killed and then cannot tell those that wait for it."""
     born = birth(pid)
 
     def watch() -> None:
         while born is not None and birth(pid) == born:
             time.sleep(WATCH_SECONDS)
-        os._exit(1)
+        os.kill(os.getpid(), by)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
+import signal
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import click
 
+from hcga.busy import busy
 from hcga.errors import InputError
 from hcga.guards import NoSpaceError
 from hcga.params import load_params
+from hcga.processes import end_with
 from hcga.progress import duration
 from hcga.recorded import distrust_copies, refuse_changed
 from hcga.resources import fault_of_machine
@@ -46,13 +49,14 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @click.option("--params", "params_file", type=PATH, default="params.yaml", show_default=True)
-        @functools.wraps(function)
+        @wraps(function)
         def run(params_file: Path, **options: Any) -> None:
             began, name = time.monotonic(), _name()
             _log_as(name)
             with stopping_at_once(), clear_errors(), _recording(name):
                 params = load_params(params_file)
                 if name:
+                    stop_with_dvc(Path())
                     read = [path for path in options.values() if isinstance(path, Path)]
                     roots = [Path(dataset.root) for dataset in params.datasets.values() if "datasets" in sections]
                     refuse_changed(Path(), params, name, [*read, *roots])
@@ -87,6 +91,16 @@ class _Named(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return textwrap.indent(super().format(record), self._prefix)
+
+
+def stop_with_dvc(root: Path) -> None:
+    """Stop as by SIGTERM soon after DVC has ended, which may be killed alone: nobody would take what is written then.
+
+    `root` is where the folder .dvc stands.
+    """
+    dvc = busy(root)
+    if dvc:
+        end_with(dvc.pid, signal.SIGTERM)
 
 
 def _recording(name: str) -> AbstractContextManager[None]:

@@ -8,6 +8,7 @@ OFFERS = "hcga/__init__.py"  # its imports happen when somebody asks for what it
 # They carry values, messages and files, and decide no result: a change of theirs must not rerun every stage.
 NEUTRAL = {
     "hcga/__init__.py",
+    "hcga/busy.py",
     "hcga/cluster/__init__.py",
     "hcga/cluster/connection.py",
     "hcga/cluster/extra.py",

@@ -1,13 +1,17 @@
 """The first request to stop is noted, the second ends the process."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from hcga import stopping
+from hcga.busy import LOCKS
 from hcga.stopping import Stopped, stop_requests, stopping_at_once
 
 
@@ -103,3 +107,31 @@ def test_handlers_are_as_before_afterwards() -> None:
     with stop_requests():
         assert [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)] != before
     assert [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_stage_stops_and_saves_when_dvc_has_ended(tmp_path: Path) -> None:
+    """DVC alone may be killed, as by `kill` or for want of memory, and then takes no output of its stage."""
+    stage = """import sys, time
+from pathlib import Path
+from hcga.stage import stop_with_dvc
+from hcga.stopping import stop_requests
+with stop_requests() as stop:
+    stop_with_dvc(Path(sys.argv[1]))
+    print("begun", flush=True)
+    while not stop():
+        time.sleep(0.05)
+    print("saved", flush=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as dvc:
+        (tmp_path / LOCKS).parent.mkdir(parents=True)
+        (tmp_path / LOCKS).write_text(json.dumps({"write": {"a": {"pid": dvc.pid, "cmd": "dvc repro"}}}))
+        command = [sys.executable, "-c", stage, tmp_path]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "begun\n"
+            time.sleep(1)
+            assert process.poll() is None
+            dvc.kill()
+            dvc.wait()
+            assert process.stdout.read() == "saved\n"
+            assert process.wait(60) == 128 + signal.SIGTERM
