@@ -24,7 +24,7 @@ from typing import NamedTuple
 import click
 import pandas as pd
 from damage import DAMAGES, cached, damage
-from faulty import CUT_OFF, LOOKS, OF_GROUPS, OF_STAGES, Done, Pipeline, remove
+from faulty import CUT_OFF, LOOKS, OF_DVC, OF_STAGES, Done, Pipeline, remove
 
 from hcga.stage import PATH
 
@@ -94,9 +94,9 @@ def kills(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
 
 
 def dvc_kills(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
-    """Stop `dvc repro` and the stage that it runs, also while it stores what the stage has written."""
+    """Stop `dvc repro`, alone or with the stage that it runs, also while it stores what the stage has written."""
     for stage in pipeline.stages * ceil(count / 4):
-        for fault, act in OF_GROUPS.items():
+        for fault, act in OF_DVC.items():
             pipeline.restore(stage)
             moment = rng.uniform(0, pipeline.seconds[stage] + STORING)
             yield from heard(stage, fault, pipeline.interrupt(pipeline.start, stage, moment, act))

@@ -375,11 +375,19 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def end_alone(run: Running | Forked, stage: psutil.Process, number: signal.Signals) -> None:
+    """End DVC, and wait for its stage, which sees that it has."""
+    os.kill(run.pid, number)
+    stage.wait(PATIENCE)
+
+
 OF_STAGES: dict[str, Act] = {
     "SIGKILL of the stage": lambda _, process: process.kill(),
     "SIGTERM of the stage": lambda _, process: process.terminate(),
 }
-OF_GROUPS: dict[str, Act] = {
+OF_DVC: dict[str, Act] = {
     "SIGKILL of DVC and the stage": lambda run, _: os.killpg(run.pid, signal.SIGKILL),
     "Ctrl-C": lambda run, _: os.killpg(run.pid, signal.SIGINT),
+    "SIGKILL of DVC alone": lambda run, process: end_alone(run, process, signal.SIGKILL),
+    "SIGTERM of DVC alone": lambda run, process: end_alone(run, process, signal.SIGTERM),
 }

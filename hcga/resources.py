@@ -12,7 +12,8 @@ import psutil
 from hcga.errors import InputError
 
 GB, MB = 1e9, 1e6
-COMPRESSED = 0.5  # of the bytes of features and photographs at least are left by zstd
+PACKED = {"features": 0.5, "images": 0.9} | dict.fromkeys(("image", "foreground", "parts"), 0.95)  # shares left by zstd
+CLASSES = 0.2  # of maps of classes, and of what is small anyway
 REFUSED = (  # by a disk or a file system, whatever the file holds
     *(errno.EIO, errno.EREMOTEIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN),
     *(errno.EROFS, errno.EACCES, errno.EPERM),
@@ -22,7 +23,7 @@ SHARED, SHARED_BYTES = Path("/dev/shm"), 2**20
 MEMORY = re.compile(r"[^.]*(out of memory|can't allocate memory)[^.]*")  # in messages of PyTorch, of any device
 
 
-def need_disk(folder: Path, size: float, left: float = COMPRESSED) -> None:
+def need_disk(folder: Path, size: float) -> None:
     """Refuse to begin what the disk cannot hold.
 
     Parameters
@@ -30,23 +31,25 @@ def need_disk(folder: Path, size: float, left: float = COMPRESSED) -> None:
     folder : Path
         To be written, beside or below a folder that exists.
     size : float
-        Bytes before compression.
-    left : float
-        Share of them that is left by it.
+        Bytes, after compression.
 
     Raises
     ------
     InputError
-        What is left is more than what is free.
+        Less is free.
     """
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(there).free
-    if left * size > free:
-        compressed = f", about {in_words(left * size)} of them after compression" if left < 1 else ""
+    if size > free:
         raise InputError(
-            f"{folder}: needs {in_words(size)}{compressed}, and {in_words(free)} are free; free some (in a "
-            "checkout `dvc gc --workspace` drops what older runs have in DVC's cache), or use a larger disk"
+            f"{folder}: needs about {in_words(size)}, and {in_words(free)} are free; free some (in a checkout "
+            "`dvc gc --workspace` drops what older runs have in DVC's cache), or use a larger disk"
         )
+
+
+def packed(name: str, size: float) -> float:
+    """About how many of an array's bytes zstd leaves; `name` is that of the array in its store."""
+    return PACKED.get(name, CLASSES) * size
 
 
 def in_words(size: float) -> str:

@@ -91,7 +91,7 @@ class Keeper:
         """Refuse to begin where the disk cannot hold what there is of a training at once; `InputError`."""
         weights = sum(weight.nbytes for weight in network.state_dict().values())
         there = sum(file.stat().st_size for file in self._folder.rglob("*") if file.is_file())
-        need_disk(self._folder, max(0, AT_ONCE * MOMENTS * weights - there), left=1)
+        need_disk(self._folder, max(0, AT_ONCE * MOMENTS * weights - there))
 
     def offer(
         self, card: Card, stop: Stop, network: PRNet, optimiser: torch.optim.Adam, reached: Callable[[], Reached]

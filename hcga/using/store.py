@@ -18,7 +18,7 @@ import zarr
 from hcga.errors import InputError, brief, remedy
 from hcga.files import leads_below
 from hcga.masks import part_names
-from hcga.resources import need_disk
+from hcga.resources import need_disk, packed
 from hcga.store_writing import add_array, writing
 from hcga.stores import array, attribute, folder_of, open_store, read_rows
 from hcga.using.crops import Crops
@@ -28,7 +28,6 @@ from hcga.using.model import Model, OnBadImage, require_some
 MODEL, FOLDER, CLASSES, PATHS = "model", "folder", "class_names", "paths"  # attributes; the last is an array
 LONGEST = 4096  # bytes of a name
 ANEW = "make it anew with `hcga embed`"
-SHRUNK = 0.9  # share of vectors' bytes that compression leaves
 Sink = Callable[[list[str], Embedded], None]  # takes rows: names and embeddings
 
 
@@ -120,9 +119,9 @@ def zarr_rows(
     shapes = dict(zip(NAMES, [(channels,), (channels,), (parts, channels), *[(parts,)] * 3], strict=True))
     length = max(len(name.encode()) for name in names)
     dtypes = dict.fromkeys(NAMES, "float32") | dict.fromkeys(VECTORS, dtype)
-    row = sum(math.prod(shape) * np.dtype(dtypes[name]).itemsize for name, shape in shapes.items()) + length
+    row = sum(packed(name, math.prod(shape) * np.dtype(dtypes[name]).itemsize) for name, shape in shapes.items())
     with writing(target, **about) as store:
-        need_disk(target, most * row, SHRUNK)
+        need_disk(target, most * (row + length))
         writers = {name: add_array(store, name, (most, *shape), dtypes[name]) for name, shape in shapes.items()}
         writers[PATHS] = add_array(store, PATHS, (most, length), "uint8")
         written = 0
