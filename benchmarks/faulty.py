@@ -21,7 +21,9 @@ import psutil
 from ruamel.yaml import YAML
 from runs import DVC, Checkout, environment
 
+from hcga.files import read_note
 from hcga.progress import counted
+from hcga.resuming import STATE
 from hcga.runlog import FOLDER, RunLog
 
 TINY = {
@@ -269,8 +271,13 @@ class Pipeline:
         """What the next run of a stage must say if it goes on from all that one had kept when it was stopped."""
         if said := re.search("kept after (.*)", stopped.text):
             return f"going on after {said[1]}"
-        identities = sum(re.fullmatch("[0-9]+-[0-9a-f]{32}", file.name) is not None for file in self.scratch())
-        return f"going on after {counted(identities, 'identity')}" if identities else ""
+        files = self.scratch()
+        identities = sum(re.fullmatch("[0-9]+-[0-9a-f]{32}", file.name) is not None for file in files)
+        if identities:
+            return f"going on after {counted(identities, 'identity')}"
+        notes = [read_note(file) for file in files if file.suffix == ".note" and file.with_suffix("").exists()]
+        rows = any(int(re.findall("[0-9]+", note)[0]) for note in notes if note)
+        return "going on after" if rows or any(STATE.fullmatch(file.parent.name) for file in files) else ""
 
     def look(self) -> None:
         """Have DVC look at all files and note their times and sizes."""
