@@ -28,6 +28,7 @@ class Environment(BaseModel):
     numpy: str
     torch: str
     timm: str
+    pillow: str  # decodes and resizes
     scikit_learn: str
     zarr: str
     numcodecs: str  # packs what zarr writes
@@ -44,6 +45,7 @@ def environment(device: torch.device) -> Environment:
         numpy=metadata.version("numpy"),
         torch=torch.__version__,  # with its build, which pip does not know
         timm=metadata.version("timm"),
+        pillow=metadata.version("pillow"),
         scikit_learn=metadata.version("scikit-learn"),
         zarr=metadata.version("zarr"),
         numcodecs=metadata.version("numcodecs"),

@@ -4,6 +4,7 @@ import platform
 
 import numcodecs
 import numpy as np
+import PIL
 import pytest
 import sklearn
 import torch
@@ -20,7 +21,7 @@ def test_libraries_and_threads_are_those_of_this_process() -> None:
     found = environment(CPU)
     assert (found.python, found.numpy, found.torch) == (platform.python_version(), np.__version__, torch.__version__)
     assert (found.scikit_learn, found.zarr) == (sklearn.__version__, zarr.__version__)
-    assert found.numcodecs == numcodecs.__version__
+    assert (found.numcodecs, found.pillow) == (numcodecs.__version__, PIL.__version__)
     assert (found.threads, found.floats) == (torch.get_num_threads(), "float32")
 
 
