@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hcga.params import LARGEST
 from hcga.progress import counted, duration
 from hcga.resources import GB
 from hcga.stage import clear_errors
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from hcga.planning.scaling import Size
 
 
+MOST_GPUS = 1024
+
+
 class _Count(click.ParamType[int]):
     """A number of things, such as 250000 or 1e7."""
 
@@ -28,9 +32,9 @@ class _Count(click.ParamType[int]):
     def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> int:
         with suppress(ValueError):
             number = float(str(value))
-            if number.is_integer() and number > 0:
+            if number.is_integer() and 0 < number <= LARGEST:
                 return int(number)
-        return self.fail(f"{value!r} is no whole number above 0, such as 250000 or 1e7", param, context)
+        return self.fail(f"{value!r} is no whole number from 1 to {LARGEST:,}, such as 250000 or 1e7", param, context)
 
 
 @click.command()
@@ -41,7 +45,11 @@ class _Count(click.ParamType[int]):
 )
 @click.option("--gallery", type=_Count(), help="Gallery images.  [default: likewise]")
 @click.option(
-    "--gpus", type=click.IntRange(1), default=1, show_default=True, help="Devices that share co-parsing and training."
+    "--gpus",
+    type=click.IntRange(1, MOST_GPUS),
+    default=1,
+    show_default=True,
+    help="Devices that share co-parsing and training.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: seconds, bytes of memory and disk.")
 def plan(images: int, identities: int, queries: int | None, gallery: int | None, gpus: int, as_csv: bool) -> None:

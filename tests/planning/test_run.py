@@ -165,8 +165,8 @@ def test_csv(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # 2 s to start, and 4 times 28
 
 
-@pytest.mark.parametrize("number", ["0", "-3", "1.5", "many", "nan", "inf"])
+@pytest.mark.parametrize("number", ["0", "-3", "1.5", "many", "nan", "inf", "1e300", "1000000001"])
 def test_what_is_no_number_of_images(checkout: Path, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
     said = call(monkeypatch, "--images", number, "--identities", "3")
     assert said.exit_code == 2
-    assert f"'{number}' is no whole number above 0, such as 250000 or 1e7" in said.output
+    assert f"'{number}' is no whole number from 1 to 1,000,000,000, such as 250000 or 1e7" in said.output
