@@ -8,18 +8,24 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
+from hcga.coparsing.memory import WORKER, hcnet_bytes, isp_bytes
+from hcga.coparsing.sources import POOLED
+from hcga.cores import available_cores
+from hcga.environment import environment
 from hcga.errors import InputError
 from hcga.figures import read_metrics
 from hcga.masks import STRIDE
+from hcga.params import Params
 from hcga.planning.rates import identity_seconds, pair_seconds
 from hcga.planning.scaling import FREELY, Ran, Rates, Shape, Size, scale, together
 from hcga.runlog import RunLog
-from hcga.samples import DISTRACTOR, read_samples
+from hcga.samples import DISTRACTOR, identities, read_samples
 from hcga.workspace import Workspace
 
 MB = 2**20
 LEAST_IMAGES = 300  # of training, to scale up by more than FREELY
-LEFT_OUT = {"synthesise", "report"}  # of data sets of one's own there is nothing to draw; the page is of the whole run
+LEFT_OUT = {"synthesise"}  # of data sets of one's own there is nothing to draw
+ON_DEVICES = ("extract", "coparse", "train", "embed")
 REMEDY = "run `dvc repro` here first, on a part of the data or on the synthetic people, with the network to be used"
 
 
@@ -27,10 +33,15 @@ class Measured(NamedTuple):
     """A run."""
 
     size: Size
+    largest: int  # images of a training identity
     ran: dict[str, Ran]
-    device: str  # on which it trained
-    threads: int
+    devices: dict[str, str]  # on which stages computed that may use a GPU: cpu, cuda or mps, and the processor's name
+    threads: int  # with which it trained
     processes: int  # likewise
+
+    def on_gpus(self, stage: str) -> bool:
+        """Whether a stage computed on GPUs, of which there may have been several."""
+        return self.devices.get(stage, "").startswith("cuda")
 
 
 def measured_run(workspace: Workspace) -> Measured:
@@ -39,7 +50,7 @@ def measured_run(workspace: Workspace) -> Measured:
     Raises
     ------
     InputError
-        A stage has not run here, so that its time is not known, or nobody knows by how many workers.
+        A stage has not run here, so that its time is not known, or nobody knows by how many workers or on what device.
     """
     if workspace.params.dask:
         raise InputError(
@@ -51,10 +62,15 @@ def measured_run(workspace: Workspace) -> Measured:
     if missing or not names:
         lacking = f"no time is known of {missing[0]}" if missing else "nothing has run here"
         raise InputError(f"{workspace.root}: {lacking}; {REMEDY}")
-    last = list(workspace.params.rounds)[-1]
-    trained = read_metrics(workspace.path("evaluate", "metrics", last)).get("run", {})
-    device, processes = str(trained.get("device", "unknown")), int(trained.get("processes", 1))
-    shared = _shared(workspace.params.coparse.source, device, processes)
+    metrics = workspace.path("evaluate", "metrics", list(workspace.params.rounds)[-1])
+    trained = read_metrics(metrics).get("run", {})
+    if "device" not in trained:
+        raise InputError(f"{metrics}: does not say on what the training ran; {REMEDY}")
+    devices = {stage: trained.get(stage, {}).get("device", trained["device"]) for stage in ON_DEVICES}
+    if workspace.params.coparse.source != "hcnet":
+        del devices["coparse"]
+    processes = int(trained.get("processes", 1))
+    shared = {"train": processes if devices["train"].startswith("cuda") else None}
     rounds: dict[str, list[Ran]] = {}
     for name in names:
         if finished[name].continued:
@@ -65,19 +81,15 @@ def measured_run(workspace: Workspace) -> Measured:
         run, written = finished[name], sum(out.get("size", 0) for out in locked[name]["outs"])
         stage = _verb(name)
         rounds.setdefault(stage, []).append(Ran(run.seconds, run.peak_mb * MB, written, 1, shared.get(stage)))
+    samples = read_samples(workspace.path("prepare", "samples"))
     return Measured(
-        measured_size(read_samples(workspace.path("prepare", "samples"))),
+        measured_size(samples),
+        max(map(len, identities(samples).values())),
         {stage: together(runs) for stage, runs in rounds.items()},
-        device,
+        devices,
         int(trained.get("threads", 0)),
         processes,
     )
-
-
-def _shared(source: str, device: str, processes: int) -> dict[str, int]:
-    """Stages whose work devices can share, and how many did: co-parsing by HCNet takes all GPUs that there are."""
-    coparsed = max(1, torch.cuda.device_count()) if device.startswith("cuda") else 1
-    return {"train": processes} | ({"coparse": coparsed} if source == "hcnet" else {})
 
 
 def _verb(stage: str) -> str:
@@ -104,39 +116,70 @@ def shape_of(workspace: Workspace) -> Shape:
     classified = params.backbone.channels * (params.part_classes + 1)  # image, foreground and each part
     epochs = list(params.rounds.values())[-1].until_epoch
     group = params.train.images
-    return Shape(pixels, pixels // STRIDE**2, classified, params.train.identities * group, group, epochs)
+    return Shape(
+        pixels, params.part_classes, pixels // STRIDE**2, classified, params.train.identities * group, group, epochs
+    )
 
 
-def plan(workspace: Workspace, measured: Measured, wanted: Size, devices: int) -> pd.DataFrame:
+def plan(workspace: Workspace, measured: Measured, wanted: Size, devices: int | None = None) -> pd.DataFrame:
     """Scale the last run of a checkout up; see `hcga.planning.scaling.scale`.
+
+    Returns
+    -------
+    DataFrame
+        As of that, and with `workers`, bytes of memory of all workers of a stage.
 
     Raises
     ------
     InputError
-        As of that, the run was of too few images, or re-ranking is asked for, whose cost is not foreseen.
+        As of that, the run was of too few images or on another machine, or re-ranking is asked for, whose cost is not
+        foreseen.
     """
-    if workspace.params.evaluate.rerank:
+    params, shape, size = workspace.params, shape_of(workspace), measured.size
+    if params.evaluate.rerank:
         raise InputError(
             "evaluate.rerank: compares queries and gallery with each other, all with all, which is not foreseen; for a "
             "plan set it to false"
         )
-    if measured.size.train < LEAST_IMAGES and wanted.train > FREELY * measured.size.train:
+    if size.train < LEAST_IMAGES and wanted.train > FREELY * size.train:
         raise InputError(
-            f"{workspace.root}: the last run was of {measured.size.train} training images, which says little of "
+            f"{workspace.root}: the last run was of {size.train} training images, which says little of "
             f"{wanted.train:,}; {REMEDY}, {LEAST_IMAGES} images at least"
         )
-    params, shape = workspace.params, shape_of(workspace)
-    device = torch.device("cuda" if measured.device.startswith("cuda") and torch.cuda.is_available() else "cpu")
+    device = _same_device(measured.devices["train"])
     rates = Rates(
         pair_seconds(params.backbone.channels, params.part_classes - 1, params.evaluate),
         identity_seconds(shape.classified, shape.batch, device),
     )
-    return scale(measured.ran, measured.size, wanted, shape, rates, devices)
+    table = scale(measured.ran, size, wanted, shape, rates, devices)
+    table.insert(2, "workers", 0.0)
+    if "coparse" in table.index and not measured.on_gpus("coparse"):
+        larger = (wanted.train / wanted.identities) / (size.train / size.identities)
+        table.loc["coparse", "workers"] = worker_bytes(params, math.ceil(larger * measured.largest), wanted.identities)
+    return table
 
 
-def in_proportion(before: Size, train: int, identities: int, query: int | None, gallery: int | None) -> Size:
-    """A size whose queries and gallery grow as its training images do, if they are not given."""
-    ratio = train / before.train
-    return Size(
-        train, identities, query or math.ceil(before.query * ratio), gallery or math.ceil(before.gallery * ratio)
-    )
+def _same_device(trained: str) -> torch.device:
+    """Find the device of a run here, as what is timed on another says nothing of it."""
+    kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    here = {environment(device).device: device for device in map(torch.device, kinds) if kinds[device.type]}
+    if trained not in here:
+        raise InputError(
+            f"the last run trained on {trained}, and here there is {' and '.join(here)}, which says nothing of what "
+            "more identities cost there; plan on the machine of the run"
+        )
+    return here[trained]
+
+
+def worker_bytes(params: Params, images: int, count: int) -> float:
+    """Bytes of memory that co-parsing's workers take at most, each with an identity of some images, of `count`."""
+    coparse = params.coparse
+    if coparse.source not in POOLED:
+        return 0.0
+    height, width = params.image.height, params.image.width
+    features = (params.backbone.channels, height // STRIDE, width // STRIDE)
+    if coparse.source == "isp":
+        of_image = isp_bytes(features)
+    else:
+        of_image = hcnet_bytes((3, height, width) if coparse.input == "rgb" else features)
+    return min(coparse.workers or available_cores(), count) * (WORKER + images * of_image)

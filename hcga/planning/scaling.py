@@ -2,7 +2,8 @@
 
 Seconds of a stage, less what it takes whatever its data, grow with one number of images; two terms of which a small run
 shows nothing, pairs of images to rank and identities to classify, are added by `hcga.planning.rates`. Bytes on the disk
-are those of what stages have written. Memory is that of the run and what grows with the data.
+are those of what stages have written. Memory is that of the run and what grows with the data; co-parsing's workers are
+in `hcga.planning.run`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Shape(NamedTuple):
     """What decides how many bytes an image or an identity takes."""
 
     pixels: int  # of an image, height times width
+    part_classes: int  # C
     cells: int  # of a mask
     classified: int  # dimensions of all features that are classified, together
     batch: int  # images
@@ -48,7 +50,7 @@ class Ran(NamedTuple):
     peak: float  # bytes, of its process
     written: float  # bytes
     times: int  # how often it ran
-    devices: int | None = None  # that shared its work; None for a stage that one alone does
+    devices: int | None = None  # GPUs that shared its work; None where it is not known what another number would take
 
 
 class Rates(NamedTuple):
@@ -74,25 +76,27 @@ GROWS: dict[str, Callable[[Size, Shape], int]] = {
     "embed": lambda size, _: size.images,
     "evaluate": lambda size, _: size.images,
 }
-#: Seconds that a stage takes whatever its data, once its modules are there; `python benchmarks/planning.py` fits them.
+#: Seconds that a stage takes whatever its data, once its modules are there: what `python benchmarks/planning.py --work
+#: FOLDER` prints as start, by the default's runs on two cores.
 START = {"catalogue": 0.2, "prepare": 0.3, "extract": 0.8, "coparse": 2.5, "train": 1.0, "embed": 0.8, "evaluate": 0.2}
-MASKS = {
-    "translate": 3,
-    "coparse": 6,
-    "train": 1,
-    "evaluate": 3,
-}  # how many masks of each training image are in memory at once
+#: How many masks of each training image are in memory at once,
+MASKS = {"translate": 3, "initialise": 1, "coparse": 7, "train": 1, "evaluate": 4, "report": 3}
+COUNTED = {"coparse", "evaluate", "report"}  # and C more where `hcga.degeneracy` counts what they lack
+#: How often the weights are: with moments of Adam, gradients, and the bytes of a file that is being read or written.
+WEIGHTS = {"initialise": 2, "extract": 2, "train": 6, "embed": 2}
+WRITTEN = {"initialise": 1, "train": 3}  # likewise on the disk
+BLANK = 1.5  # bytes on the disk an image, of masks and labels that say nothing
 QUERY = 2  # times its vectors, that a query has in memory: as they are, and scaled
 TABLE = 1000  # bytes of memory an image, of the sample table and its copies
 FLOAT, PIXEL = 4, 3  # bytes
-WITH_ADAM, IN_TRAINING = 3, 4  # times the weights: with two moments on the disk, and gradients in memory
 HEAVY = ("extract", "coparse", "train", "embed")
 LEAST = 0.5  # of their seconds must be beyond the start, where they are to be scaled by more than
 FREELY = 3.0
+CHECKED = 10.0  # times the images: up to there plans have been compared with runs
 
 
 def scale(
-    ran: Mapping[str, Ran], before: Size, wanted: Size, shape: Shape, rates: Rates, devices: int = 1
+    ran: Mapping[str, Ran], before: Size, wanted: Size, shape: Shape, rates: Rates, devices: int | None = None
 ) -> pd.DataFrame:
     """Scale a run up.
 
@@ -104,8 +108,9 @@ def scale(
         Of the data set that it took that for, and of another.
     shape : Shape
     rates : Rates
-    devices : int
-        That share the work of those stages that can, each as fast as that of the run.
+    devices : int, optional
+        GPUs that share the work of a stage that GPUs have shared, each as fast as one of the run; if not given, as many
+        as then.
 
     Returns
     -------
@@ -119,39 +124,67 @@ def scale(
     """
     if wanted.identities > wanted.train:
         raise InputError(f"--identities: {wanted.identities:,} of {wanted.train:,} images; give fewer, or more images")
-    identities = wanted.identities - before.identities
-    weights = FLOAT * shape.classified * identities  # of more classifiers
     rows = {}
     for stage, took in ran.items():
         ratio = GROWS[stage](wanted, shape) / GROWS[stage](before, shape) if stage in GROWS else 1.0
-        start = min(took.seconds, START.get(stage, 0.0) * took.times)
-        if took.seconds - start < LEAST * took.seconds:
-            if stage in HEAVY and ratio > FREELY:
-                raise InputError(
-                    f"{stage}: of the {took.seconds:.1f} s that it took in the last run {start:.1f} are its start, "
-                    f"which says nothing of {ratio:,.0f} times the images; run `dvc repro` on more of the data first"
-                )
-            start = 0.0  # rather too much than too little
-        share = devices if took.devices else 1
-        seconds = start + (took.seconds - start) * ratio * (took.devices or 1) / share
-        memory = took.peak + MASKS.get(stage, 0) * shape.cells * (wanted.train - before.train)
-        memory += TABLE * (wanted.images - before.images) if stage in GROWS else 0
-        disk = took.written * ratio
-        if stage == "evaluate":
-            pairs = wanted.query * wanted.gallery - before.query * before.gallery
-            seconds += took.times * rates.pair * pairs
-            memory += QUERY * FLOAT * shape.classified * (wanted.query - before.query)
-        if stage == "train":
-            steps = shape.epochs * _drawn(wanted, shape) / shape.batch
-            seconds += steps * rates.identity * identities / share
-            memory += IN_TRAINING * weights + _held(wanted, shape) - _held(before, shape)
-            disk = took.written + took.times * WITH_ADAM * weights
+        share = devices / took.devices if devices and took.devices else 1.0
         rows[stage] = {
-            "seconds": seconds,
-            "memory": max(memory, took.peak),
-            "disk": max(disk, 0.0),
+            "seconds": _work(stage, took, ratio, share) + _added(stage, took, before, wanted, shape, rates),
+            "memory": max(took.peak, took.peak + _memory(stage, before, wanted, shape)),
+            "disk": max(0.0, _disk(stage, took, ratio, before, wanted, shape)),
         }
     return pd.DataFrame(rows).T
+
+
+def _work(stage: str, took: Ran, ratio: float, share: float) -> float:
+    """Seconds for `ratio` times the images by `share` times the devices."""
+    start = min(took.seconds, START.get(stage, 0.0) * took.times)
+    if took.seconds - start < LEAST * took.seconds:
+        if stage in HEAVY and ratio > FREELY:
+            raise InputError(
+                f"{stage}: of the {took.seconds:.1f} s that it took in the last run {start:.1f} are its start, "
+                f"which says nothing of {ratio:,.0f} times the images; run `dvc repro` on more of the data first"
+            )
+        start = 0.0  # rather too much than too little
+    return start + (took.seconds - start) * ratio / share
+
+
+def _added(stage: str, took: Ran, before: Size, wanted: Size, shape: Shape, rates: Rates) -> float:
+    """Further seconds for pairs of images, and for more identities, whose classifiers each device has whole."""
+    if stage == "evaluate":
+        return took.times * rates.pair * (wanted.query * wanted.gallery - before.query * before.gallery)
+    if stage == "train":
+        steps = shape.epochs * _drawn(wanted, shape) / shape.batch
+        return steps * rates.identity * (wanted.identities - before.identities)
+    return 0.0
+
+
+def _memory(stage: str, before: Size, wanted: Size, shape: Shape) -> int:
+    """Bytes of memory beyond those of the run."""
+    masks = MASKS.get(stage, 0) + (shape.part_classes if stage in COUNTED else 0)
+    more = masks * shape.cells * (wanted.train - before.train)
+    more += WEIGHTS.get(stage, 0) * _weights(before, wanted, shape)
+    if stage != "check":
+        more += TABLE * (wanted.images - before.images)
+    if stage == "train":
+        more += _held(wanted, shape) - _held(before, shape)
+    if stage == "evaluate":
+        more += QUERY * FLOAT * shape.classified * (wanted.query - before.query)
+    return more
+
+
+def _disk(stage: str, took: Ran, ratio: float, before: Size, wanted: Size, shape: Shape) -> float:
+    """Bytes on the disk."""
+    if stage == "evaluate":  # nearly all of it are lists of what each query finds
+        return took.written * wanted.query / before.query
+    weights = took.times * WRITTEN.get(stage, 0) * _weights(before, wanted, shape)
+    blank = BLANK * (wanted.train - before.train) if stage == "initialise" else 0.0
+    return took.written * (1 if stage == "train" else ratio) + weights + blank
+
+
+def _weights(before: Size, wanted: Size, shape: Shape) -> int:
+    """Bytes of the classifiers of more identities."""
+    return FLOAT * shape.classified * (wanted.identities - before.identities)
 
 
 def _held(size: Size, shape: Shape) -> int:

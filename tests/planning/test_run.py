@@ -10,9 +10,10 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from hcga.cli import main
+from hcga.environment import Environment
 from hcga.errors import InputError
 from hcga.planning import rates, run
-from hcga.planning.run import measured_run, measured_size
+from hcga.planning.run import measured_run, measured_size, worker_bytes
 from hcga.planning.scaling import Ran, Size
 from hcga.workspace import Workspace
 
@@ -65,21 +66,52 @@ def table() -> pd.DataFrame:
 
 def test_a_run_is_what_the_rounds_of_params_yaml_took(checkout: Path) -> None:
     found = measured_run(Workspace(checkout))
-    assert found.ran == {"prepare": Ran(3, 4 * 2**20, 111, 1), "train": Ran(30, 21 * 2**20, 222, 2, 4)}
-    assert (found.device, found.threads, found.processes) == ("cpu: Abacus", 2, 4)
+    assert found.ran == {"prepare": Ran(3, 4 * 2**20, 111, 1), "train": Ran(30, 21 * 2**20, 222, 2)}
+    assert (found.devices["train"], found.threads, found.processes) == ("cpu: Abacus", 2, 4)
+    assert found.largest == 2
     assert found.size == measured_size(table()) == Size(train=6, identities=3, query=2, gallery=1)
 
 
-def test_coparsing_by_hcnet_took_all_gpus_of_the_machine(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = {**STAGES, "coparse@r1": 30.0}
-    change(checkout / "dvc.lock", "stages", {name: {"outs": []} for name in stages})
-    write_log(checkout, stages)
-    assert measured_run(Workspace(checkout)).ran["coparse"].devices == 1
-    monkeypatch.setattr(run.torch.cuda, "device_count", lambda: 8)
+def test_devices_are_those_that_the_run_recorded(checkout: Path) -> None:
+    """Not those that are here: it may have been planned on another machine."""
+    about = {"device": "cuda: Antikythera", "threads": 2, "processes": 4, "coparse": {"device": "cpu: Abacus"}}
+    (checkout / "data/metrics/r2.json").write_text(json.dumps({"run": about}))
+    found = measured_run(Workspace(checkout))
+    assert found.ran["train"].devices == 4
+    assert found.ran["prepare"].devices is None
+    assert [stage for stage in found.devices if found.on_gpus(stage)] == ["extract", "train", "embed"]
     (checkout / "data/metrics/r2.json").write_text(json.dumps({"run": {"device": "cuda: Antikythera"}}))
-    assert measured_run(Workspace(checkout)).ran["coparse"].devices == 8
+    assert measured_run(Workspace(checkout)).on_gpus("coparse")
     change(checkout / "params.yaml", "coparse", {"source": "isp"})
-    assert measured_run(Workspace(checkout)).ran["coparse"].devices is None
+    assert not measured_run(Workspace(checkout)).on_gpus("coparse")
+
+
+def test_a_run_that_does_not_say_its_device_is_refused(checkout: Path) -> None:
+    (checkout / "data/metrics/r2.json").write_text(json.dumps({"run": {}}))
+    with pytest.raises(InputError, match=r"r2\.json: does not say on what the training ran; run `dvc repro`"):
+        measured_run(Workspace(checkout))
+
+
+def test_a_plan_on_another_machine_than_that_of_the_run_is_refused(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "data/metrics/r2.json").write_text(json.dumps({"run": {"device": "cuda: Antikythera"}}))
+    said = call(monkeypatch, "--images", "6", "--identities", "3")
+    assert said.exit_code == 1
+    assert "trained on cuda: Antikythera, and here there is cpu: Abacus, which says nothing of" in said.output
+
+
+def test_workers_take_what_coparsing_foresees(checkout: Path) -> None:
+    """By docs/performance.md 16 MB an image of the largest identity at 256 x 128 pixels, and 0.2 GB each."""
+    for section, values in {"image": {"height": 256, "width": 128}, "coparse": {"workers": 3}}.items():
+        change(checkout / "params.yaml", section, values)
+    params = Workspace(checkout).params
+    assert worker_bytes(params, 20, 100) == pytest.approx(3 * (2e8 + 20 * 16e6), rel=0.02)
+    assert worker_bytes(params, 20, 2) == pytest.approx(2 * (2e8 + 20 * 16e6), rel=0.02)
+    change(checkout / "params.yaml", "coparse", {"source": "isp"})
+    assert worker_bytes(Workspace(checkout).params, 20, 100) == 3 * (2e8 + 20 * 16 * 256 * 64 * 32)
+    change(checkout / "params.yaml", "coparse", {"source": "stripes"})
+    assert worker_bytes(Workspace(checkout).params, 20, 100) == 0
 
 
 def test_how_many_dask_workers_there_were_is_not_known(checkout: Path) -> None:
@@ -126,27 +158,73 @@ def test_rates_are_above_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    """Plan on the machine of the run, if that has no GPU."""
     monkeypatch.setattr(run, "pair_seconds", lambda *_: 0.0)
     monkeypatch.setattr(run, "identity_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(run.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(run, "environment", lambda _: Environment.model_construct(device="cpu: Abacus"))
     return CliRunner().invoke(main, ["plan", *arguments])
 
 
 def test_the_command_says_what_is_wanted_what_was_measured_and_what_it_takes(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What is not known stands before the table, and `--gpus` divides nothing that a CPU took."""
     monkeypatch.setattr(run, "LEAST_IMAGES", 1)
     said = call(monkeypatch, "--images", "6e3", "--identities", "300", "--gpus", "2").output.splitlines()
     assert said[:2] == [
-        "wanted    6,000 training images of 300 identities, 2,000 queries, 1,000 gallery images",
+        "wanted    6,000 training images of 300 identities, 2 queries, 1 gallery images",
         "measured  6 training images of 3 identities, 2 queries, 1 gallery images, on "
         "cpu: Abacus, 2 threads, 4 processes",
     ]
-    assert said[3].split() == ["stage", "time", "memory,", "GB", "disk,", "GB"]
-    assert said[4].split()[:4] == ["prepare", "45", "min", "0"]  # 0.3 s and 1,000 times 2.7 s
-    assert said[6].split()[0] == "together"
-    assert said[8].startswith("1,000 times the training images")
-    assert "2 devices" in said[9]
-    assert "No GPU was measured" in said[10]
+    assert said[2].startswith("UNCHECKED: 1,000 times the images of the run.")
+    assert said[3].startswith("UNKNOWN: what a GPU takes. Times are for cpu: Abacus, as in the run, so --gpus 2 ")
+    assert said[5].split() == ["stage", "time", "memory,", "GB", "workers,", "GB", "disk,", "GB"]
+    assert said[6].split()[:4] == ["prepare", "30", "min", "1"]  # 0.3 s and 667 times 2.7 s
+    assert said[7].split()[:5] == [
+        "train",
+        "3",
+        "h",
+        "53",
+        "min",
+    ]  # 2 s and 500 times 28 s: 3 identities draw 12
+    assert said[8].split()[0] == "together"
+
+
+def test_up_to_ten_times_a_plan_is_checked(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "LEAST_IMAGES", 1)
+    size = ("--identities", "3", "--queries", "20", "--gallery", "10")
+    assert "UNCHECKED" not in call(monkeypatch, "--images", "60", *size).output
+    assert "UNCHECKED: 10 times" in call(monkeypatch, "--images", "63", *size).output
+
+
+def test_of_a_run_on_gpus_the_training_alone_is_divided(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {**STAGES, "coparse@r1": 30.0}
+    change(checkout / "dvc.lock", "stages", {name: {"outs": []} for name in stages})
+    write_log(checkout, stages)
+    about = {"device": "cuda: Antikythera", "threads": 2, "processes": 1}
+    (checkout / "data/metrics/r2.json").write_text(json.dumps({"run": about}))
+    monkeypatch.setattr(run, "_same_device", lambda _: run.torch.device("cpu"))
+    size = ("--images", "6", "--identities", "3")
+    one, four = (call(monkeypatch, *size, *more).output.splitlines() for more in ((), ("--gpus", "4")))
+    assert one[2] == "UNKNOWN: how many GPUs co-parsed in the run; the time of coparse is for as many again."
+    assert four[2].startswith("train: 4 GPUs, each as fast as one of the run's")
+    assert four[3] == one[2]
+    seconds = [{line.split()[0]: line.split()[1] for line in said if line} for said in (one, four)]
+    assert (seconds[0]["coparse"], seconds[0]["train"]) == ("30", "30")
+    assert (seconds[1]["coparse"], seconds[1]["train"]) == ("30", "9")  # 2 s, and a quarter of 28
+
+
+def test_workers_of_coparsing_have_a_column(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For identities of ten images on average, where they had two, and at most two."""
+    stages = {"coparse@r1": 30.0}
+    change(checkout / "dvc.lock", "stages", {name: {"outs": []} for name in stages})
+    write_log(checkout, {**STAGES, **stages})
+    monkeypatch.setattr(run, "LEAST_IMAGES", 1)
+    monkeypatch.setattr(run, "worker_bytes", lambda _, images, count: images + 1000 * count)
+    said = call(monkeypatch, "--images", "300", "--identities", "30", "--csv").stdout.splitlines()
+    workers = {line.split(",")[0]: line.split(",")[3] for line in said}
+    assert workers == {"stage": "workers", "prepare": "0", "train": "0", "coparse": "30010"}
 
 
 def test_few_images_say_little_of_many(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,12 +235,8 @@ def test_few_images_say_little_of_many(checkout: Path, monkeypatch: pytest.Monke
 
 
 def test_csv(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = call(monkeypatch, "--images", "6", "--identities", "3", "--csv").output.splitlines()
-    assert said == [
-        "stage,seconds,memory,disk",
-        "prepare,3,4194304,111",
-        "train,114,22020096,222",
-    ]  # 2 s to start, and 4 times 28
+    said = call(monkeypatch, "--images", "6", "--identities", "3", "--csv").stdout.splitlines()
+    assert said == ["stage,seconds,memory,workers,disk", "prepare,3,4194304,0,111", "train,30,22020096,0,222"]
 
 
 @pytest.mark.parametrize("number", ["0", "-3", "1.5", "many", "nan", "inf", "1e300", "1000000001"])
