@@ -2,7 +2,8 @@
 
     python benchmarks/planning.py --work /somewhere
 
-The default's synthetic people, one round with one epoch. Start is what a stage takes whatever its data, by the runs of
+The default's synthetic people, one round with one epoch. Off is planned over measured, so that 1 is right; memory is
+that of the stage's own process, without workers. Start is what a stage takes whatever its data, by the runs of
 one and three times the size; `hcga.planning.scaling.START` has such.
 """
 
@@ -35,7 +36,7 @@ def main(work: Path) -> None:
     small = measured[FACTORS[0]]
     click.echo(f"start, s\n{starts(small, measured[3], shape_of(checkouts[1])).round(2).to_string()}\n")
     for factor in FACTORS[1:]:
-        planned = plan(checkouts[1], small, measured[factor].size, 1)
+        planned = plan(checkouts[1], small, measured[factor].size)
         click.echo(f"{factor} times: {measured[factor].size}\n{beside(planned, measured[factor]).to_string()}\n")
 
 
@@ -61,17 +62,17 @@ def starts(small: Measured, larger: Measured, shape: Shape) -> pd.Series:
 
 
 def beside(planned: pd.DataFrame, measured: Measured) -> pd.DataFrame:
-    """Planned and measured seconds, memory and disk."""
+    """Planned and measured seconds, memory and disk, how far each is off, and all stages together."""
     took = pd.DataFrame({stage: [ran.seconds, ran.peak, ran.written] for stage, ran in measured.ran.items()}).T
-    took.columns = planned.columns
-    return pd.concat(
-        {
-            f"{name}, {what}": (table[name] / unit).round(1)
-            for name, unit in SHOWN.items()
-            for what, table in {"planned": planned, "measured": took}.items()
-        },
-        axis=1,
-    ).loc[[stage for stage in planned.index if stage in GROWS]]
+    took.columns = list(SHOWN)
+    columns = {}
+    for name, unit in SHOWN.items():
+        both = [table.loc[planned.index, name] / unit for table in (planned, took)]
+        whole = [column.max() if name == "memory" else column.sum() for column in both]
+        both = [pd.concat([column, pd.Series({"together": of})]) for column, of in zip(both, whole, strict=True)]
+        columns[f"{name}, planned"], columns[f"{name}, measured"] = (column.round(1) for column in both)
+        columns[f"{name}, off"] = (both[0] / both[1]).round(2)
+    return pd.DataFrame(columns)
 
 
 if __name__ == "__main__":
