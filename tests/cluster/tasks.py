@@ -4,7 +4,9 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -26,11 +28,15 @@ def die_with(whom: int, folder: Path, pid: int, rows: np.ndarray, values: np.nda
     return len(rows)
 
 
-def slowly(work: Callable[..., object], folder: Path, pid: int, rows: np.ndarray, values: np.ndarray) -> object:
-    """Do some work when its worker can be killed: it has left its number."""
-    (folder / f"{pid}-{os.getpid()}").touch()
-    time.sleep(0.5)
-    return work(pid, rows, values)
+def at_gate(work: Callable[..., object], folder: Path, *arguments: object) -> object:
+    """Leave a note with the worker's number, and work once there is a file `open`, or one `once`, which lets one in."""
+    (folder / f"{os.getpid()}-{uuid4().hex}").touch()
+    while not (folder / "open").exists():
+        with suppress(FileNotFoundError):
+            (folder / "once").unlink()
+            break
+        time.sleep(0.05)
+    return work(*arguments)
 
 
 def refuse(pid: int, rows: np.ndarray, values: np.ndarray) -> None:

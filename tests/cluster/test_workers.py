@@ -5,7 +5,7 @@ import re
 import shutil
 import signal
 import threading
-import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -274,30 +274,67 @@ def test_labels_have_the_bytes_of_a_run_here(machines: Machines, features: Input
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_killed_workers_change_nothing(
-    machines: Machines, features: Input, label: Any, tmp_path: Path, seed: int
+@pytest.mark.parametrize("stage", ["coparse", "extract", "embed"])
+def test_workers_killed_at_work_change_nothing(
+    machines: Machines,
+    features: Input,
+    label: Any,
+    model: Path,
+    images: zarr.Group,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
 ) -> None:
-    """That of identity 9, and another at a random moment; who is left does the rest."""
-    started = [machines.add_worker() for _ in range(3)]
-    notes = tmp_path / "notes"
+    """One with its first task, another when it has done one and begun the next; the third does the rest."""
+
+    def compute(params: Dask | None, path: Path) -> object:
+        if stage == "coparse":
+            with connected(params, "cpu", 1) as cluster:
+                return {
+                    pid: (found.labels.tobytes(), *found[1:]) for pid, found in on(cluster, label, features).items()
+                }
+        with placed(model, "cpu", 1, params) as (network, card):
+            if stage == "extract":
+                extract(network, card, images, COUNT, path)
+            else:
+                embed(network, card, images, 4.0, path)
+        return content_digest(path)
+
+    notes, killed, tasks_of, run_all = tmp_path / "notes", list[int](), list[int](), Workers.map
     notes.mkdir()
 
-    def kill() -> None:
-        until(lambda: list(notes.glob("9-*")))
-        (note,) = notes.glob("9-*")
-        victim = int(note.name.partition("-")[2])
-        os.kill(victim, signal.SIGKILL)
-        time.sleep(float(np.random.default_rng(seed).uniform(0, 2)))
-        next(process for process in started if process.pid != victim).kill()
+    def begun() -> Counter[int]:
+        return Counter(int(note.name.partition("-")[0]) for note in notes.glob("*-*"))
 
-    killer = threading.Thread(target=kill)
-    with connected(at(machines.address), "cpu", 1) as cluster:
-        killer.start()
-        found = on(cluster, partial(tasks.slowly, label, notes), features)
-        killer.join()
-    assert_equal(found, on(None, label, features))
-    assert len(list(notes.glob("9-*"))) >= 2, "it was begun again"
+    def kill(victim: int) -> None:
+        os.kill(victim, signal.SIGKILL)
+        killed.append(victim)
+
+    def kill_two() -> None:
+        try:
+            until(lambda: len(begun()) == 3)
+            kill(min(begun()))
+            (notes / "once").touch()
+            until(lambda: max(begun().values()) == 2)
+            kill(begun().most_common(1)[0][0])
+        finally:
+            (notes / "open").touch()
+
+    def map_at_gate(self: Workers, function: Any, todo: Any, *rest: Any, **more: Any) -> Any:
+        until(lambda: self._count() == 3)
+        tasks_of.append(len(todo))
+        return run_all(self, partial(tasks.at_gate, function, notes), todo, *rest, **more)
+
+    alone = compute(None, tmp_path / "here.zarr")
+    for _ in range(3):
+        machines.add_worker()
+    monkeypatch.setattr(Workers, "map", map_at_gate)
+    killer = threading.Thread(target=kill_two)
+    killer.start()
+    assert compute(at(machines.address), tmp_path / "there.zarr") == alone
+    killer.join()
+    assert len(killed) == 2
+    assert sum(begun().values()) >= tasks_of[0] + 2, "those with which they were killed were begun again"
 
 
 @pytest.mark.slow
