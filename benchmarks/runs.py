@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
@@ -97,6 +98,11 @@ def spread(values: pd.Series) -> str:
     if values.isna().all():
         return "-"
     return f"{values.mean():.1f} [{values.min():.1f}, {values.max():.1f}]"
+
+
+def median(values: Sequence[float] | np.ndarray, digits: int = 2) -> str:
+    """Median of repeats, and the range in brackets."""
+    return f"{np.median(values):.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
 
 
 def peak_memory() -> float:

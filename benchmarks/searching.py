@@ -5,9 +5,10 @@
 
 Embeddings are random. A part's 256 numbers are determined by 32 hidden ones of the person, and noise; an image shows
 80 % of its three parts, a query half of them; what hides the others, one of a thousand things, is in the vector of the
-foreground in their place. Five images a person, queries are more images of some of them. Each measurement is a process
-of its own, and stores are in the page cache where memory suffices, as they were read just before. With --checkout, a
-folder where `dvc repro` has run: Rank-1 and mAP of its last round with quantised vectors, those of queries too.
+foreground in their place. Five images a person; queries are more images of some of them, of others in each repeat, with
+medians and ranges over these. Each measurement is a process of its own; stores are opened before the clock runs, and in
+the page cache where memory suffices, as they were read just before. With --checkout, a folder where `dvc repro` has
+run: Rank-1 and mAP of its last round with quantised vectors, those of queries too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import click
 import numpy as np
 import pandas as pd
 from exporting import new_deployed
-from runs import peak_memory
+from runs import median, peak_memory
 
 from hcga.devices import choose_device
 from hcga.prnet import new_card
@@ -49,31 +50,35 @@ QUERIES, FIRST, CANDIDATES, BLOCK = 100, 10, (100, 300, 1000), 10_000
 @click.command()
 @click.option("--work", type=PATH, required=True, help="Folder for galleries and indexes.")
 @click.option("--images", type=click.IntRange(5000), default=1_000_000, show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--checkout", type=PATH, help="Also measure the loss on its last round.")
-def main(work: Path, images: int, checkout: Path | None) -> None:
+def main(work: Path, images: int, repeats: int, checkout: Path | None) -> None:
     """Print a table by type of number."""
     if checkout:
         click.echo(f"{loss(checkout).round(2).to_string()}\n")
-    columns: dict[str, dict[str, float]] = {}
+    columns: dict[str, dict[str, str]] = {}
     for dtype in DTYPES:  # each takes minutes
-        columns[dtype] = measure(work, images, dtype)
-        click.echo(f"{pd.DataFrame(columns).round(2).to_string()}\n")
+        columns[dtype] = measure(work, images, dtype, repeats)
+        click.echo(f"{pd.DataFrame(columns).to_string()}\n")
 
 
-def measure(work: Path, images: int, dtype: Dtype) -> dict[str, float]:
-    """All figures of a gallery."""
+def measure(work: Path, images: int, dtype: Dtype, repeats: int) -> dict[str, str]:
+    """All figures of a gallery, in words."""
     store, file = work / f"{images}-{dtype}.zarr", work / f"{images}-{dtype}.index.zarr"
     if not store.exists():
         apart(make_gallery, store, images, dtype)
-    found = {"gallery: GB": gigabytes(store)}
+    found = {"gallery: GB": f"{gigabytes(store):.2f}"}
     for count in (1, QUERIES):
-        found[f"exact, {count}: s"], found[f"exact, {count}: MB"] = apart(exactly, store, images, count)
-    recall, found["index: s"], found["index: MB"] = apart(make_index, store, images, file)
-    found["index: GB"] = gigabytes(file)
+        opened, seconds, peak = apart(exactly, store, images, count, repeats)
+        found |= {"exact, to open: s": f"{opened:.2f}", f"exact, {count}: s": median(seconds)}
+        found[f"exact, {count}: MB"] = f"{peak:.0f}"
+    recalls, seconds, peak = apart(make_index, store, images, file, repeats)
+    found |= {"index: s": f"{seconds:.1f}", "index: MB": f"{peak:.0f}", "index: GB": f"{gigabytes(file):.2f}"}
     for count in CANDIDATES:
-        opened, each, found[f"{count} candidates: MB"] = apart(quickly, store, images, file, count)
-        found |= {"to open both: s": opened, f"{count} candidates: ms a query": 1000 * each}
-        found[f"{count} candidates: recall@{FIRST}, %"] = 100 * recall[count]
+        opened, each, peak = apart(quickly, store, images, file, count, repeats)
+        found |= {"to open both: s": f"{opened:.2f}", f"{count} candidates: ms a query": median(1000 * each)}
+        found[f"{count} candidates: MB"] = f"{peak:.0f}"
+        found[f"{count} candidates: recall@{FIRST}, %"] = median([100 * recall[count] for recall in recalls])
     return found
 
 
@@ -123,45 +128,53 @@ def make_gallery(path: Path, images: int, dtype: Dtype) -> None:
             write([f"{row:08}.png" for row in rows], people.images(rows // IMAGES_EACH, SEEN, 2))
 
 
-def queries(images: int, count: int) -> Embedded:
+def queries(images: int, count: int, repeat: int) -> Embedded:
     """More images of people of a gallery, much occluded."""
-    who = np.sort(np.random.default_rng(3).choice(images // IMAGES_EACH, count, replace=False))
-    return People().images(who, SEEN_IN_QUERIES, 4)
+    who = np.sort(np.random.default_rng((3, repeat)).choice(images // IMAGES_EACH, count, replace=False))
+    return People().images(who, SEEN_IN_QUERIES, 4 + repeat)
 
 
-def exactly(path: Path, images: int, count: int) -> tuple[float, float]:
-    """Seconds for some queries together, the store's opening included, and peak memory in MB."""
-    model, asked = new_model(), queries(images, count)
+def exactly(path: Path, images: int, count: int, repeats: int) -> tuple[float, list[float], float]:
+    """Seconds to open a gallery, and for some queries together; peak memory in MB."""
+    model = new_model()
     began = time.perf_counter()
-    rank_gallery(asked, [[]] * count, open_gallery(path, model), model.card.use.matching, FIRST)
-    return time.perf_counter() - began, peak_memory()
+    gallery = open_gallery(path, model)
+    opened, times = time.perf_counter() - began, []
+    for repeat in range(repeats):
+        asked = queries(images, count, repeat)
+        began = time.perf_counter()
+        rank_gallery(asked, [[]] * count, gallery, model.card.use.matching, FIRST)
+        times.append(time.perf_counter() - began)
+    return opened, times, peak_memory()
 
 
-def make_index(path: Path, images: int, target: Path) -> tuple[dict[int, float], float, float]:
-    """Recall by number of candidates; seconds to build and write the index, and peak memory in MB."""
-    model, asked = new_model(), queries(images, QUERIES)
+def make_index(path: Path, images: int, target: Path, repeats: int) -> tuple[list[dict[int, float]], float, float]:
+    """Recall by number of candidates, of each repeat; seconds to build and write the index, and peak memory in MB."""
+    model = new_model()
     began = time.perf_counter()
     gallery = open_gallery(path, model)
     index = build_index(gallery, model.card.use.matching)
     save_index(index, model, target)
     seconds, peak = time.perf_counter() - began, peak_memory()
-    return measure_recall(index, gallery, asked, [[]] * QUERIES), seconds, peak
+    asked = [queries(images, QUERIES, repeat) for repeat in range(repeats)]
+    return [measure_recall(index, gallery, of_repeat, [[]] * QUERIES) for of_repeat in asked], seconds, peak
 
 
-def quickly(path: Path, images: int, file: Path, count: int) -> tuple[float, float, float]:
-    """Seconds to open gallery and index, for a query (median, one after another), and peak memory in MB."""
-    model, asked = new_model(), queries(images, QUERIES)
+def quickly(path: Path, images: int, file: Path, count: int, repeats: int) -> tuple[float, np.ndarray, float]:
+    """Seconds to open gallery and index, for each query of all repeats, one after another; peak memory in MB."""
+    model = new_model()
     began = time.perf_counter()
     gallery = open_gallery(path, model)
     index = open_index(file, gallery, model)
-    opened = time.perf_counter() - began
-    times = []
-    for row in range(QUERIES):
-        query = asked.take([row])
-        began = time.perf_counter()
-        rank_gallery(query, [[]], gallery, model.card.use.matching, FIRST, index.candidates(query, count))
-        times.append(time.perf_counter() - began)
-    return opened, float(np.median(times)), peak_memory()
+    opened, times = time.perf_counter() - began, []
+    for repeat in range(repeats):
+        asked = queries(images, QUERIES, repeat)
+        for row in range(QUERIES):
+            query = asked.take([row])
+            began = time.perf_counter()
+            rank_gallery(query, [[]], gallery, model.card.use.matching, FIRST, index.candidates(query, count))
+            times.append(time.perf_counter() - began)
+    return opened, np.array(times), peak_memory()
 
 
 def gigabytes(path: Path) -> float:
