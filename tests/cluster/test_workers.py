@@ -46,6 +46,7 @@ from hcga.stores import open_store
 
 CARD = new_card("mobilenetv3_small_050", 8, True, 4, 5, (64, 32))
 COUNT = 9
+PATIENCE = 300  # seconds, for workers of a busy machine
 IDENTITIES = {3: np.array([1, 4]), 9: np.array([0, 2, 5, 8]), 12: np.array([3]), 40: np.array([6, 7, 9])}
 CAMIDS = np.array([1, 1, 1, 4, 2, 2, 1, 1, 2, 3])
 
@@ -312,17 +313,18 @@ def test_workers_killed_at_work_change_nothing(
 
     def kill_two() -> None:
         try:
-            until(lambda: len(begun()) == 3)
+            until(lambda: len(begun()) == 3, PATIENCE)
             kill(min(begun()))
             (notes / "once").touch()
-            until(lambda: max(begun().values()) == 2)
+            until(lambda: max(begun().values()) == 2, PATIENCE)
             kill(begun().most_common(1)[0][0])
         finally:
             (notes / "open").touch()
 
     def map_at_gate(self: Workers, function: Any, todo: Any, *rest: Any, **more: Any) -> Any:
-        until(lambda: self._count() == 3)
+        until(lambda: self._count() == 3, PATIENCE)
         tasks_of.append(len(todo))
+        killer.start()
         return run_all(self, partial(tasks.at_gate, function, notes), todo, *rest, **more)
 
     alone = compute(None, tmp_path / "here.zarr")
@@ -330,7 +332,6 @@ def test_workers_killed_at_work_change_nothing(
         machines.add_worker()
     monkeypatch.setattr(Workers, "map", map_at_gate)
     killer = threading.Thread(target=kill_two)
-    killer.start()
     assert compute(at(machines.address), tmp_path / "there.zarr") == alone
     killer.join()
     assert len(killed) == 2
