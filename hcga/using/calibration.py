@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from hcga.errors import InputError
 from hcga.params import Matching, Positive
 from hcga.prnet import Number
 
@@ -78,8 +79,11 @@ class Calibration(_Frozen):
         """See `Line.ratio`."""
         return Line(self.intercept, self.slope, self.same, self.different).ratio(similarity)
 
-    def probability(self, similarity: ArrayLike, prior: float = EVEN) -> NDArray[np.float64]:
-        """Probability of the same person, with a prior in (0, 1)."""
+    def probability(self, similarity: ArrayLike, prior: float | None = None) -> NDArray[np.float64]:
+        """Probability of the same person, with a prior in (0, 1), `InputError` if it is not; even odds without one."""
+        prior = EVEN if prior is None else prior
+        if not 0 < prior < 1:
+            raise InputError(f"prior {prior}: give a number above 0 and below 1; 0.5 are even odds")
         return sigmoid(self.log_likelihood_ratio(similarity) + np.log(prior / (1 - prior)))
 
 
@@ -114,7 +118,7 @@ def describe_prior(prior: float | None) -> str:
 def describe_decision(calibration: Calibration, similarity: float, prior: float | None) -> str:
     """Say in lines of text what a similarity means, at even odds without a prior."""
     ratio = float(calibration.log_likelihood_ratio(similarity))
-    probability = float(calibration.probability(similarity, prior or EVEN))
+    probability = float(calibration.probability(similarity, prior))
     rows = [
         f"probability {probability:.3g}  of one person, {describe_prior(prior)}",
         f"{np.exp(abs(ratio)):,.1f} times likelier for {'one person' if ratio >= 0 else 'two people'}",

@@ -263,7 +263,7 @@ class Model:
         Raises
         ------
         InputError
-            See `calibration`, which also gives the log-likelihood ratio and thresholds.
+            The prior is not in (0, 1), or see `calibration`, which also gives the log-likelihood ratio and thresholds.
         """
         return self.calibration.probability(self.similarity(query, gallery), prior)
 

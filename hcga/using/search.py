@@ -136,7 +136,7 @@ def search(
     Raises
     ------
     InputError
-        The store is damaged.
+        The store is damaged, or the prior is not in (0, 1).
     """
     own, chosen = own_rows(files, gallery), None
     if index:
@@ -260,7 +260,7 @@ def _decides(model: Model, images: int) -> bool:
 def _probabilities(model: Model, values: np.ndarray, images: int, prior: float | None) -> list[float | None]:
     if not _decides(model, images):
         return [None] * len(values)
-    return model.calibration.probability(values, prior or EVEN).tolist()
+    return model.calibration.probability(values, prior).tolist()
 
 
 def _describe(

@@ -128,6 +128,9 @@ def test_a_probability_takes_a_prior() -> None:
     even, rare = (float(found.probability(0.3, prior)) for prior in (0.5, 0.001))
     assert even / (1 - even) == pytest.approx(np.exp(ratio))
     assert rare / (1 - rare) == pytest.approx(np.exp(ratio) / 999)
+    for prior in (0, 1, -0.1, float("nan")):
+        with pytest.raises(InputError, match=rf"prior {prior}: give a number above 0 and below 1"):
+            found.probability(0.3, prior)
     # No more is claimed than so many pairs can show.
     assert Line(0.0, 1000.0, 20, 300).ratio([-1, 1]) == pytest.approx([-np.log(20), np.log(300)])
 
