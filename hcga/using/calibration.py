@@ -20,6 +20,7 @@ from hcga.prnet import Number
 EVEN = 0.5  # prior of even odds
 Pairs = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[str, Field(pattern="^1e-[1-9]$")]
 
 
 class _Frozen(BaseModel):
@@ -69,7 +70,7 @@ class Calibration(_Frozen):
     different: Pairs  # of two
     people: Pairs
     source: Annotated[str, Field(max_length=200)]  # who they are
-    thresholds: Annotated[dict[str, Threshold], Field(max_length=10)]  # by false positive rate, such as 1e-2
+    thresholds: Annotated[dict[Rate, Threshold], Field(max_length=10)]  # by false positive rate, such as 1e-2
     cllr: Number  # bits a pair at even odds, 0 is best, 1 says nothing; this and the rest on people not learnt from
     brier: Share
     ece: Share  # expected calibration error: of the stated probabilities, mean over the pairs
@@ -103,7 +104,7 @@ def describe_calibration(calibration: Calibration) -> str:
         f"calibration error {of.ece:.3f}",
     ]
     rows += [
-        f"similarity from {threshold.similarity:.4f} on: at most {rate} of the pairs of two, "
+        f"similarity from {threshold.similarity:.4f} on: at most {_per_cent(rate)} of the pairs of two, "
         f"{100 * threshold.tpr:.1f} % of those of one person, on the people that it was learnt from"
         for rate, threshold in of.thresholds.items()
     ]
@@ -124,8 +125,12 @@ def describe_decision(calibration: Calibration, similarity: float, prior: float 
         f"{np.exp(abs(ratio)):,.1f} times likelier for {'one person' if ratio >= 0 else 'two people'}",
     ]
     rows += [
-        f"{'above' if similarity >= threshold.similarity else 'below'} {threshold.similarity:.3f}, which {rate} of the "
-        "pairs of two people pass"
+        f"{'above' if similarity >= threshold.similarity else 'below'} {threshold.similarity:.3f}, which at most "
+        f"{_per_cent(rate)} of the pairs of two people pass"
         for rate, threshold in calibration.thresholds.items()
     ]
     return "\n".join(rows)
+
+
+def _per_cent(rate: str) -> str:
+    return f"{100 * float(rate):g} %"

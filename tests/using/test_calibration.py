@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 from trained import ROUND, new_checkout, new_crops, new_model, new_weights, write_lock
@@ -185,15 +186,17 @@ def test_it_is_said_in_words(model: Model) -> None:
     text = describe_calibration(calibrated(model).calibration)
     assert "200 pairs of one person and 9,000 of two; 10 people, drawn" in text
     assert (
-        "similarity from 0.7000 on: at most 1e-2 of the pairs of two, 25.0 % of those of one person, on the people "
+        "similarity from 0.7000 on: at most 1 % of the pairs of two, 25.0 % of those of one person, on the people "
         "that it was learnt from"
     ) in text
     lines = describe_decision(model.calibration, 0.75, 0.5).splitlines()
     assert lines == [
         "probability 0.731  of one person, at a prior of 0.5",
         "2.7 times likelier for one person",
-        "above 0.700, which 1e-2 of the pairs of two people pass",
+        "above 0.700, which at most 1 % of the pairs of two people pass",
     ]
+    with pytest.raises(ValidationError, match=r"thresholds\.many"):
+        calibrated(model, thresholds={"many": {"similarity": 0.7, "tpr": 0.25}})
     assert "2.7 times likelier for two people\nbelow 0.700" in describe_decision(model.calibration, 0.25, 0.5)
 
 
