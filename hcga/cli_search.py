@@ -204,12 +204,14 @@ def _describe_pair(matched: Matched, names: tuple[str, str, str]) -> str:
 def _print_lists(model: Model, lists: list[Ranked], as_csv: bool) -> None:
     import pandas as pd
 
+    from hcga.using.calibration import describe_probability
     from hcga.using.search import odds, shown, tabulate
 
     tables = [tabulate(model, ranked) for ranked in lists]
     if as_csv:
         named = [table.assign(query=_named(of)) for table, of in zip(tables, lists, strict=True)]
         joined = pd.concat(named)
+        joined = joined.astype({name: str for name in ("probability", "prior") if name in joined})  # in full
         click.echo(
             joined[["query", *(name for name in joined if name != "query")]].to_csv(index=False, float_format="%.6f"),
             nl=False,
@@ -225,7 +227,8 @@ def _print_lists(model: Model, lists: list[Ranked], as_csv: bool) -> None:
             click.echo(f"{which} in the gallery itself, and left out there")
         texts = table.drop(columns="prior", errors="ignore")
         for name in texts.select_dtypes("float"):
-            texts[name] = [f"{value:.3f}" if value == value else "-" for value in table[name]]
+            write = describe_probability if name == "probability" else "{:.3f}".format
+            texts[name] = [write(value) if value == value else "-" for value in table[name]]
         click.echo(f"{_format(texts)}\n")
 
 

@@ -116,12 +116,18 @@ def describe_prior(prior: float | None) -> str:
     return "at even odds, as no --prior was given" if prior is None else f"at a prior of {prior:g}"
 
 
+def describe_probability(probability: float) -> str:
+    """Write a probability with three significant digits; what they would make 1 is said to be above 0.999."""
+    digits = f"{probability:.3g}"
+    return "> 0.999" if digits == "1" else digits
+
+
 def describe_decision(calibration: Calibration, similarity: float, prior: float | None) -> str:
     """Say in lines of text what a similarity means, at even odds without a prior."""
     ratio = float(calibration.log_likelihood_ratio(similarity))
     probability = float(calibration.probability(similarity, prior))
     rows = [
-        f"probability {probability:.3g}  of one person, {describe_prior(prior)}",
+        f"probability {describe_probability(probability)}  of one person, {describe_prior(prior)}",
         f"{np.exp(abs(ratio)):,.1f} times likelier for {'one person' if ratio >= 0 else 'two people'}",
     ]
     rows += [

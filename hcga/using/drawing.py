@@ -12,6 +12,7 @@ from hcga.masks import part_colour
 from hcga.pictures import INK, PAPER
 from hcga.progress import counted
 from hcga.terms import WHOLE, Seen, Term, features_compared
+from hcga.using.calibration import describe_probability
 from hcga.using.model import Model
 from hcga.using.search import Ranked, odds, shown
 
@@ -62,7 +63,7 @@ def draw_ranked(model: Model, lists: Sequence[Ranked]) -> Image.Image:
         for entry in ranked.entries:
             assert entry.file is not None, "the caller has refused lists without pictures"
             left = 3 * GAP + entry.rank * (WIDE + GAP)
-            likely = "" if entry.probability is None else f",  p {entry.probability:.2f}"
+            likely = "" if entry.probability is None else f",  p {describe_probability(entry.probability)}"
             _tile(sheet, (left, top), entry.file, f"{entry.rank}:  {entry.similarity:.3f}{likely}")
             _lines(draw, (left, top + TALL + LINE), _term_lines(entry.terms), colours)
             draw.text((left, top + TALL + lines * LINE + 2), _shortened(entry.name), SOFT, _font())

@@ -15,6 +15,7 @@ from hcga.files import fresh
 from hcga.images import load_picture
 from hcga.report.templates import page_environment
 from hcga.report.thumbnails import embed_picture
+from hcga.using.calibration import describe_probability
 from hcga.using.drawing import colours_of, draw_ranked, name_query
 from hcga.using.model import Model
 from hcga.using.search import Ranked, odds, shown
@@ -79,7 +80,12 @@ def build_page(model: Model, lists: Sequence[Ranked]) -> str:
 
 def _describe(ranked: Ranked) -> dict[str, Any]:
     entries = [
-        {**entry._asdict(), "picture": _embed(entry.file), "seen": shown(entry.seen)}
+        {
+            **entry._asdict(),
+            "picture": _embed(entry.file),
+            "seen": shown(entry.seen),
+            "likely": "" if entry.probability is None else describe_probability(entry.probability),
+        }
         for entry in ranked.entries
         if entry.file
     ]

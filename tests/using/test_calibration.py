@@ -21,7 +21,14 @@ from hcga.samples import COLUMNS
 from hcga.store_writing import write_store
 from hcga.using import calibrating
 from hcga.using.calibrating import FOLDS, People, calibrate, calibrate_model, fit, rate
-from hcga.using.calibration import Calibration, Line, Threshold, describe_calibration, describe_decision
+from hcga.using.calibration import (
+    Calibration,
+    Line,
+    Threshold,
+    describe_calibration,
+    describe_decision,
+    describe_probability,
+)
 from hcga.using.embedded import NAMES
 from hcga.using.model import Model
 from hcga.using.people import held_out_people
@@ -198,6 +205,11 @@ def test_it_is_said_in_words(model: Model) -> None:
     with pytest.raises(ValidationError, match=r"thresholds\.many"):
         calibrated(model, thresholds={"many": {"similarity": 0.7, "tpr": 0.25}})
     assert "2.7 times likelier for two people\nbelow 0.700" in describe_decision(model.calibration, 0.25, 0.5)
+
+
+def test_a_small_probability_is_not_rounded_to_nothing() -> None:
+    told = {0.0014523: "0.00145", 1.2e-5: "1.2e-05", 0.73106: "0.731", 0.99949: "0.999", 0.9999: "> 0.999"}
+    assert {probability: describe_probability(probability) for probability in told} == told
 
 
 def test_held_out_people_of_a_round_teach_it(checkout: Path, model: Model) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hcga.retrieval.ranking import rank
 from hcga.retrieval.similarity import similarity
 from hcga.staleness import is_stale
 from hcga.terms import Matched, Seen, Term
+from hcga.using.calibration import describe_probability
 from hcga.using.model import Model
 from hcga.workspace import Workspace
 
@@ -286,9 +288,19 @@ def test_a_calibrated_model_says_how_likely_it_is(run: Run) -> None:
         wanted = calibration.probability(float(row["similarity"]), 0.1)
         assert float(row["probability"]) == pytest.approx(float(wanted), abs=1e-5)
         assert float(row["prior"]) == 0.1
-    assert run(*search, "-o", "r.html").exit_code == run(*search, "-o", "r.png").exit_code == 0
+    rare = "1.2345678e-07"
+    rows = list(csv.DictReader(io.StringIO(run(*search, "--csv", "--prior", rare).stdout)))
+    assert {row["prior"] for row in rows} == {rare}
+    likely = [float(row["probability"]) for row in rows]
+    wanted = calibration.probability([float(row["similarity"]) for row in rows], float(rare))
+    assert likely == pytest.approx(wanted.tolist(), rel=1e-3)
+    table = run(*search, "--prior", rare).stdout.splitlines()[5:]
+    assert [line.split()[2] for line in table if line] == [*map(describe_probability, likely)]
+    assert run(*search, "-o", "r.png").exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(run(*search, "--csv", "-o", "r.html").stdout)))
     page = Path("r.html").read_text("utf-8")
-    assert page.count("<span>probability 0.") == len(rows)
+    likely = [describe_probability(float(row["probability"])) for row in rows]
+    assert re.findall("<span>probability (.*?)</span>", page) == likely
     assert "the same person, at even odds, as no --prior was given." in page
     assert "it is no probability" not in page
     assert run(*search, "-o", "r.html", "--prior", "0.01").stdout.startswith(

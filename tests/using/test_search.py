@@ -136,13 +136,14 @@ def test_a_picture_names_the_prior_of_its_probabilities(
     model: Model, crops: Path, query: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (plain,) = find(model, [query], crops, 3)
-    likely = plain._replace(entries=[entry._replace(probability=0.25) for entry in plain.entries], prior=0.01)
+    likely = plain._replace(entries=[entry._replace(probability=0.00123) for entry in plain.entries], prior=0.01)
     texts: list[str] = []
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda _, place, text, *rest, **more: texts.append(text))
     draw_ranked(model, [plain])
     assert not [text for text in texts if "prior" in text]
     draw_ranked(model, [likely])
     assert [text for text in texts if text.endswith("p : probability of the same person, at a prior of 0.01")]
+    assert len([text for text in texts if text.endswith(",  p 0.00123")]) == 3
 
 
 def test_outputs_that_cannot_be_written_are_refused(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
