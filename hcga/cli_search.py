@@ -198,7 +198,7 @@ def _describe_pair(matched: Matched, names: tuple[str, str, str]) -> str:
         }
         for term in matched.gallery[0]
     ]
-    return printable(_format(pd.DataFrame(rows)))
+    return _format(pd.DataFrame(rows))
 
 
 def _print_lists(model: Model, lists: list[Ranked], as_csv: bool) -> None:
@@ -238,10 +238,10 @@ def _named(ranked: Ranked) -> str:
 
 
 def _format(table: pd.DataFrame) -> str:
-    """A table as text, texts at the left of their columns."""
+    """A table as text, texts at the left of their columns; a name is one line, whatever signs a store has in it."""
     columns = []
     for name in table:
-        texts = [str(name), *map(str, table[name])]
+        texts = [printable(str(text)).replace("\n", r"\n") for text in (name, *table[name])]
         width = max(map(len, texts))
         left = name in ("feature", "seen in", "shows", "image")
         columns.append([text.ljust(width) if left else text.rjust(width) for text in texts])

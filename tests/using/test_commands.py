@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from click.testing import CliRunner, Result
 from PIL import Image
 from trained import new_checkout, new_crops, new_file, new_model, new_weights
@@ -142,6 +144,19 @@ def test_all_as_csv(run: Run) -> None:
     assert {row["query"] for row in rows} == {f"crops/cam2/später/{number}.png" for number in (4, 5, 6)}
     ordered = [float(row["similarity"]) for row in rows[:6]]
     assert ordered == sorted(ordered, reverse=True)
+
+
+def test_a_name_of_a_store_is_one_line_that_no_terminal_obeys(run: Run) -> None:
+    assert run("embed", "crops/cam1", *MODEL, "-o", "g.zarr").exit_code == 0
+    store = zarr.open_group("g.zarr", mode="r+")
+    store.attrs["folder"] = None
+    paths: Any = store["paths"]
+    paths[0] = np.frombuffer(b"\x1b[2J\n", np.uint8)
+    found = run("search", "crops/cam2/später/4.png", "--gallery", "g.zarr", *MODEL)
+    assert found.exit_code == 0, found.output
+    assert len(found.stdout.splitlines()) == 2 + 4 + 1
+    assert r"  \x1b[2J\n" in found.stdout
+    assert "\x1b" not in found.stdout
 
 
 def test_what_is_damaged_is_named_and_skipped_if_asked(run: Run) -> None:
