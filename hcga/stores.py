@@ -193,6 +193,14 @@ def read_rows(source: zarr.Array[Any] | np.ndarray, rows: np.ndarray) -> np.ndar
         raise InputError(f"{_told(source)}: damaged ({error}); {REMEDY}") from None
 
 
+def read_finite(source: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:
+    """Read rows as `read_rows` does, as float32; `InputError` also if a number is not finite."""
+    values = read_rows(source, rows).astype(np.float32, copy=False)
+    if not np.isfinite([values.min(initial=0), values.max(initial=0)]).all():  # no array of flags
+        raise InputError(f"{_told(source)}: holds numbers that are not finite; {REMEDY}")
+    return values
+
+
 def read_all(source: zarr.Array[Any]) -> np.ndarray:
     """Read an array as a whole; `InputError` if it is damaged, or larger than the memory that is free."""
     if source.nbytes > (free := free_memory()):

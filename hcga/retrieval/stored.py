@@ -21,7 +21,7 @@ from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import read_statistics, visible_parts
 from hcga.samples import DISTRACTOR, image_names
-from hcga.stores import array, attribute, read_rows
+from hcga.stores import array, attribute, read_finite
 
 RANKS = (1, 5, 10)
 MAX_RANK = 50  # of the CMC curve
@@ -129,18 +129,14 @@ class StoredEmbeddings:
         return len(self._rows)
 
     def take(self, rows: slice) -> Embeddings:
-        """Read those of some of the images."""
+        """Read those of some of the images; `InputError` if the store is damaged or has numbers that are not finite."""
         chosen = self._rows[rows]
         vectors = {
-            name: _read(stored, chosen) if compared else _zeros(stored, chosen)
+            name: read_finite(stored, chosen) if compared else _zeros(stored, chosen)
             for name, (stored, compared) in self._vectors.items()
         }
         visible = visible_parts(read_statistics(self._store, chosen), self._params)
         return Embeddings(**vectors, visible=visible)
-
-
-def _read(stored: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:
-    return read_rows(stored, rows).astype(np.float32, copy=False)
 
 
 def _zeros(stored: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:

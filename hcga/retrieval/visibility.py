@@ -14,7 +14,7 @@ import zarr
 from hcga.masks import part_names
 from hcga.occluders import Occlusion
 from hcga.params import Matching
-from hcga.stores import array, read_rows
+from hcga.stores import array, read_finite
 
 
 class PartStatistics(NamedTuple):
@@ -26,8 +26,8 @@ class PartStatistics(NamedTuple):
 
 
 def read_statistics(embeddings: zarr.Group, rows: np.ndarray) -> PartStatistics:
-    """Read those of some rows, (n,) int64, of a store that `hcga.inference.embed` wrote."""
-    return PartStatistics(*(read_rows(array(embeddings, name), rows) for name in PartStatistics._fields))
+    """Read those of some rows, (n,) int64, of a store that `hcga.inference.embed` wrote; errors as of `read_finite`."""
+    return PartStatistics(*(read_finite(array(embeddings, name), rows) for name in PartStatistics._fields))
 
 
 def visible_parts(statistics: PartStatistics, params: Matching) -> np.ndarray:

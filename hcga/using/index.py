@@ -20,7 +20,7 @@ from hcga.params import Matching
 from hcga.progress import track
 from hcga.retrieval.similarity import scale_to_unit
 from hcga.store_writing import write_store
-from hcga.stores import array, attribute, folder_of, open_store, read_all, read_rows
+from hcga.stores import array, attribute, folder_of, open_store, read_finite, read_rows
 from hcga.using.embedded import Embedded
 from hcga.using.model import Model
 from hcga.using.store import ANEW, MODEL, Gallery, require_model
@@ -124,7 +124,7 @@ def _read(path: Path, store: zarr.Group, gallery: Gallery, model: Model) -> Inde
     if (codes.shape, str(codes.dtype), ranges.shape, str(ranges.dtype)) != (shape, "uint8", (2, *shape[1:]), "float32"):
         raise InputError(f"{path}: its arrays do not belong together; {AGAIN}")
     vectors = _empty(shape[1])
-    faiss.copy_array_to_vector(read_all(ranges).ravel(), vectors.sq.trained)
+    faiss.copy_array_to_vector(read_finite(ranges, np.arange(2)).ravel(), vectors.sq.trained)
     vectors.is_trained = True
     for start in range(0, shape[0], BLOCK):
         vectors.add_sa_codes(read_rows(codes, np.arange(start, min(start + BLOCK, shape[0]))))
@@ -137,7 +137,7 @@ def _empty(channels: int) -> Any:
 
 
 def _units(vectors: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:
-    return scale_to_unit(read_rows(vectors, rows).astype(np.float32, copy=False))
+    return scale_to_unit(read_finite(vectors, rows))
 
 
 def _faiss() -> Any:

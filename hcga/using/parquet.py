@@ -36,12 +36,9 @@ def parquet_sink(target: Path, model: Model, crops: Crops) -> Iterator[Sink]:
             "that ends in .zarr"
         )
     arrow, parquet = _arrow()
-    vector = arrow.list_(arrow.float32(), model.card.channels)
     names = part_names(model.card.part_classes)[1:]
-    fields = [("path", arrow.string()), *((name, vector) for name in ("image", "foreground", *names))]
-    fields += [(f"{name}_{what}", arrow.float32()) for name in names for what in STATISTICS]
     about = json.dumps(describe_store(target, model, crops), sort_keys=True)
-    schema = arrow.schema(fields, {ABOUT: about.encode()})
+    schema = _schema(model).with_metadata({ABOUT: about.encode()})
     with fresh(target, flushed=True) as draft, parquet.ParquetWriter(draft, schema) as writer:
         waiting = schema.empty_table()
 
@@ -87,13 +84,16 @@ def unpack_parquet(path: Path, model: Model, target: Path) -> None:
         if told.num_rows > MOST_ROWS or largest > MOST_BYTES:
             raise InputError(f"{path}: {told.num_rows:,} rows, up to {largest:,} bytes at once, beyond all use; {ANEW}")
         require_model(path, about[MODEL], model, ANEW)
+        for column in _schema(model):
+            if (found := file.schema_arrow.field(column.name).type) != column.type:
+                raise InputError(f"{path}: column {column.name} has {found}, the model asks for {column.type}; {ANEW}")
         names = [str(name) for group in groups for name in file.read_row_group(group, ["path"])["path"].to_pylist()]
         if not names or max(len(name.encode()) for name in names) > LONGEST:
             raise InputError(f"{path}: no names, or endless ones; {ANEW}")
         with zarr_rows(target, {MODEL: about[MODEL], FOLDER: None}, len(names), names, model) as write:
             for group in groups:
                 table = file.read_row_group(group)
-                write([str(name) for name in table["path"].to_pylist()], _read(table, model))
+                write([str(name) for name in table["path"].to_pylist()], _read(path, table, model))
     except (arrow.ArrowException, OSError, KeyError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -115,19 +115,34 @@ def is_ours(path: Path) -> bool:
         return False
 
 
-def _read(table: Any, model: Model) -> Embedded:
+def _schema(model: Model) -> Any:
+    """Columns of a table and their types."""
+    arrow, _ = _arrow()
+    vector = arrow.list_(arrow.float32(), model.card.channels)
+    names = part_names(model.card.part_classes)[1:]
+    fields = [("path", arrow.string()), *((name, vector) for name in ("image", "foreground", *names))]
+    return arrow.schema([*fields, *((f"{name}_{what}", arrow.float32()) for name in names for what in STATISTICS)])
+
+
+def _read(path: Path, table: Any, model: Model) -> Embedded:
     """Embeddings of a group of rows."""
     names = part_names(model.card.part_classes)[1:]
 
+    def finite(name: str, values: np.ndarray) -> np.ndarray:
+        if not np.isfinite(values).all():
+            raise InputError(f"{path}: column {name} has numbers that are not finite; {ANEW}")
+        return values
+
     def vectors(name: str) -> np.ndarray:
         values = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return values.astype(np.float32).reshape(len(table), model.card.channels)
+        return finite(name, values.reshape(len(table), model.card.channels))
 
-    figures = [
-        np.stack([table[f"{name}_{what}"].to_numpy().astype(np.float32) for name in names], axis=1)
-        for what in STATISTICS
-    ]
-    return Embedded(vectors("image"), vectors("foreground"), np.stack([vectors(name) for name in names], 1), *figures)
+    def figures(what: str) -> np.ndarray:
+        columns = [f"{name}_{what}" for name in names]
+        return np.stack([finite(column, table[column].to_numpy()) for column in columns], axis=1)
+
+    parts = np.stack([vectors(name) for name in names], axis=1)
+    return Embedded(vectors("image"), vectors("foreground"), parts, *map(figures, STATISTICS))
 
 
 def _arrow() -> tuple[Any, Any]:

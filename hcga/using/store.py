@@ -20,7 +20,7 @@ from hcga.files import leads_below
 from hcga.masks import part_names
 from hcga.resources import need_disk, packed
 from hcga.store_writing import add_array, writing
-from hcga.stores import array, attribute, folder_of, open_store, read_rows
+from hcga.stores import array, attribute, folder_of, open_store, read_finite, read_rows
 from hcga.using.crops import Crops
 from hcga.using.embedded import NAMES, VECTORS, Dtype, Embedded, quantise
 from hcga.using.model import Model, OnBadImage, require_some
@@ -115,8 +115,7 @@ def zarr_rows(
     target: Path, about: dict[str, Any], most: int, names: Iterable[str], model: Model, dtype: Dtype = "float32"
 ) -> Iterator[Sink]:
     """Give what writes at most so many rows into a zarr store whose names are among some."""
-    channels, parts = model.card.channels, model.card.part_classes - 1
-    shapes = dict(zip(NAMES, [(channels,), (channels,), (parts, channels), *[(parts,)] * 3], strict=True))
+    shapes = _shapes(model)
     length = max(len(name.encode()) for name in names)
     dtypes = dict.fromkeys(NAMES, "float32") | dict.fromkeys(VECTORS, dtype)
     row = sum(packed(name, math.prod(shape) * np.dtype(dtypes[name]).itemsize) for name, shape in shapes.items())
@@ -150,17 +149,20 @@ def open_gallery(path: Path, model: Model) -> Gallery:
         store = open_store(path)
         require_model(path, attribute(store, MODEL, str), model, ANEW)
         packed = array(store, PATHS)
-        rows = {array(store, name).shape[0] for name in (*NAMES, PATHS)}
-        if len(rows) > 1 or packed.ndim != 2 or packed.dtype != np.uint8 or not 0 < packed.shape[1] <= LONGEST:
-            raise InputError(f"{path}: its arrays do not belong together; {ANEW}")
+        if packed.ndim != 2 or packed.dtype != np.uint8 or not 0 < packed.shape[1] <= LONGEST:
+            raise InputError(f"{path}/{PATHS}: holds no names; {ANEW}")
+        for name, shape in _shapes(model).items():
+            wanted = (packed.shape[0], *shape)
+            if (found := array(store, name).shape) != wanted:
+                raise InputError(f"{path}/{name}: has shape {found}, its names and the model ask for {wanted}; {ANEW}")
         names = [name for start in range(0, packed.shape[0], 2**14) for name in _unpack(packed, start, start + 2**14)]
     return Gallery(store, names, folder_beside(path, store.attrs.get(FOLDER)), [])
 
 
 def read_embedded(store: zarr.Group, rows: np.ndarray) -> Embedded:
-    """Read some rows, (n,) int64, of a store."""
+    """Read some rows, (n,) int64, of a store; `InputError` if it is damaged or has numbers that are not finite."""
     with remedy(ANEW):
-        return Embedded(*(read_rows(array(store, name), rows).astype(np.float32, copy=False) for name in NAMES))
+        return Embedded(*(read_finite(array(store, name), rows) for name in NAMES))
 
 
 def require_model(path: Path, made: str, model: Model, anew: str) -> None:
@@ -177,6 +179,12 @@ def folder_beside(path: Path, told: object) -> Path | None:
     if told == ".":
         return path.absolute().parent
     return path.absolute().parent / str(told) if leads_below(told) else None
+
+
+def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
+    """Shape of a row of each array."""
+    channels, parts = model.card.channels, model.card.part_classes - 1
+    return dict(zip(NAMES, [(channels,), (channels,), (parts, channels), *[(parts,)] * 3], strict=True))
 
 
 def _is_store(path: Path) -> bool:

@@ -14,7 +14,7 @@ from hcga.retrieval import stored
 from hcga.retrieval.ranking import rank
 from hcga.retrieval.reranking import Distances, Reranked
 from hcga.retrieval.stored import evaluate_retrieval
-from hcga.stores import read_rows
+from hcga.stores import read_finite
 
 
 def test_figures_by_hand(tmp_path: Path) -> None:
@@ -204,10 +204,10 @@ def test_the_gallery_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.Monke
     def note(source: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:
         read.append(len(rows))
         names.add(source.basename)
-        return read_rows(source, rows)
+        return read_finite(source, rows)
 
     for module in ("stored", "visibility"):
-        monkeypatch.setattr(f"hcga.retrieval.{module}.read_rows", note)
+        monkeypatch.setattr(f"hcga.retrieval.{module}.read_finite", note)
     monkeypatch.setattr("hcga.retrieval.search._BLOCK_COLUMNS", 2)
     found = evaluate_retrieval(store, samples(), params)
     assert found.figures == whole.figures

@@ -212,6 +212,7 @@ def index(model: Model, gallery: Gallery, tmp_path: Path) -> Path:
         lambda store: store.create_array("codes", shape=(3, 8), dtype="uint8", overwrite=True),
         lambda store: store.create_array("codes", shape=(IMAGES, 8), dtype="float32", overwrite=True),
         lambda store: store.create_array("ranges", shape=(2, 7), dtype="float32", overwrite=True),
+        lambda store: store.create_array("ranges", data=np.full((2, 8), np.float32("nan")), overwrite=True),
         lambda store: store.attrs.update({"matching": 5}),
         lambda store: store.attrs.update({"recall": {"many": 1}}),
         lambda store: store.attrs.update({"recall": {"30": "most"}}),

@@ -2,9 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from PIL import Image, ImageDraw
 from trained import new_checkout, new_crops, new_model, new_weights
 
@@ -79,14 +81,20 @@ def test_nor_does_it_when_it_is_asked_for_twice(model: Model, crops: Path) -> No
     assert [e.name for e in lists[0].entries] == [e.name for e in lists[2].entries]
 
 
-def test_what_is_no_number_is_refused(model: Model, crops: Path, query: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "listed"), [("foreground", 1), ("parts", 1), ("likely", 1), ("guided", 1), ("peak", 1), ("image", 7)]
+)
+def test_what_is_no_number_is_refused(model: Model, crops: Path, query: Path, name: str, listed: int) -> None:
     store = crops.parent / "g.zarr"
     write_store_of(model, find_crops([crops]), store, "error")
-    import zarr
+    for value in (np.nan, -np.inf):
+        damaged: Any = zarr.open_group(str(store), mode="r+")[name]
+        damaged[5] = value
+        with pytest.raises(InputError, match=rf"g.zarr/{name}: holds numbers that are not finite; make it anew with"):
+            find(model, [query], store, listed)
 
-    zarr.open_group(str(store), mode="r+")["foreground"][0] = np.nan
-    with pytest.raises(InputError, match=r"the gallery cannot be ranked: similarity holds NaN"):
-        find(model, [query], store)
+
+def test_a_gallery_that_is_not_there_is_named(model: Model, crops: Path, query: Path) -> None:
     with pytest.raises(InputError, match=r"--gallery .*none: no such file or folder"):
         find(model, [query], crops.parent / "none")
 

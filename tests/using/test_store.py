@@ -1,11 +1,14 @@
 """Stores of embeddings: what they hold, whose they are, and what is not written over."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 import zarr
 from pyarrow import parquet
@@ -149,6 +152,42 @@ def test_damage_and_disguise_are_named(model: Model, crops: Path, target: Path) 
         shutil.copytree(target, copy)
         with pytest.raises(InputError, match=f"{name}.zarr"):
             open_gallery(edited(copy, change), model)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("image", (7, 9)), ("parts", (7, 4, 8)), ("likely", (7, 7)), ("guided", (7, 2)), ("peak", (6, 3))],
+)
+def test_arrays_that_the_model_cannot_have_made_are_refused(
+    model: Model, crops: Path, tmp_path: Path, name: str, shape: tuple[int, ...]
+) -> None:
+    write_store_of(model, find_crops([crops]), tmp_path / "g.zarr", "error")
+    zarr.open_group(str(tmp_path / "g.zarr"), mode="r+").create_array(
+        name, data=np.ones(shape, np.float32), overwrite=True
+    )
+    with pytest.raises(InputError, match=re.escape(f"g.zarr/{name}: has shape {shape}, ") + ".*; make it anew with"):
+        open_gallery(tmp_path / "g.zarr", model)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("image", [0.5] * 9, r"column image has fixed_size_list<.*>\[9\], the model asks for fixed_size_list<.*>\[8\]"),
+        ("head_peak", "high", "column head_peak has string, the model asks for float"),
+        ("foreground", [np.inf] * 8, "column foreground has numbers that are not finite"),
+        ("upper_body", [np.nan] * 8, "column upper_body has numbers that are not finite"),
+        ("head_likely", np.nan, "column head_likely has numbers that are not finite"),
+        ("head_guided", None, "column head_guided has numbers that are not finite"),
+    ],
+)
+def test_so_are_such_columns(model: Model, crops: Path, tmp_path: Path, column: str, value: Any, told: str) -> None:
+    write_store_of(model, find_crops([crops]), tmp_path / "g.parquet", "error")
+    table = parquet.read_table(tmp_path / "g.parquet")
+    kind = pyarrow.list_(pyarrow.float32(), len(value)) if isinstance(value, list) else pyarrow.float32()
+    values = pyarrow.array([value] * 7, pyarrow.string() if value == "high" else kind)
+    parquet.write_table(table.set_column(table.column_names.index(column), column, values), tmp_path / "g.parquet")
+    with pytest.raises(InputError, match=rf"g.parquet: {told}.*; make it anew with `hcga embed`"):
+        opened(tmp_path / "g.parquet", model)
 
 
 @pytest.mark.parametrize("told", ["../elsewhere", "/etc", "", None, 5])
