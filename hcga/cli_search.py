@@ -102,7 +102,7 @@ def search(
     with clear_errors():
         crops = find_crops(queries)
         if target:
-            require_output(target, 1 if one_person else len(crops.files))
+            require_output(target, len(crops.files), 1 if one_person else len(crops.files), count)
         if index_file and gallery.suffix != ".zarr":
             raise InputError(f"--gallery {gallery}: an index is of a .zarr store; make one with `hcga embed`")
         if candidates and not index_file:

@@ -21,17 +21,37 @@ from hcga.using.model import Model
 from hcga.using.search import Ranked, odds, shown
 from hcga.using.store import Gallery
 
-MOST = 100  # queries in a picture or on a page
+MOST, PICTURES = 100, 2000  # queries, and images in all, in a picture or on a page
 SIDES = (160, 256)  # pixels of a picture on a page, at most: width, height
 SUFFIXES = (".png", ".html")
 
 
-def require_output(target: Path, queries: int) -> None:
-    """Refuse an output that cannot be written, or too many queries for it, before anything is computed."""
+def require_output(target: Path, files: int, queries: int, count: int) -> None:
+    """Refuse an output that cannot be written, or would show too much, before anything is computed.
+
+    Parameters
+    ----------
+    target : Path
+    files : int
+        Images of all queries.
+    queries : int
+    count : int
+        Images to list for each.
+
+    Raises
+    ------
+    InputError
+        See above.
+    """
     if target.suffix not in SUFFIXES or not target.parent.is_dir() or target.is_dir():
         raise InputError(f"--output {target}: give a name that ends in .png or .html in a folder that exists")
     if queries > MOST:
         raise InputError(f"--output {target}: {queries} queries, of which {MOST} can be shown; name fewer")
+    if (pictures := files + queries * count) > PICTURES:
+        raise InputError(
+            f"--output {target}: {pictures:,} images with --top {count}, of which {PICTURES:,} can be shown; lower "
+            "--top or name fewer queries"
+        )
 
 
 def require_pictures(target: Path, gallery: Gallery) -> None:

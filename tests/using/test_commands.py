@@ -135,6 +135,10 @@ def test_what_cannot_be_shown_is_refused_before_the_search(run: Run, monkeypatch
     monkeypatch.setattr("hcga.using.ranked.MOST", 3)
     monkeypatch.setattr(Model, "embed_files", lambda *_: pytest.fail("it embeds"))
     fails(run(*search), "--output r.html: 4 queries, of which 3 can be shown; name fewer")
+    monkeypatch.setattr("hcga.using.ranked.PICTURES", 13)
+    fails(
+        run(*search, "--one-person"), "--output r.html: 14 images with --top 10, of which 13 can be shown; lower --top"
+    )
 
 
 def test_all_as_csv(run: Run) -> None:
