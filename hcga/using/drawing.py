@@ -14,7 +14,7 @@ from hcga.progress import counted
 from hcga.terms import WHOLE, Seen, Term, features_compared
 from hcga.using.calibration import describe_probability
 from hcga.using.model import Model
-from hcga.using.search import Ranked, odds, shown
+from hcga.using.search import SEEN, Ranked, odds, shown
 
 TALL, WIDE = 192, 128  # pixels of a tile's picture, at most
 GAP, LINE, SWATCH = 8, 16, 9  # pixels: between tiles, of a line of text, of a coloured square
@@ -45,7 +45,10 @@ def draw_ranked(model: Model, lists: Sequence[Ranked]) -> Image.Image:
     lines = 1 + len(features_compared(model.card.use.matching.features, model.card.part_classes - 1))
     high = 2 * LINE + TALL + lines * LINE + 3 * GAP
     titles = [_title(ranked) for ranked in lists]
-    remark = "similarity, and the cosine of each feature; - : not seen in both; * : seen, but GAM leaves no cell of it"
+    remark = (
+        "similarity, and the cosine of each feature; filled square: the image shows the part; - : not seen in both; "
+        "* : seen, but GAM leaves no cell of it"
+    )
     if prior := odds(lists):
         remark += f"; p : probability of the same person, {prior}"
     texts = max(int(_font().getlength(text)) for text in (*titles, remark)) + 2 * GAP
@@ -59,13 +62,13 @@ def draw_ranked(model: Model, lists: Sequence[Ranked]) -> Image.Image:
         draw.text((GAP, upper + GAP // 2), title, INK, _font())
         top = upper + LINE + GAP
         _tile(sheet, (GAP, top), ranked.files[0], "query" if len(ranked.files) == 1 else f"1 of {len(ranked.files)}")
-        _lines(draw, (GAP, top + TALL + LINE), _seen_lines(ranked.seen), colours)
+        _lines(draw, (GAP, top + TALL + LINE), _seen_lines(ranked.seen), ranked.seen, colours)
         for entry in ranked.entries:
             assert entry.file is not None, "the caller has refused lists without pictures"
             left = 3 * GAP + entry.rank * (WIDE + GAP)
             likely = "" if entry.probability is None else f",  p {describe_probability(entry.probability)}"
             _tile(sheet, (left, top), entry.file, f"{entry.rank}:  {entry.similarity:.3f}{likely}")
-            _lines(draw, (left, top + TALL + LINE), _term_lines(entry.terms), colours)
+            _lines(draw, (left, top + TALL + LINE), _term_lines(entry.terms), entry.seen, colours)
             draw.text((left, top + TALL + lines * LINE + 2), _shortened(entry.name), SOFT, _font())
     return sheet
 
@@ -114,14 +117,17 @@ def _lines(
     draw: ImageDraw.ImageDraw,
     place: tuple[int, int],
     lines: Sequence[tuple[str, str]],
+    seen: Sequence[Seen],
     colours: dict[str, tuple[int, int, int]],
 ) -> None:
-    """Write a line a feature: a square of its colour, its name, a value at the right."""
+    """Write a line a feature: a square of its colour, filled if the image shows it, its name, a value at the right."""
     left, top = place
+    shows = {one.part for one in seen if one.far >= SEEN}
     for number, (name, value) in enumerate(lines):
         upper = top + number * LINE + 2
         if name in colours:
-            draw.rectangle((left, upper + 3, left + SWATCH, upper + 3 + SWATCH), colours[name])
+            square, colour = (left, upper + 3, left + SWATCH, upper + 3 + SWATCH), colours[name]
+            draw.rectangle(square, colour if name in shows else PAPER, colour)
         draw.text((left + SWATCH + 5, upper), name, INK, _font())
         draw.text((left + WIDE - GAP, upper), value, INK, _font(), anchor="ra")
 

@@ -12,9 +12,10 @@ from trained import new_checkout, new_crops, new_model, new_weights
 
 from hcga.errors import InputError
 from hcga.retrieval import search as blocks
+from hcga.terms import Seen
 from hcga.using import ranked as pages
 from hcga.using.crops import find_crops
-from hcga.using.drawing import draw_ranked
+from hcga.using.drawing import colours_of, draw_ranked
 from hcga.using.model import Model
 from hcga.using.ranked import build_page, require_output, require_pictures, write_ranked
 from hcga.using.search import Ranked, opened_gallery, search, tabulate
@@ -138,6 +139,20 @@ def test_a_picture_shows_query_and_gallery_in_order(model: Model, crops: Path, q
     left = 8
     tile = sheet[56:248, left : left + 100]
     assert (tile != 255).any(2).mean() > 0.5, "the query stands at the left"
+
+
+def test_a_picture_fills_the_squares_of_the_parts_that_an_image_shows(model: Model, crops: Path, query: Path) -> None:
+    (found,) = find(model, [query], crops, 3)
+    parts = list(colours_of(model))
+    shows = [parts, parts[:1], []]
+    seen = [[Seen(part, 1.0, False) for part in of] + [Seen(parts[2], 0.4, False)] * (len(of) < 3) for of in shows]
+    entries = [entry._replace(seen=of) for entry, of in zip(found.entries, seen, strict=True)]
+    sheet = draw_ranked(model, [found._replace(entries=entries)])
+    for rank, of in enumerate(shows, 1):
+        for line, (part, colour) in enumerate(colours_of(model).items()):
+            corner = (24 + 136 * rank, 56 + 192 + 32 + 16 * line + 5)  # of the square, below the foreground's line
+            assert sheet.getpixel(corner) == colour
+            assert (sheet.getpixel((corner[0] + 4, corner[1] + 4)) == colour) == (part in of)
 
 
 def test_a_picture_names_the_prior_of_its_probabilities(
