@@ -130,6 +130,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
                 yield image
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; replace it") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder; name an image file") from None
     except UnidentifiedImageError:
         raise InputError(
             f"{path}: not an image in a format that is read ({', '.join(FORMATS)}); delete or replace it"

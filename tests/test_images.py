@@ -92,6 +92,10 @@ def nothing(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
 DEFECTS: dict[Callable[[Path], None], str] = {
     one_pixel: "1 x 1 pixels; at least 8 along a side",
     huge: "20000 x 6000 pixels; .*at most 25 megapixels",
@@ -100,6 +104,7 @@ DEFECTS: dict[Callable[[Path], None], str] = {
     wide_integers: "32-bit pixels, whose range is not known",
     truncated: "cannot be decoded .*it may be truncated",
     nothing: "not an image",
+    folder: "a folder; name an image file",
 }
 
 

@@ -66,8 +66,10 @@ def labelled_people(folder: Path, model: Model) -> People:
     Raises
     ------
     InputError
-        See `catalogue`, `examine_table` and `Model.embed_files`.
+        There is no such folder; see also `catalogue`, `examine_table` and `Model.embed_files`.
     """
+    if not folder.is_dir():
+        raise InputError(f"--people {folder}: no such folder; name one with query/12/1_a.jpg, gallery/12/2_b.jpg")
     table = catalogue("folder", folder, ("query", "gallery"), None).assign(dataset=folder.name)
     heed(examine_table(table), f"{folder}: nothing can be learnt or tested")
     embedded = model.embed_files([folder / path for path in table["path"]]).embedded

@@ -201,6 +201,7 @@ def test_a_store_of_another_model_is_refused_by_a_search(run: Run, weights: Path
         (("search", "crops", "--gallery", "crops", "--pictures", "none"), "--pictures none: no such folder"),
         (("embed", "crops", "-o", "/proc/g.zarr"), "/proc/g.zarr: cannot be written ("),
         (("compare", "crops/cam1/0.png", "none.png"), "none.png: no such file"),
+        (("compare", "crops/cam1", "crops/cam1/0.png"), "crops/cam1: a folder; name an image file"),
     ],
 )
 def test_mistakes_are_one_message(run: Run, arguments: tuple[str, ...], message: str) -> None:
@@ -246,6 +247,9 @@ def camera_of(file: Path) -> str:
 
 
 def test_a_model_is_tested_on_people_of_ones_own(run: Run) -> None:
+    for command in (["test"], ["calibrate", "-o", "c.safetensors"]):
+        nowhere = run("model", *command, "model.safetensors", "--people", "nowhere")
+        fails(nowhere, "Error: --people nowhere: no such folder; name one with query/12/1_a.jpg")
     draw_people(Path("people"))
     with Path("people/query/1/1_bad.png").open("wb"):
         pass
