@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     type=click.Choice(["float32", "float16", "int8"]),
     default="float32",
     show_default=True,
-    help="Of the vectors in a .zarr store: int8 takes a quarter of the space.",
+    help="Type of the numbers of the vectors in a .zarr store; int8 takes a quarter of the space of float32.",
 )
 @of_model
 @on_bad_image_option
@@ -58,7 +58,8 @@ def embed(
     "--queries",
     type=PATH,
     multiple=True,
-    help="Image or folder to measure the recall with; repeatable.  [default: some of the gallery]",
+    help="Image or folder of images to measure the recall with; may be given several times.  [default: images drawn "
+    "from the gallery]",
 )
 @of_model
 def index(gallery: Path, target: Path, queries: tuple[Path, ...], source: str, device: str) -> None:

@@ -11,6 +11,13 @@ from hcga.cli_search import device_option
 from hcga.errors import InputError
 from hcga.stage import PATH, clear_errors
 
+_people = click.option(
+    "--people",
+    type=PATH,
+    required=True,
+    help="Folder of the people; query/12/1_a.jpg and gallery/12/2_b.jpg show person 12 at cameras 1 and 2.",
+)
+
 
 @click.group()
 def model() -> None:
@@ -20,8 +27,8 @@ def model() -> None:
 @model.command()
 @click.argument("source", metavar="[REV:]ROUND|FILE")
 @click.option("--output", "-o", "target", type=PATH, required=True, help="File to write: .safetensors, .onnx or .pt2.")
-@click.option("--licence", help="Terms for those who get it, for the card of a round.  [default: that none was given]")
-@click.option("--calibrate", "calibrated", is_flag=True, help="Learn from held-out people what similarities mean.")
+@click.option("--licence", help="Terms of use to name in the card of a round.  [default: says that none was given]")
+@click.option("--calibrate", "calibrated", is_flag=True, help="Learn from the held-out people what similarities mean.")
 def export(source: str, target: Path, licence: str | None, calibrated: bool) -> None:
     """Write the model of a round, or of a .safetensors file, as one file.
 
@@ -64,7 +71,7 @@ def export(source: str, target: Path, licence: str | None, calibrated: bool) -> 
 
 @model.command()
 @click.argument("source", metavar="FILE")
-@click.option("--people", type=PATH, required=True, help="Folder: query/12/1_a.jpg, gallery/12/2_b.jpg and so on.")
+@_people
 @click.option("--output", "-o", "target", type=PATH, required=True, help="File to write; it ends in .safetensors.")
 @device_option
 def calibrate(source: str, people: Path, target: Path, device: str) -> None:
@@ -90,14 +97,14 @@ def calibrate(source: str, people: Path, target: Path, device: str) -> None:
 
 @model.command()
 @click.argument("source", metavar="FILE")
-@click.option("--people", type=PATH, required=True, help="Folder: query/12/1_a.jpg, gallery/12/2_b.jpg and so on.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for other programs.")
+@_people
+@click.option("--csv", "as_csv", is_flag=True, help="Print the figures as CSV, for other programs.")
 @device_option
 def test(source: str, people: Path, as_csv: bool, device: str) -> None:
     """Test a model on labelled people: the figures of a round, for query and gallery of a folder.
 
-    Those of plain ranking and of decisions, not of re-ranking and multi-query. They say how good it is for cameras like
-    those. Nobody can check here whether the people have trained it.
+    The figures are those of plain ranking and of decisions, not of re-ranking and multi-query. They say how good the
+    model is for cameras like those of the people. Nobody can check here whether the people have trained it.
     """
     from hcga.using.model import Model
     from hcga.using.people import figures_of, labelled_people

@@ -32,14 +32,17 @@ device_option = click.option(
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     show_default=True,
-    help="Where to compute; auto: cuda if there is one, else mps, else cpu.",
+    help="Device to compute on; auto takes cuda if there is one, else mps, else cpu.",
 )
 
 
 def of_model(function: Command) -> Command:
     """Options that all these commands have."""
     wanted = click.option(
-        "--model", "source", required=True, help="File of `hcga model export`, or a round such as r3 or HEAD:r3."
+        "--model",
+        "source",
+        required=True,
+        help="Model to embed and compare with: a file of `hcga model export`, or a round such as r3 or HEAD:r3.",
     )
     return wanted(device_option(function))
 
@@ -47,7 +50,8 @@ def of_model(function: Command) -> Command:
 _prior = click.option(
     "--prior",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability of the same person before one looks, for a calibrated model.  [default: 0.5, even odds]",
+    help="How likely it is before one looks that two images show the same person; needs a calibrated model.  "
+    "[default: 0.5, even odds]",
 )
 on_bad_image_option = click.option(
     "--on-bad-image",
@@ -60,13 +64,21 @@ on_bad_image_option = click.option(
 
 @click.command()
 @click.argument("queries", type=PATH, nargs=-1, required=True, metavar="QUERY...")
-@click.option("--gallery", type=PATH, required=True, help="Folder of images, or a store of `hcga embed`.")
-@click.option("--top", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="Images to list.")
-@click.option("--output", "-o", "target", type=PATH, help="Ranked lists to write: .png or .html.")
-@click.option("--index", "index_file", type=PATH, help="Of `hcga index`: compare candidates alone.")
-@click.option("--candidates", type=click.IntRange(1), help=f"How many, with --index.  [default: {CANDIDATES}]")
-@click.option("--pictures", type=PATH, help="Folder of a store's pictures, if it is elsewhere.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for other programs.")
+@click.option("--gallery", type=PATH, required=True, help="Images to search: a folder, or a store of `hcga embed`.")
+@click.option(
+    "--top", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="Images to list for each query."
+)
+@click.option("--output", "-o", "target", type=PATH, help="Picture or page of the lists to write: .png or .html.")
+@click.option(
+    "--index", "index_file", type=PATH, help="Compare only the candidates that this index, of `hcga index`, chooses."
+)
+@click.option(
+    "--candidates",
+    type=click.IntRange(1),
+    help=f"Images that the index chooses for each query.  [default: {CANDIDATES}, with --index]",
+)
+@click.option("--pictures", type=PATH, help="Folder of the store's pictures, if it is not where the store says.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the lists as CSV, for other programs.")
 @click.option("--one-person", is_flag=True, help="All queries show one person: they become one query.")
 @_prior
 @of_model
