@@ -39,7 +39,8 @@ def export(source: str, target: Path, licence: str | None, calibrated: bool) -> 
     figures and the commit. A round whose figures are of an earlier run is refused. Weights that were trained on a data
     set for research are under its terms, not under the licence of this program: say so with --licence.
 
-    --calibrate wants a run with prepare.validation: query and gallery are no test identities then.
+    --calibrate wants a run with prepare.validation: query and gallery are held-out training identities then, not test
+    identities. The card's figures are of the same people.
     """
     from hcga.using.card import NO_LICENCE
     from hcga.using.deployed import ONNX, PROGRAM

@@ -61,7 +61,7 @@ class Bin(_Frozen):
 
 
 class Calibration(_Frozen):
-    """What was learnt on people who neither trained the model nor test it."""
+    """What was learnt on people who have not trained the model; those that a round holds out are also who tests it."""
 
     matching: Matching  # whose similarities it is of
     intercept: Number
