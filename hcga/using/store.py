@@ -149,7 +149,7 @@ def open_gallery(path: Path, model: Model) -> Gallery:
         store = open_store(path)
         require_model(path, attribute(store, MODEL, str), model, ANEW)
         packed = array(store, PATHS)
-        if packed.ndim != 2 or packed.dtype != np.uint8 or not 0 < packed.shape[1] <= LONGEST:
+        if packed.ndim != 2 or packed.dtype != np.uint8 or 0 in packed.shape or packed.shape[1] > LONGEST:
             raise InputError(f"{path}/{PATHS}: holds no names; {ANEW}")
         for name, shape in _shapes(model).items():
             wanted = (packed.shape[0], *shape)

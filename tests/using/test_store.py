@@ -145,6 +145,7 @@ def test_damage_and_disguise_are_named(model: Model, crops: Path, target: Path) 
         return
     for name, change in {
         "short": lambda store: store["peak"].resize((3, 3)),
+        "empty": lambda store: [values.resize((0, *values.shape[1:])) for _, values in store.arrays()],
         "names": lambda store: store["paths"].__setitem__((0, 0), 255),
         "none": lambda store: store.attrs.__delitem__("model"),
     }.items():
