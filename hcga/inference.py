@@ -22,7 +22,7 @@ from hcga.forward import Pass, Remote, Shapes, environment_of, forward
 from hcga.masks import STRIDE, mask_attributes
 from hcga.prnet import Card, Embedding, PRNet
 from hcga.progress import track
-from hcga.resources import need_disk, packed
+from hcga.resources import need_disk, shrunk
 from hcga.stopping import stop_requests
 from hcga.store_writing import SHARD_BYTES, RowWriter, add_array, draft_store
 from hcga.stores import IMAGE_SET, array, image_set
@@ -185,7 +185,7 @@ class _Rows:
         self._note = note_beside(draft)
         self._shard = _shard_rows(shapes)
         self.first = _reached(self._note, count)
-        row_bytes = sum(packed(name, math.prod(row) * np.dtype(kind).itemsize) for name, (row, kind) in shapes.items())
+        row_bytes = sum(shrunk(name, math.prod(row) * np.dtype(kind).itemsize) for name, (row, kind) in shapes.items())
         need_disk(draft, (count - self.first) * row_bytes)
         self._writers = self._begin()
         if (sound := min(writer.sound() for writer in self._writers)) < self.first:

@@ -12,7 +12,7 @@ import psutil
 from hcga.errors import InputError
 
 GB, MB = 1e9, 1e6
-PACKED = {"features": 0.5, "images": 0.9} | dict.fromkeys(("image", "foreground", "parts"), 0.95)  # shares left by zstd
+LEFT = {"features": 0.5, "images": 0.9} | dict.fromkeys(("image", "foreground", "parts"), 0.95)  # shares left by zstd
 CLASSES = 0.2  # of maps of classes, and of what is small anyway
 REFUSED = (  # by a disk or a file system, whatever the file holds
     *(errno.EIO, errno.EREMOTEIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN),
@@ -47,9 +47,9 @@ def need_disk(folder: Path, size: float) -> None:
         )
 
 
-def packed(name: str, size: float) -> float:
+def shrunk(name: str, size: float) -> float:
     """About how many of an array's bytes zstd leaves; `name` is that of the array in its store."""
-    return PACKED.get(name, CLASSES) * size
+    return LEFT.get(name, CLASSES) * size
 
 
 def in_words(size: float) -> str:

@@ -22,7 +22,7 @@ from zarr.storage import LocalStore
 
 from hcga.errors import InputError
 from hcga.files import fresh
-from hcga.resources import need_disk, packed
+from hcga.resources import need_disk, shrunk
 from hcga.stores import has_shard, read_rows
 
 SHARD_BYTES = 64 * 2**20
@@ -94,7 +94,7 @@ def add_array(
         chunk = next(rows for rows in range(min(chunk, shard_rows), 0, -1) if shard_rows % rows == 0)
     rows = shard_rows or chunk * max(1, min(SHARD_BYTES // row_bytes, shape[0]) // chunk)
     assert isinstance(store.store, LocalStore)
-    need_disk(store.store.root / name, packed(name, (shape[0] - written) * row_bytes))
+    need_disk(store.store.root / name, shrunk(name, (shape[0] - written) * row_bytes))
     _drop_shards(store, name, math.ceil(written / rows))
     created = store.create_array(
         name,

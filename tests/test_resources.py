@@ -17,7 +17,7 @@ from PIL import Image
 from hcga import resources, store_writing, stores
 from hcga.errors import InputError
 from hcga.images import load_image
-from hcga.resources import free_memory, need_disk, need_shared_memory, packed
+from hcga.resources import free_memory, need_disk, need_shared_memory, shrunk
 from hcga.stage import clear_errors
 from hcga.store_writing import add_array, draft_store, write_store
 from hcga.stores import array, open_store, read_rows
@@ -88,8 +88,8 @@ def test_vectors_hardly_shrink_and_maps_of_classes_do(tmp_path):
     write_store(tmp_path / "a.zarr", values)
     for name, rows in values.items():
         taken = sum(file.stat().st_size for file in (tmp_path / "a.zarr" / name).rglob("*") if file.is_file())
-        assert taken < packed(name, rows.nbytes)
-        assert name == "masks" or taken > 0.9 * packed(name, rows.nbytes)
+        assert taken < shrunk(name, rows.nbytes)
+        assert name == "masks" or taken > 0.9 * shrunk(name, rows.nbytes)
 
 
 def test_too_little_memory_to_share_is_refused(monkeypatch):

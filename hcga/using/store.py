@@ -18,7 +18,7 @@ import zarr
 from hcga.errors import InputError, brief, remedy
 from hcga.files import leads_below
 from hcga.masks import part_names
-from hcga.resources import need_disk, packed
+from hcga.resources import need_disk, shrunk
 from hcga.store_writing import add_array, writing
 from hcga.stores import array, attribute, folder_of, open_store, read_finite, read_rows
 from hcga.using.crops import Crops
@@ -118,7 +118,7 @@ def zarr_rows(
     shapes = _shapes(model)
     length = max(len(name.encode()) for name in names)
     dtypes = dict.fromkeys(NAMES, "float32") | dict.fromkeys(VECTORS, dtype)
-    row = sum(packed(name, math.prod(shape) * np.dtype(dtypes[name]).itemsize) for name, shape in shapes.items())
+    row = sum(shrunk(name, math.prod(shape) * np.dtype(dtypes[name]).itemsize) for name, shape in shapes.items())
     with writing(target, **about) as store:
         need_disk(target, most * (row + length))
         writers = {name: add_array(store, name, (most, *shape), dtypes[name]) for name, shape in shapes.items()}
