@@ -90,8 +90,8 @@ def read_samples_of(path: Path, store: zarr.Group) -> pd.DataFrame:
         As of `read_samples`, or the store was made of another table.
     """
     samples = read_samples(path)
-    table = str(store.attrs.get(IMAGE_SET, "")).partition(BESIDE)[0]
-    if table and table != _digest(samples):
+    table, size = str(store.attrs.get(IMAGE_SET, "")).partition(BESIDE)[::2]
+    if size and table != _digest(samples):
         raise InputError(
             f"{path}: not the table of which {folder_of(store)} was made, so its rows belong to other people; "
             "`dvc repro --force prepare` makes both anew"
