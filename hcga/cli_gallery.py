@@ -48,7 +48,8 @@ def embed(
         with writing(target):
             written = write_store_of(model, crops, target, on_bad_image, dtype)
         name_left_out(written.problems, "image")
-    click.echo(f"{target}: {counted(written.images, 'image')} embedded by model {model.digest[:12]}")
+    before = f", {written.kept:,} of them by a run that was stopped" if written.kept else ""
+    click.echo(f"{target}: {counted(written.images, 'image')} embedded by model {model.digest[:12]}{before}")
 
 
 @click.command()

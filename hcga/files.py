@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from hcga.guards import alone, naming_full_disks
@@ -104,7 +104,12 @@ def scratch(path: Path, key: str) -> Iterator[Path]:
     """
     with _writing(path, ".scratch"):
         folder = _kept_for(path, key)
-        yield folder
+        try:
+            yield folder
+        except BaseException:
+            with suppress(OSError):  # there is something in it
+                folder.rmdir()
+            raise
         _remove(folder)
 
 

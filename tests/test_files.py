@@ -76,6 +76,7 @@ def test_a_lock_of_a_process_that_was_killed_is_none(tmp_path: Path) -> None:
 def fill(writing: AbstractContextManager[Path]) -> None:
     with writing as draft:
         draft.mkdir(exist_ok=True)
+        (draft / "reached").touch()
         with fresh(draft / "part"):
             raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
-import numpy as np
-from safetensors.numpy import load, save
-
 from hcga.coparsing.sources import Parsed
-from hcga.files import digest, fresh
+from hcga.kept_arrays import KeptArrays
 from hcga.progress import counted
 
 log = logging.getLogger(__name__)
@@ -26,37 +22,21 @@ class Kept:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._kept = KeptArrays(folder)
 
     def add(self, pid: int, parsed: Parsed) -> None:
-        """Keep an identity; its file carries the digest of its content in its name."""
-        told = json.dumps({"account": parsed.account, "warnings": parsed.warnings})
-        arrays = {name: np.ascontiguousarray(getattr(parsed, name)) for name in ("masks", "labels")}
-        content = save(arrays, {"told": told})
-        with fresh(self._folder / f"{pid}-{digest(content)}") as draft:
-            draft.write_bytes(content)
+        """Keep an identity."""
+        told = {"account": parsed.account, "warnings": parsed.warnings}
+        self._kept.add(pid, {"masks": parsed.masks, "labels": parsed.labels}, told)
 
     def read(self) -> dict[int, Parsed]:
         """Give all that is whole, by pid; what is damaged is named in the log and has to be made again."""
-        found = {}
-        for file in sorted(self._folder.iterdir()):
-            if file.name.startswith("."):  # the draft of a run that died
-                file.unlink()
-                continue
-            content = file.read_bytes()
-            pid, _, expected = file.name.partition("-")
-            if digest(content) == expected:
-                found[int(pid)] = _parsed(content)
-            else:
-                log.warning("%s: damaged, so that this identity is parsed again", file)
-                file.unlink()
+        results = {pid: self._kept.get(pid) for pid in self._kept.numbers()}
+        found = {
+            pid: Parsed(**result.arrays, account=result.told["account"], warnings=tuple(result.told["warnings"]))
+            for pid, result in results.items()
+            if result
+        }
         if found:
             log.info("going on after %s", counted(len(found), "identity"))
         return found
-
-
-def _parsed(content: bytes) -> Parsed:
-    arrays = load(content)
-    size = int.from_bytes(content[:8], "little")
-    told = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["told"])
-    return Parsed(arrays["masks"], arrays["labels"], told["account"], tuple(told["warnings"]))

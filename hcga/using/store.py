@@ -6,7 +6,7 @@ What the arrays hold, `hcga.using.embedded.Embedded` says; names are rows of UTF
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,17 +16,20 @@ import numpy as np
 import zarr
 
 from hcga.errors import InputError, brief, remedy
-from hcga.files import leads_below
+from hcga.files import code_digest, digest, leads_below, scratch
+from hcga.inference import BATCH
+from hcga.kept_arrays import KeptArrays, Result
 from hcga.masks import part_names
 from hcga.resources import need_disk, shrunk
 from hcga.store_writing import add_array, writing
 from hcga.stores import array, attribute, folder_of, open_store, read_finite, read_rows
 from hcga.using.crops import Crops
-from hcga.using.embedded import NAMES, VECTORS, Dtype, Embedded, quantise
-from hcga.using.model import Model, OnBadImage, require_some
+from hcga.using.embedded import NAMES, VECTORS, Dtype, Embedded, join, quantise
+from hcga.using.model import Batch, Model, OnBadImage, require_some
 
 MODEL, FOLDER, CLASSES, PATHS = "model", "folder", "class_names", "paths"  # attributes; the last is an array
 LONGEST = 4096  # bytes of a name
+PART = 64 * BATCH  # images whose embeddings are kept at once
 ANEW = "make it anew with `hcga embed`"
 Sink = Callable[[list[str], Embedded], None]  # takes rows: names and embeddings
 
@@ -35,6 +38,7 @@ class Written(NamedTuple):
     """What became of files."""
 
     images: int  # that were embedded
+    kept: int  # of them by a run before that died
     problems: list[str]  # of images left out
 
 
@@ -65,7 +69,8 @@ def write_store_of(
     Raises
     ------
     InputError
-        The target cannot be written, an image cannot be decoded, or with 'skip' none can. Nothing is left then.
+        The target cannot be written, an image cannot be decoded, or with 'skip' none can. What stood there stays, and
+        what has been embedded is kept beside it for another run.
     """
     from hcga.using.parquet import is_ours, parquet_sink
 
@@ -78,21 +83,66 @@ def write_store_of(
         raise InputError(f"--output {target}: is there and is no store of embeddings; remove it or give another name")
     if target.suffix == ".parquet" and dtype != "float32":
         raise InputError(f"--output {target}: a Parquet table has float32; give a name that ends in .zarr for {dtype}")
-    with sink(target, model, crops) as write:
-        return pour(model, crops, on_bad_image, write)
+    with (
+        scratch(target, digest(model.digest.encode(), code_digest().encode())) as folder,
+        sink(target, model, crops) as write,
+    ):
+        return pour(model, crops, on_bad_image, write, KeptArrays(folder))
 
 
-def pour(model: Model, crops: Crops, on_bad_image: OnBadImage, write: Sink) -> Written:
-    """Embed crops and hand them on, batch after batch."""
-    count = 0
-    problems: list[str] = []
-    for batch in model.embed_in_batches(crops.files, on_bad_image):
-        if batch.places:
-            write([crops.names[place] for place in batch.places], batch.embedded)
-        count += len(batch.places)
-        problems += batch.problems.values()
-    require_some(range(count), problems)
-    return Written(count, problems)
+def pour(model: Model, crops: Crops, on_bad_image: OnBadImage, write: Sink, kept: KeptArrays) -> Written:
+    """Embed crops and hand them on, part after part; parts that a run which died has kept are not embedded again."""
+    files = crops.files
+    parts = [range(start, min(start + PART, len(files))) for start in range(0, len(files), PART)]
+    states = {part: _state([files[place] for place in part]) for part in parts}
+    done = {part for part in parts if _is_done(kept.get(part.start), states[part], on_bad_image)}
+    left = [place for part in parts if part not in done for place in part]
+    batches = model.embed_in_batches([files[place] for place in left], on_bad_image)
+    images, before, problems = 0, 0, list[str]()
+    for part in parts:
+        result = (kept.get(part.start) if part in done else None) or _join(_of(batches, len(part)), left, states[part])
+        places = result.told["places"]
+        if places and part not in done:
+            kept.add(part.start, *result)
+        if places:
+            write([crops.names[place] for place in places], Embedded(**result.arrays))
+        images += len(places)
+        before += len(places) if part in done else 0
+        problems += result.told["problems"]
+    require_some(range(images), problems)
+    return Written(images, before, problems)
+
+
+def _join(batches: Iterable[Batch], places: Sequence[int], state: str) -> Result:
+    """What is kept of a part: `places` are those of all images that are embedded, of which the batches count."""
+    made = list(batches)
+    told = {
+        "state": state,
+        "places": [places[place] for batch in made for place in batch.places],
+        "problems": [problem for batch in made for problem in batch.problems.values()],
+    }
+    return Result(join([batch.embedded for batch in made]).arrays(), told)
+
+
+def _of(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
+    """The next batches, of so many images."""
+    while count > 0:
+        batch = next(batches)
+        count -= len(batch.places) + len(batch.problems)
+        yield batch
+
+
+def _is_done(result: Result | None, state: str, on_bad_image: OnBadImage) -> bool:
+    """Whether what was kept of a part is of the same files, and all of them unless some may be left out."""
+    if result is None or result.told["state"] != state:
+        return False
+    return on_bad_image == "skip" or not result.told["problems"]
+
+
+def _state(files: Sequence[Path]) -> str:
+    """Digest of the files' names, sizes and times."""
+    found = [(file, file.stat()) for file in files]
+    return digest(*(f"{file} {stat.st_size} {stat.st_mtime_ns}".encode() for file, stat in found))
 
 
 def describe_store(target: Path, model: Model, crops: Crops) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def test_what_is_damaged_is_made_again(tmp_path: Path, damaged: bytes, caplog: p
     (tmp_path / ".5-abc.part").write_bytes(b"half")
     file.write_bytes(damaged or file.read_bytes()[:-1] + b"x")
     assert set(Kept(tmp_path).read()) == {3}
-    assert caplog.messages == [f"{file}: damaged, so that this identity is parsed again"]
+    assert caplog.messages == [f"{file}: damaged, so that it is computed again"]
     Kept(tmp_path).add(12, FIRST)
     assert set(Kept(tmp_path).read()) == {3, 12}
     assert len(list(tmp_path.iterdir())) == 2

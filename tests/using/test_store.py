@@ -15,15 +15,17 @@ from pyarrow import parquet
 from trained import new_checkout, new_crops, new_model, new_weights
 
 from hcga.errors import InputError
+from hcga.kept_arrays import KeptArrays
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store, read_all
 from hcga.using import model as module
 from hcga.using import parquet as tables
+from hcga.using import store
 from hcga.using.crops import find_crops
-from hcga.using.embedded import NAMES
+from hcga.using.embedded import NAMES, Embedded
 from hcga.using.model import Model
 from hcga.using.parquet import folder_told, unpack_parquet
-from hcga.using.store import Gallery, folder_beside, open_gallery, write_store_of
+from hcga.using.store import Gallery, folder_beside, open_gallery, pour, write_store_of
 
 weights = pytest.fixture(scope="module")(new_weights)
 checkout = pytest.fixture(new_checkout)
@@ -82,6 +84,7 @@ def test_a_table_has_groups_of_several_batches(
     model: Model, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, at: int, groups: list[int]
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(store, "PART", 2)
     monkeypatch.setattr(tables, limit, at)
     write_store_of(model, find_crops([crops]), tmp_path / "t.parquet", "error")
     told = parquet.ParquetFile(tmp_path / "t.parquet").metadata
@@ -108,6 +111,63 @@ def test_nothing_is_left_of_what_cannot_be_finished(model: Model, crops: Path, t
     with pytest.raises(InputError, match=f"none of 1 image can be decoded, the first: {bad}"):
         write_store_of(model, find_crops([bad]), target, "skip")
     assert sorted(target.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_was_embedded_by_a_run_that_died_is_not_embedded_again(
+    model: Model, crops: Path, target: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    """Parts of two batches of one image: it dies at the fifth of seven images, and goes on after the fourth."""
+    monkeypatch.setattr(module, "BATCH", 1)
+    monkeypatch.setattr(store, "PART", 2)
+    found, embedded, whole = find_crops([crops]), [], target.with_name(f"whole{target.suffix}")
+    write_store_of(model, found, whole, "error")
+    original = Model._embed
+
+    def dying(self: Model, images: list[np.ndarray]) -> Embedded:
+        embedded.append(1)
+        if len(embedded) == 5:
+            raise KeyboardInterrupt
+        return original(self, images)
+
+    monkeypatch.setattr(Model, "_embed", dying)
+    with pytest.raises(KeyboardInterrupt):
+        write_store_of(model, found, target, "error")
+    assert not target.exists()
+    (kept,) = [path for path in target.parent.glob(f".{target.name}.*.part") if path.is_dir()]
+    assert len(list(kept.iterdir())) == 2
+    if damaged:
+        next(kept.glob("2-*")).write_bytes(b"cut")
+    assert write_store_of(model, found, target, "error") == (7, 4 - 2 * damaged, [])
+    assert len(embedded) == 5 + 3 + 2 * damaged
+    assert not kept.exists()
+    for name in NAMES:
+        np.testing.assert_array_equal(
+            read_all(array(opened(target, model).store, name)), read_all(array(opened(whole, model).store, name))
+        )
+    assert opened(target, model).names == found.names
+
+
+def test_a_part_of_other_files_or_with_images_left_out_is_embedded_again(
+    model: Model, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 1)
+    monkeypatch.setattr(store, "PART", 2)
+    found, kept = find_crops([crops]), KeptArrays(tmp_path)
+    good = found.files[1].read_bytes()
+    found.files[1].write_bytes(b"no picture")
+    names: list[str] = []
+    assert pour(model, found, "skip", lambda rows, _: names.extend(rows), kept).images == 6
+    assert len(pour(model, found, "skip", lambda *_: None, kept).problems) == 1, "told again"
+    with pytest.raises(InputError, match="not an image"):
+        pour(model, found, "error", lambda *_: None, kept)
+    found.files[1].write_bytes(good)
+    names.clear()
+    assert pour(model, found, "error", lambda rows, _: names.extend(rows), kept).images == 7
+    assert names == found.names
+    assert pour(model, found, "error", lambda *_: None, kept).kept == 7
+    found.files[6].write_bytes(good + b" ")
+    assert pour(model, found, "error", lambda *_: None, kept).kept == 6
 
 
 def test_a_store_is_replaced_and_nothing_else_is(model: Model, crops: Path, target: Path, tmp_path: Path) -> None:
