@@ -23,17 +23,17 @@ from coparsing import IDENTITIES, IMAGES, SIZE, compute_features
 from distributed import LocalCluster
 from runs import REPOSITORY, median
 
-from hcga.checkpoints import save_model
 from hcga.cluster.connection import connected
 from hcga.coparsing.identity import label_identity
 from hcga.coparsing.inputs import Input
 from hcga.coparsing.memory import hcnet_bytes
 from hcga.coparsing.pool import map_identities
-from hcga.forward import placed
-from hcga.inference import embed, extract
+from hcga.network.checkpoints import save_model
+from hcga.network.forward import placed
+from hcga.network.inference import embed, extract
+from hcga.network.prnet import PRNet, new_card
 from hcga.params import Dask, load_params
-from hcga.prnet import PRNet, new_card
-from hcga.stage import PATH
+from hcga.runs.stage import PATH
 from hcga.store_writing import write_store
 from hcga.stores import open_store
 

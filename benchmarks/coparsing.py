@@ -27,7 +27,6 @@ from ruamel.yaml import YAML
 from runs import REPOSITORY
 from torch import nn
 
-from hcga.backbone import load_weights
 from hcga.coparsing.decoder import build_decoder
 from hcga.coparsing.identity import Labelling, label_identity, train_decoders
 from hcga.coparsing.inputs import Input
@@ -37,9 +36,10 @@ from hcga.coparsing.winograd import to_tiles
 from hcga.datasets.layouts.market1501 import read_market1501
 from hcga.datasets.synthetic import synthesise
 from hcga.images import load_image
+from hcga.network.backbone import load_weights
+from hcga.network.prnet import PRNet, new_card
 from hcga.params import Coparse, load_params
-from hcga.prnet import PRNet, new_card
-from hcga.stage import PATH
+from hcga.runs.stage import PATH
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store
 

@@ -26,16 +26,16 @@ from throughput import Training, extract_once, synchronise
 from torch.utils.flop_counter import FlopCounterMode
 
 from hcga.artifacts import open_images
-from hcga.checkpoints import load_model
 from hcga.coparsing.coparse import coparse
 from hcga.coparsing.sources import Material
 from hcga.devices import choose_device, precision
-from hcga.inference import BATCH, embed
-from hcga.masks import STRIDE, UNLABELLED
+from hcga.masks.parts import STRIDE, UNLABELLED
+from hcga.network.checkpoints import load_model
+from hcga.network.inference import BATCH, embed
 from hcga.retrieval.stored import evaluate_retrieval
+from hcga.runs.workspace import Workspace
 from hcga.samples import read_samples
 from hcga.stores import array, open_store
-from hcga.workspace import Workspace
 
 COPARSE = 141_312  # multiplications a cell and iteration, forward and back (docs/performance.md)
 BACK = 2 / 3  # share of them on the way back, which the last iteration does not go

@@ -24,7 +24,7 @@ from runs import peak_memory
 from hcga.params import Evaluate
 from hcga.retrieval.similarity import similarity
 from hcga.retrieval.stored import StoredEmbeddings, evaluate_retrieval
-from hcga.stage import PATH
+from hcga.runs.stage import PATH
 from hcga.store_writing import write_store
 from hcga.stores import open_store
 

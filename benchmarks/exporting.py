@@ -22,8 +22,8 @@ import torch
 from torch import nn
 
 from hcga.devices import choose_device
+from hcga.network.prnet import Card, PRNet, new_card
 from hcga.params import Embed, Gam, Matching
-from hcga.prnet import Card, PRNet, new_card
 from hcga.using.card import NO_LICENCE, ModelCard, Use
 from hcga.using.deployed import Deployed, Run, as_onnx, relative_deviation, run_module, run_onnx, trace
 

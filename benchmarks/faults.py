@@ -26,7 +26,7 @@ import pandas as pd
 from damage import DAMAGES, cached, damage
 from faulty import CUT_OFF, LOOKS, OF_DVC, OF_STAGES, Done, Pipeline, remove
 
-from hcga.stage import PATH
+from hcga.runs.stage import PATH
 
 VERDICTS = ["survived", "refused", "wrong"]
 STORING = 1.0  # seconds after a stage for which DVC stores what it has written

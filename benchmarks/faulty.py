@@ -22,9 +22,9 @@ from ruamel.yaml import YAML
 from runs import DVC, Checkout, environment
 
 from hcga.files import read_note
-from hcga.progress import counted
-from hcga.resuming import STATE
-from hcga.runlog import FOLDER, RunLog
+from hcga.runs.progress import counted
+from hcga.runs.runlog import FOLDER, RunLog
+from hcga.training.resuming import STATE
 
 TINY = {
     "device": "cpu",
@@ -54,8 +54,8 @@ TINY = {
 }
 # So that a run of seconds does all that one of hours does: several states of a training, several shards of a store.
 SMALL_STEPS = {
-    "hcga/resuming.py": ("SECONDS = 60.0", "SECONDS = 0.2"),
-    "hcga/inference.py": ("BATCH = 64\nBATCHES = 64", "BATCH = 4\nBATCHES = 1"),
+    "hcga/training/resuming.py": ("SECONDS = 60.0", "SECONDS = 0.2"),
+    "hcga/network/inference.py": ("BATCH = 64\nBATCHES = 64", "BATCH = 4\nBATCHES = 1"),
     "hcga/preparation.py": ("BLOCK = 256", "BLOCK = 8"),
     "hcga/store_writing.py": ("SHARD_BYTES = 64 * 2**20", "SHARD_BYTES = 64 * 2**10"),
 }
@@ -63,7 +63,7 @@ CHANGING = ("data", ".dvc", ".hcga", "dvc.lock")  # what a run changes in a clon
 CUT_OFF = "'./dvc.lock' "  # is invalid, or validation failed: killed while it wrote that, DVC leaves a part of it
 TOLD = ("Error: ", "ERROR: ", CUT_OFF)  # by stages, by DVC
 PATIENCE = 3600.0  # seconds for a run, far more than it takes
-TOOL = [sys.executable, "-c", "from hcga.cli import main; main()"]
+TOOL = [sys.executable, "-c", "from hcga.cli.main import main; main()"]
 
 
 class Done(NamedTuple):

@@ -18,10 +18,10 @@ from inject import arm
 import hcga.coparsing.coparse
 import hcga.datasets.synthetic
 import hcga.evaluation
-import hcga.inference
+import hcga.masks.sheet
+import hcga.network.inference
 import hcga.report.build
-import hcga.sheet
-import hcga.training  # noqa: F401
+import hcga.training.loop  # noqa: F401
 
 
 def work(job: dict[str, Any]) -> None:

@@ -13,11 +13,11 @@ import torch
 from runs import REPOSITORY, peak_memory
 
 from hcga.devices import choose_device
-from hcga.optimisation import build_optimiser
+from hcga.network.prnet import PRNet, new_card
 from hcga.params import load_params
-from hcga.prnet import PRNet, new_card
-from hcga.training import training_step
-from hcga.training_memory import step_bytes
+from hcga.training.loop import training_step
+from hcga.training.memory import step_bytes
+from hcga.training.optimisation import build_optimiser
 
 MB = 2**20
 

@@ -20,8 +20,8 @@ from scaling import GROW
 
 from hcga.planning.run import Measured, measured_run, plan, shape_of
 from hcga.planning.scaling import GROWS, Shape
-from hcga.stage import PATH
-from hcga.workspace import Workspace
+from hcga.runs.stage import PATH
+from hcga.runs.workspace import Workspace
 
 FACTORS = (1, 3, 10)
 SHOWN = {"seconds": 1.0, "memory": 1e6, "disk": 1e6}  # in seconds and MB

@@ -22,8 +22,8 @@ from ruamel.yaml import YAML
 from runs import REPOSITORY
 
 from hcga.datasets.examples import make_example
-from hcga.runlog import RunLog
-from hcga.stage import PATH
+from hcga.runs.runlog import RunLog
+from hcga.runs.stage import PATH
 
 # Images and identities of train, query and gallery, as published (gallery with distractors, without junk).
 SPLITS = {"bounding_box_train": (12_936, 751), "query": (3_368, 750), "bounding_box_test": (19_732, 750)}

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from hcga.runlog import RunLog
+from hcga.runs.runlog import RunLog
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DVC = str(Path(sys.executable).parent / "dvc")

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 from runs import DVC, REPOSITORY, Checkout, environment, time_stages
 
-from hcga.stage import PATH
+from hcga.runs.stage import PATH
 
 FACTORS = (1, 3, 10)
 TOO_SHORT = 0.5  # seconds without the start, of which nothing can be told

@@ -20,7 +20,7 @@ import click
 import pandas as pd
 from runs import DVC, environment
 
-from hcga.workspace import Workspace
+from hcga.runs.workspace import Workspace
 
 STAGES = ("prepare", "extract", "coparse", "train", "embed")
 LOOK = 0.1  # seconds from one look at the scratch to the next

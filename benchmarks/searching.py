@@ -27,10 +27,11 @@ from exporting import new_deployed
 from runs import median, peak_memory
 
 from hcga.devices import choose_device
-from hcga.prnet import new_card
+from hcga.network.prnet import new_card
 from hcga.retrieval.stored import evaluate_retrieval
+from hcga.runs.stage import PATH
+from hcga.runs.workspace import Workspace
 from hcga.samples import read_samples
-from hcga.stage import PATH
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store, read_all
 from hcga.using.embedded import VECTORS, Dtype, Embedded, quantise
@@ -39,7 +40,6 @@ from hcga.using.indexing import measure_recall
 from hcga.using.model import Model
 from hcga.using.search import rank_gallery
 from hcga.using.store import MODEL, open_gallery, zarr_rows
-from hcga.workspace import Workspace
 
 CHANNELS, PARTS, HIDDEN, IMAGES_EACH, NOISE, THINGS = 256, 3, 32, 5, 0.7, 1000
 SEEN, SEEN_IN_QUERIES = 0.8, 0.5

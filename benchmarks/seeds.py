@@ -17,9 +17,9 @@ from runs import Checkout, spread
 
 from hcga.ablation.agreement import compare
 from hcga.figures import SHOWN
-from hcga.runlog import RunLog
+from hcga.runs.runlog import RunLog
+from hcga.runs.stage import PATH
 from hcga.samples import identities, read_samples
-from hcga.stage import PATH
 from hcga.stores import array, open_store, read_all
 
 KEPT = ("samples.csv", "report/rounds.csv", "masks")

@@ -23,12 +23,12 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression
 
 from hcga.artifacts import open_artifact
-from hcga.masks import UNLABELLED, downsample, foreground
-from hcga.quality import middle
+from hcga.masks.parts import UNLABELLED, downsample, foreground
+from hcga.masks.quality import middle
+from hcga.runs.stage import PATH, clear_errors
+from hcga.runs.workspace import Workspace
 from hcga.samples import identities, read_samples
-from hcga.stage import PATH, clear_errors
 from hcga.stores import array, read_rows
-from hcga.workspace import Workspace
 
 CELLS = 20_000  # of the identities that teach the probe, at most
 

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from zarr.codecs import BloscCodec, ZstdCodec
 
+from hcga.runs.workspace import Workspace
 from hcga.store_writing import COMPRESSOR, write_store
 from hcga.stores import array, open_store
-from hcga.workspace import Workspace
 
 CODECS = {
     "none": None,

@@ -23,18 +23,18 @@ import zarr
 from torch.nn import functional
 
 from hcga.artifacts import open_images
-from hcga.checkpoints import load_model, load_optimiser
 from hcga.devices import choose_device, precision
-from hcga.inference import BATCH, extract
-from hcga.optimisation import build_optimiser
-from hcga.prnet import Card, PRNet, new_card
+from hcga.network.checkpoints import load_model, load_optimiser
+from hcga.network.inference import BATCH, extract
+from hcga.network.prnet import Card, PRNet, new_card
+from hcga.runs.workspace import Workspace
 from hcga.samples import identities, read_samples
-from hcga.sampling import pk_batches
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store
-from hcga.training import train, training_step
-from hcga.training_set import TrainingSet, hold_images, load_batch
-from hcga.workspace import Workspace
+from hcga.training.batches import TrainingSet, hold_images, load_batch
+from hcga.training.loop import train, training_step
+from hcga.training.optimisation import build_optimiser
+from hcga.training.sampling import pk_batches
 
 
 @click.command()

@@ -22,12 +22,12 @@ import pandas as pd
 import torch
 from runs import REPOSITORY, environment
 
-from hcga.checkpoints import save_model
+from hcga.network.checkpoints import save_model
+from hcga.network.prnet import PRNet, new_card
 from hcga.occluders import BOX, KEY
-from hcga.prnet import PRNet, new_card
 from hcga.retrieval.visibility import PartStatistics
+from hcga.runs.stage import PATH
 from hcga.samples import COLUMNS, write_samples
-from hcga.stage import PATH
 from hcga.store_writing import add_array, write_store, writing
 
 IDENTITIES, IMAGES, QUERIES, SIZE = 750, 20, 100, (256, 128)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zarr
 
+from hcga.runs.workspace import Workspace
 from hcga.stores import open_store, open_store_of
-from hcga.workspace import Workspace
 
 
 def open_images(workspace: Workspace) -> zarr.Group:

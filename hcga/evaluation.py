@@ -15,9 +15,9 @@ import zarr
 
 from hcga.csv_files import read_table
 from hcga.files import checkout_digest
+from hcga.masks.quality import evaluate_masks, rate_identities
 from hcga.occluders import Occlusion
 from hcga.params import Evaluate
-from hcga.quality import evaluate_masks, rate_identities
 from hcga.retrieval.stored import evaluate_retrieval
 from hcga.retrieval.visibility import read_statistics, visibility_figures, visible_parts
 from hcga.stores import array, attribute, read_all
@@ -39,7 +39,7 @@ class Evaluated(NamedTuple):
     figures: dict[str, Any]  # what metrics.json holds
     cmc: pd.DataFrame  # rank, cmc
     rankings: pd.DataFrame  # query, rank, gallery, similarity, hit
-    identities: pd.DataFrame  # one row a training identity, see `hcga.quality.rate_identities`
+    identities: pd.DataFrame  # one row a training identity, see `hcga.masks.quality.rate_identities`
 
 
 def tidy(figures: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import zarr
 from hcga.csv_files import read_table
 from hcga.errors import InputError
 from hcga.images import size_shown
-from hcga.masks import BLOCK, UNLABELLED, foreground
+from hcga.masks.parts import BLOCK, UNLABELLED, foreground
 from hcga.stores import read_rows
 
 FILE = "occluders.csv"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from hcga.images import size_shown
-from hcga.workspace import Workspace
+from hcga.runs.workspace import Workspace
 
 
 def image_files(workspace: Workspace, samples: pd.DataFrame) -> list[str]:

@@ -19,9 +19,9 @@ from hcga.datasets.truth import PartLabels, truth_file
 from hcga.errors import InputError
 from hcga.files import code_digest, digest, note_beside, read_note, write_note
 from hcga.images import load_image, load_labels, resize_labels
-from hcga.masks import UNLABELLED, foreground
+from hcga.masks.parts import UNLABELLED, foreground
 from hcga.params import Dataset, Image
-from hcga.progress import Progress
+from hcga.runs.progress import Progress
 from hcga.samples import describe_image_set
 from hcga.store_writing import add_array, draft_store, writing
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hcga.masks import part_names
+from hcga.masks.parts import part_names
 from hcga.params import Matching
 from hcga.retrieval.similarity import WEIGHT, Embeddings, scale_to_unit
 

@@ -15,13 +15,13 @@ from hcga.coparsing.inputs import OF_IMAGES, as_input, settings_of
 from hcga.coparsing.losses import adjacent_pairs, background_loss, local_loss, semantic_loss
 from hcga.coparsing.winograd import to_tiles
 from hcga.errors import InputError
-from hcga.masks import downsample
+from hcga.masks.parts import downsample
+from hcga.masks.pictures import caption_rows, colour_labels, stack
+from hcga.masks.sheet import spread
 from hcga.params import Coparse, change_section
-from hcga.pictures import caption_rows, colour_labels, stack
+from hcga.runs.workspace import Workspace
 from hcga.samples import read_samples_of, rows_of_identity
-from hcga.sheet import spread
 from hcga.stores import array, attribute, read_rows
-from hcga.workspace import Workspace
 
 SHOWN_IMAGES = 8  # drawn; all are trained on
 OTHERS = {"source", "background", "split", "borders", "workers"}  # fields of coparse that are not HCNet's

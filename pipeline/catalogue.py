@@ -8,7 +8,7 @@ import click
 from hcga.datasets.catalogue import catalogue, write_catalogue
 from hcga.datasets.check import check_counts
 from hcga.files import fresh
-from hcga.stage import PATH, stage
+from hcga.runs.stage import PATH, stage
 
 
 @stage("datasets")

@@ -8,9 +8,9 @@ import click
 from hcga.cluster.extra import need_packages
 from hcga.errors import InputError
 from hcga.files import fresh
-from hcga.parsers import translation
-from hcga.stage import PATH, stage
-from hcga.workspace import Workspace, refuse_common_splits
+from hcga.masks.parsers import translation
+from hcga.runs.stage import PATH, stage
+from hcga.runs.workspace import Workspace, refuse_common_splits
 
 
 @stage("dask", "datasets", "device", "external", "part_classes", "synthetic")

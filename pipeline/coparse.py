@@ -12,9 +12,9 @@ from hcga.coparsing.kept import Kept
 from hcga.coparsing.sources import POOLED, Material
 from hcga.devices import choose_device
 from hcga.files import fresh, run_key, scratch
-from hcga.masks import mask_attributes
+from hcga.masks.parts import mask_attributes
+from hcga.runs.stage import PATH, stage
 from hcga.samples import read_samples_of
-from hcga.stage import PATH, stage
 from hcga.store_writing import write_store
 from hcga.stores import array, attribute, image_set, open_store, open_store_of, read_all
 

@@ -7,9 +7,9 @@ import click
 
 from hcga.csv_files import read_table
 from hcga.files import fresh
+from hcga.masks.sheet import contact_sheet_of
+from hcga.runs.stage import PATH, stage
 from hcga.samples import read_samples_of
-from hcga.sheet import contact_sheet_of
-from hcga.stage import PATH, stage
 from hcga.stores import array, open_store, open_store_of
 
 

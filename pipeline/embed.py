@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import click
 
 from hcga.files import run_key
-from hcga.forward import environment_of, placed
-from hcga.inference import embed
-from hcga.stage import PATH, stage
+from hcga.network.forward import environment_of, placed
+from hcga.network.inference import embed
+from hcga.runs.stage import PATH, stage
 from hcga.stores import open_store
 
 

@@ -9,8 +9,8 @@ import click
 from hcga.evaluation import evaluate_round
 from hcga.files import fresh
 from hcga.occluders import read_occlusion
+from hcga.runs.stage import PATH, stage
 from hcga.samples import read_samples_of
-from hcga.stage import PATH, stage
 from hcga.stores import open_store, open_store_of
 
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import click
 
 from hcga.files import run_key
-from hcga.forward import environment_of, placed
-from hcga.inference import extract
+from hcga.network.forward import environment_of, placed
+from hcga.network.inference import extract
+from hcga.runs.stage import PATH, stage
 from hcga.samples import read_samples_of
-from hcga.stage import PATH, stage
 from hcga.stores import open_store
 
 

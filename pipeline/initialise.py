@@ -7,11 +7,11 @@ import click
 import numpy as np
 import torch
 
-from hcga.checkpoints import save_model, save_optimiser
-from hcga.initialisation import initial_network
-from hcga.masks import STRIDE, UNLABELLED
+from hcga.masks.parts import STRIDE, UNLABELLED
+from hcga.network.checkpoints import save_model, save_optimiser
+from hcga.network.initialisation import initial_network
+from hcga.runs.stage import PATH, stage
 from hcga.samples import identities, read_samples_of
-from hcga.stage import PATH, stage
 from hcga.store_writing import write_store
 from hcga.stores import array, image_set, open_store
 

@@ -8,8 +8,8 @@ import click
 from hcga.files import fresh, resumable
 from hcga.occluders import write_occlusion
 from hcga.preparation import join_samples, leave_out, preparation_key, write_images, write_truth
+from hcga.runs.stage import PATH, stage
 from hcga.samples import write_samples
-from hcga.stage import PATH, stage
 
 
 @stage("datasets", "image", "prepare")

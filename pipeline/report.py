@@ -7,12 +7,12 @@ import click
 
 from hcga.figures import format_figures, strays
 from hcga.files import fresh
+from hcga.masks.sheet import contact_sheet_of
 from hcga.report.build import SHEET, build_page
 from hcga.report.code import name_code
 from hcga.report.inputs import read_run
-from hcga.runlog import RunLog
-from hcga.sheet import contact_sheet_of
-from hcga.stage import PATH, stage
+from hcga.runs.runlog import RunLog
+from hcga.runs.stage import PATH, stage
 
 
 @stage("evaluate", "rounds")

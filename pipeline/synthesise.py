@@ -7,7 +7,7 @@ import click
 
 from hcga.datasets.synthetic import synthesise
 from hcga.files import fresh
-from hcga.stage import PATH, stage
+from hcga.runs.stage import PATH, stage
 
 
 @stage("synthetic")

@@ -6,16 +6,16 @@ from types import SimpleNamespace
 
 import click
 
-from hcga.checkpoints import save_model, save_optimiser
-from hcga.distributed import joined, launch
-from hcga.environment import environment
 from hcga.files import fresh, run_key
-from hcga.resuming import Keeper
-from hcga.stage import PATH, stage
-from hcga.stopping import stop_requests
-from hcga.training import train
-from hcga.training_memory import refuse_large_batch
-from hcga.training_set import read_training_set
+from hcga.network.checkpoints import save_model, save_optimiser
+from hcga.runs.environment import environment
+from hcga.runs.stage import PATH, stage
+from hcga.runs.stopping import stop_requests
+from hcga.training.batches import read_training_set
+from hcga.training.distributed import joined, launch
+from hcga.training.loop import train
+from hcga.training.memory import refuse_large_batch
+from hcga.training.resuming import Keeper
 
 
 @stage("device", "gam", "processes", "seed", "threads", "train")

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import click
 
-from hcga.external import translate
 from hcga.files import fresh
-from hcga.masks import mask_attributes
+from hcga.masks.external import translate
+from hcga.masks.parts import mask_attributes
+from hcga.runs.stage import PATH, stage
 from hcga.samples import describe_image_set, read_samples
-from hcga.stage import PATH, stage
 from hcga.store_writing import write_store
 
 

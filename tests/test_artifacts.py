@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from hcga.artifacts import open_artifact, open_images
-from hcga.comparison import compare_masks
 from hcga.errors import InputError
-from hcga.export import export_masks
-from hcga.inspection import draw_identity
+from hcga.masks.comparison import compare_masks
+from hcga.masks.export import export_masks
+from hcga.masks.inspection import draw_identity
 from hcga.params import Image
+from hcga.runs.workspace import Workspace
 from hcga.samples import describe_image_set, read_samples, write_samples
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store, read_all
-from hcga.workspace import Workspace
 
 
 def mark(store: Path, image_set: str) -> None:

@@ -15,10 +15,10 @@ from PIL import Image, ImageFile
 
 from hcga import images
 from hcga.errors import InputError
-from hcga.external import translate_external
 from hcga.images import describe_image, load_image, load_label_image, load_labels, load_picture, size_shown
-from hcga.painted import read_mask
-from hcga.repair_files import find_repairs
+from hcga.masks.external import translate_external
+from hcga.masks.painted import read_mask
+from hcga.masks.repair_files import find_repairs
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n(x) (w) file\n"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hcga.cli import main
+from hcga.cli.main import main
 
 CORPUS = Path(__file__).parent / "corpus"
 Bring = Callable[[Path, Path], list[str]]  # from the bad file and a checkout to the arguments of `hcga`

@@ -15,7 +15,7 @@ from angles import PLAIN, ROWS, embeddings, samples
 from hcga import __version__
 from hcga.evaluation import describe_run, evaluate_round, summarise, tidy
 from hcga.files import checkout_digest
-from hcga.masks import UNLABELLED
+from hcga.masks.parts import UNLABELLED
 from hcga.occluders import BOX, Occlusion
 from hcga.store_writing import write_store
 from hcga.stores import open_store

@@ -21,19 +21,19 @@ from hcga.datasets.catalogue import read_catalogues
 from hcga.datasets.cuhk03_archive import _read_protocol
 from hcga.datasets.layouts.market1501 import FOLDERS
 from hcga.datasets.readers import LAYOUTS, read_data_set
-from hcga.export_note import read_note
 from hcga.figures import collect_curves, collect_figures, format_figures, read_metrics
-from hcga.label_images import find_label_images
+from hcga.masks.export_note import read_note
+from hcga.masks.label_images import find_label_images
 from hcga.occluders import list_occluders, read_occlusion
 from hcga.params import check_params, load_params
-from hcga.revisions import parse_place
+from hcga.runs.revisions import parse_place
+from hcga.runs.staleness import changed_params, is_stale
+from hcga.runs.workspace import Workspace
 from hcga.samples import COLUMNS, read_samples
-from hcga.staleness import changed_params, is_stale
 from hcga.store_writing import write_store
 from hcga.stores import IMAGE_SET, array, attribute, open_store, read_all
 from hcga.validation import read_yaml
 from hcga.view.looks import opacity
-from hcga.workspace import Workspace
 
 DEFAULTS = YAML(typ="safe").load(DEFAULT)
 PLACES = [(name,) for name in DEFAULTS] + [

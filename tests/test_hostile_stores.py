@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from hcga.checkpoints import load_model, load_optimiser, save_model
 from hcga.errors import InputError
-from hcga.prnet import PRNet, new_card
+from hcga.network.checkpoints import load_model, load_optimiser, save_model
+from hcga.network.prnet import PRNet, new_card
 from hcga.store_writing import write_store
 from hcga.stores import array, attribute, open_store, read_rows
 from hcga.view.confidence import part_classes_of

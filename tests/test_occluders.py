@@ -10,7 +10,7 @@ from PIL import Image
 from hcga import occluders
 from hcga.datasets.catalogue import catalogue
 from hcga.errors import InputError
-from hcga.masks import UNLABELLED
+from hcga.masks.parts import UNLABELLED
 from hcga.occluders import list_occluders, read_occlusion, share_inside, write_occlusion
 
 HEADER = "image,left,top,right,bottom\n"

@@ -3,8 +3,8 @@ from pathlib import Path
 from PIL import Image
 
 from hcga.originals import image_files, own_size
+from hcga.runs.workspace import Workspace
 from hcga.samples import read_samples
-from hcga.workspace import Workspace
 
 
 def test_files_lie_below_the_root_of_their_data_set(workspace_folder: Path) -> None:

@@ -15,8 +15,8 @@ from stages import resolve
 
 from hcga.coparsing import pool
 from hcga.datasets.examples import make_example
-from hcga.due import due_stages
 from hcga.params import load_params
+from hcga.runs.due import due_stages
 
 FILES = sorted(path for path in (ROOT / "params").glob("*.yaml") if path.stem != "demo")
 # The paper's values for all sets: IV-A; C', min_L, p, R of III-B; t of III-C.

@@ -20,12 +20,12 @@ from PIL import Image
 from ruamel.yaml import YAML
 from starlette.testclient import TestClient
 
-from hcga.checkpoints import load_model
-from hcga.due import due_stages
-from hcga.masks import downsample
-from hcga.runlog import RunLog
+from hcga.masks.parts import downsample
+from hcga.masks.sheet import contact_sheet_of
+from hcga.network.checkpoints import load_model
+from hcga.runs.due import due_stages
+from hcga.runs.runlog import RunLog
 from hcga.samples import read_samples
-from hcga.sheet import contact_sheet_of
 from hcga.stores import array, open_store
 from hcga.view.server import create_app
 
@@ -369,7 +369,9 @@ def test_stages_give_the_same_bytes_again(checkout: Checkout) -> None:
 SMALL_STEPS = """\
 import os, runpy, signal, sys
 from functools import reduce
-from hcga import inference, preparation, resuming, store_writing
+from hcga import preparation, store_writing
+from hcga.network import inference
+from hcga.training import resuming
 import hcga.coparsing.kept
 inference.BATCH, inference.BATCHES, preparation.BLOCK, resuming.SECONDS = 4, 1, 4, 0
 store_writing.SHARD_BYTES = 4 * 64 * 32 * 3
@@ -453,7 +455,7 @@ def test_a_training_by_two_processes_that_ends_early_goes_on(checkout: Checkout,
     np.testing.assert_allclose(losses()[:3], of_one[:3], rtol=0.02)
     for out in outs:
         out.unlink()
-    resuming = copy.folder / "hcga/resuming.py"
+    resuming = copy.folder / "hcga/training/resuming.py"
     often = resuming.read_text("utf-8").replace("SECONDS = 60.0", "SECONDS = 0.0")
     assert often.count("SECONDS = 0.0") == 1
     resuming.write_text(often, "utf-8")
@@ -531,7 +533,7 @@ def test_another_folder_worker_count_and_environment_give_the_same_bytes(checkou
 def test_hcga_verify_finds_equal_bytes_and_changes_nothing(checkout: Checkout) -> None:
     kept = [checkout.folder / name for name in ("dvc.lock", ".hcga/times.jsonl")]
     before = [path.read_bytes() for path in kept], checkout.outputs()
-    program = [sys.executable, "-c", "from hcga.cli import main; main()", "verify"]
+    program = [sys.executable, "-c", "from hcga.cli.main import main; main()", "verify"]
     done = checkout.run(*program, "coparse@r2", "train@r2", "report")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines() if "equal bytes" in line] == [
@@ -646,7 +648,7 @@ def test_an_experiment_is_looked_at_by_its_name(checkout: Checkout, tmp_path: Pa
     assert done.returncode == 0, done.stdout + done.stderr
 
     def hcga(*arguments: str) -> str:
-        done = checkout.run(sys.executable, "-c", "from hcga.cli import main; main()", *arguments)
+        done = checkout.run(sys.executable, "-c", "from hcga.cli.main import main; main()", *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -19,7 +19,7 @@ from hcga.datasets.examples import make_example
 from hcga.errors import InputError
 from hcga.files import note_beside, resumable
 from hcga.images import load_image, load_labels, resize_labels
-from hcga.masks import UNLABELLED
+from hcga.masks.parts import UNLABELLED
 from hcga.params import Dataset, Image, load_params
 from hcga.preparation import join_samples, leave_out, preparation_key, write_images, write_truth
 from hcga.samples import SPLITS

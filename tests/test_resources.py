@@ -18,7 +18,7 @@ from hcga import resources, store_writing, stores
 from hcga.errors import InputError
 from hcga.images import load_image
 from hcga.resources import free_memory, need_disk, need_shared_memory, shrunk
-from hcga.stage import clear_errors
+from hcga.runs.stage import clear_errors
 from hcga.store_writing import add_array, draft_store, write_store
 from hcga.stores import array, open_store, read_rows
 

@@ -28,8 +28,8 @@ ATTRIBUTES_OF_TABLES = {"eval", "query"}  # of pandas: an expression in text; to
 USUAL = {"np": "numpy", "pd": "pandas"}
 TENSORS, PYTHON, SHELL = "torch.load of tensors alone", "os.execv of this Python", "a shell"
 ALLOWED = {
-    "hcga/backbone.py": {TENSORS},  # weights of timm models, which may be files of PyTorch
-    "hcga/distributed.py": {PYTHON},
+    "hcga/network/backbone.py": {TENSORS},  # weights of timm models, which may be files of PyTorch
+    "hcga/training/distributed.py": {PYTHON},
     "hcga/verification/rerun.py": {SHELL},  # commands of dvc.yaml, as DVC runs them
     "benchmarks/faulty.py": {SHELL},  # the same
 }
@@ -209,7 +209,7 @@ def test_each_of_these_would_be_found(source: str) -> None:
         "YAML(typ='safe').load(path)",
         "YAML()",
         "subprocess.run(['git', name], shell=False)",
-        "from hcga.inference import extract; extract(network)",
+        "from hcga.network.inference import extract; extract(network)",
         "re.compile(text)",
     ],
 )

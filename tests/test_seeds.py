@@ -14,14 +14,14 @@ import pytest
 import torch
 from conftest import ROOT, TINY_SET
 
-from hcga import training
 from hcga.coparsing.identity import seeded_decoder
 from hcga.coparsing.isp import cluster_identity
 from hcga.datasets.check import HOLD_OUT_SEED
 from hcga.datasets.synthetic import synthesise
 from hcga.held_out import hold_out
 from hcga.params import Params
-from hcga.training_set import TrainingSet
+from hcga.training import loop
+from hcga.training.batches import TrainingSet
 
 SOURCES = {"default_rng", "SeedSequence", "manual_seed", "RandomState", "Generator", "seed"}
 # Calls that begin a stream. All else takes a generator from outside. Who adds one draws from it in the test below, too.
@@ -37,9 +37,9 @@ PLACES = {
     "using/index.py": 1,  # vectors that the ranges of an index are learnt from, always the same
     "using/indexing.py": 1,  # queries that measure its recall, always the same
     "using/deployed.py": 1,  # noise to try a file on, always the same
-    "initialisation.py": 1,  # weights, by the seed itself
+    "network/initialisation.py": 1,  # weights, by the seed itself
     "held_out.py": 1,  # identities held out, the same for all seeds
-    "training.py": 4,  # batches, augmentation, dropout: by (seed, what for, epoch, batch)
+    "training/loop.py": 4,  # batches, augmentation, dropout: by (seed, what for, epoch, batch)
 }
 EPOCHS, PIDS = range(4), range(12)
 # Kind of generator and state at its beginning, to what drew from it and by which numbers. Other kinds give other
@@ -75,14 +75,14 @@ def drawing(what: str) -> Iterator[None]:
 
 def train_without_network(params: Params, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw what training draws: batches, augmentation, and the seed of each step."""
-    monkeypatch.setattr(training, "training_step", lambda *_: torch.zeros(6))
-    monkeypatch.setattr(training, "set_learning_rate", lambda *_: None)
+    monkeypatch.setattr(loop, "training_step", lambda *_: torch.zeros(6))
+    monkeypatch.setattr(loop, "set_learning_rate", lambda *_: None)
     network: Any = SimpleNamespace(mean=torch.zeros(3), train=lambda: None)
     images = np.zeros((24, 48, 32, 3), np.uint8)
     samples = pd.DataFrame({"split": "train", "pid": list(np.repeat(PIDS, 2))})
     data = TrainingSet(images, np.zeros((24, 12, 8), np.uint8), samples, parsing=True)
     batches = params.train.model_copy(update={"identities": 1, "images": 2})
-    training.train(network, network, data, batches, None, EPOCHS, seed)
+    loop.train(network, network, data, batches, None, EPOCHS, seed)
 
 
 def test_streams_begin_at_the_places_that_are_known() -> None:

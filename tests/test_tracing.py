@@ -12,19 +12,19 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hcga import tracing
-from hcga.cli import main
+from hcga.cli.main import main
 from hcga.coparsing.identity import hcnet_loss, iterate, label_together, seeded_decoder
 from hcga.coparsing.inputs import as_input, settings_of
 from hcga.coparsing.losses import adjacent_pairs
 from hcga.coparsing.winograd import to_tiles
-from hcga.masks import downsample
+from hcga.masks.parts import downsample
+from hcga.masks.pictures import caption_rows, colour_labels
 from hcga.params import Params, load_params
-from hcga.pictures import caption_rows, colour_labels
+from hcga.runs.workspace import Workspace
 from hcga.samples import read_samples
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store
 from hcga.tracing import Step, Trace, describe_images, draw_frames, draw_strip, tabulate, trace_identity
-from hcga.workspace import Workspace
 
 CAMIDS = np.array([1, 1, 2])
 SEED = (1, 0, 3)
@@ -232,7 +232,7 @@ def test_another_revision_is_traced_by_its_own_artifacts(
     features = np.random.default_rng(5).random((3, 6, 4, 4)).astype(np.float16)
     write_store(coparsed / "older/data/features/r1.zarr", {"features": features}, epoch=0)
     revisions = {"workspace": coparsed, "v1": coparsed / "older"}
-    monkeypatch.setattr("hcga.revisions.open_revision", lambda root, name: Workspace(revisions[name]))
+    monkeypatch.setattr("hcga.runs.revisions.open_revision", lambda root, name: Workspace(revisions[name]))
     assert call("--pid", "3", "--rev", "v1", "-o", "a.png") != now
     assert captions[-1][0] == "round r1 of v1, identity 3"
     assert call("--pid", "3", "-o", "a.png") == now

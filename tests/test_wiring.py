@@ -11,7 +11,7 @@ from imports import NEUTRAL, modules_used
 from stages import DVC, PARAMS, Stage, resolve, templates
 
 from hcga.params import Params
-from hcga.stage import ELSEWHERE
+from hcga.runs.stage import ELSEWHERE
 
 ONCE = ["check", "synthesise", "prepare", "translate", "initialise", "report"]
 EACH = ["extract", "coparse", "draw", "train", "embed", "evaluate"]

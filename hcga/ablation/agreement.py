@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from hcga.errors import InputError
-from hcga.masks import UNLABELLED, agreement
+from hcga.masks.parts import UNLABELLED, agreement
+from hcga.runs.workspace import Workspace
 from hcga.samples import identities, read_samples_of
 from hcga.stores import array, open_store, read_all
-from hcga.workspace import Workspace
 
 
 class Agreement(NamedTuple):

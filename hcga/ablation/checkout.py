@@ -16,10 +16,10 @@ from typing import IO
 from hcga.ablation.experiments import reference
 from hcga.ablation.params_file import write_values
 from hcga.ablation.variants import Variant
-from hcga.commands import environment_of, run_logged
 from hcga.errors import InputError
 from hcga.files import fresh
-from hcga.git import git
+from hcga.runs.commands import environment_of, run_logged
+from hcga.runs.git import git
 
 
 class Checkout:
@@ -36,7 +36,7 @@ class Checkout:
     template : str
         Text of a params.yaml whose comments the runs' own keep.
     lock : file
-        A locked file, see `hcga.commands.alone_in`; runs hold it too, should they outlive this process.
+        A locked file, see `hcga.runs.commands.alone_in`; runs hold it too, should they outlive this process.
     """
 
     def __init__(self, user: Path, folder: Path, commit: str, template: str, lock: IO[str]) -> None:

@@ -12,8 +12,8 @@ from ruamel.yaml.error import YAMLError
 
 from hcga.ablation.variants import Variant
 from hcga.errors import InputError
-from hcga.git import git
-from hcga.staleness import differences
+from hcga.runs.git import git
+from hcga.runs.staleness import differences
 
 REFERENCE = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hcga.errors import InputError
-from hcga.git import git
-from hcga.workspace import Workspace
+from hcga.runs.git import git
+from hcga.runs.workspace import Workspace
 
 
 def refuse_uncommitted(workspace: Workspace) -> None:

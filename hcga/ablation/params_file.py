@@ -9,7 +9,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from hcga.files import fresh
-from hcga.workspace import round_trip_yaml
+from hcga.runs.workspace import round_trip_yaml
 
 
 def write_values(template: str, values: Mapping[str, Any], target: Path) -> None:

@@ -16,7 +16,7 @@ from hcga.datasets.readers import LAYOUTS
 from hcga.errors import InputError
 from hcga.figures import SHOWN, collect_figures, read_metrics
 from hcga.params import Params
-from hcga.revisions import open_revision
+from hcga.runs.revisions import open_revision
 
 # Title -> column of `collect_figures`, as `hcga figures` calls them.
 TRAPEZOID = "mAP trapez."

@@ -11,11 +11,11 @@ from hcga.ablation.checkout import Checkout
 from hcga.ablation.experiments import Found, match
 from hcga.ablation.results import last_figures
 from hcga.ablation.variants import Variant
-from hcga.commands import alone_in, reason_of, stopping_on_signals
 from hcga.errors import InputError
-from hcga.progress import duration
-from hcga.runlog import FOLDER
-from hcga.workspace import Workspace
+from hcga.runs.commands import alone_in, reason_of, stopping_on_signals
+from hcga.runs.progress import duration
+from hcga.runs.runlog import FOLDER
+from hcga.runs.workspace import Workspace
 
 Say = Callable[..., None]  # click.echo or what takes its place
 

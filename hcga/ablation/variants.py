@@ -11,7 +11,7 @@ from hcga.ablation.inputs import with_full_paths
 from hcga.ablation.tables import LABEL, Row, Table
 from hcga.errors import InputError
 from hcga.params import Params, check_params
-from hcga.workspace import Workspace
+from hcga.runs.workspace import Workspace
 
 
 class Choice(NamedTuple):

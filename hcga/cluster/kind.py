@@ -10,9 +10,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from hcga.devices import choose_device
-from hcga.environment import Environment, environment
 from hcga.errors import InputError
 from hcga.files import code_digest
+from hcga.runs.environment import Environment, environment
 
 T = TypeVar("T")
 # As on the machine that asks.

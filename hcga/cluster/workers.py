@@ -17,9 +17,9 @@ from distributed.scheduler import KilledWorker
 
 from hcga.cluster.kind import SOFTWARE, Kind, Setting, become, kind_of, refuse_others, run
 from hcga.cluster.shared import Shared, share
-from hcga.environment import Environment
 from hcga.errors import InputError
-from hcga.progress import counted
+from hcga.runs.environment import Environment
+from hcga.runs.progress import counted
 
 K = TypeVar("K")
 WAIT = 30.0  # seconds until it is said that there is no worker

@@ -17,8 +17,8 @@ from hcga.coparsing.inputs import Input, as_input
 from hcga.coparsing.memory import hcnet_bytes
 from hcga.errors import InputError
 from hcga.params import Coparse
-from hcga.progress import Progress, counted
 from hcga.resources import in_words
+from hcga.runs.progress import Progress, counted
 from hcga.stores import array, open_store, read_rows
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hcga.coparsing.sources import Parsed
 from hcga.kept_arrays import KeptArrays
-from hcga.progress import counted
+from hcga.runs.progress import counted
 
 log = logging.getLogger(__name__)
 

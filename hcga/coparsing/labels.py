@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from hcga.masks import UNLABELLED
+from hcga.masks.parts import UNLABELLED
 
 
 def reassign_labels(

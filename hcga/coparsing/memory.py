@@ -9,8 +9,8 @@ import numpy as np
 
 from hcga.cores import available_cores
 from hcga.errors import InputError
-from hcga.progress import counted
 from hcga.resources import GB
+from hcga.runs.progress import counted
 
 log = logging.getLogger(__name__)
 WORKER = 2e8  # bytes of its own before it has work

@@ -22,10 +22,10 @@ from hcga.coparsing.inputs import Input, as_input
 from hcga.coparsing.memory import choose_workers
 from hcga.coparsing.on_cluster import map_on_cluster
 from hcga.errors import InputError
-from hcga.processes import end_with
-from hcga.progress import counted, track
 from hcga.resources import free_memory, need_shared_memory
-from hcga.stopping import stop_requests
+from hcga.runs.processes import end_with
+from hcga.runs.progress import counted, track
+from hcga.runs.stopping import stop_requests
 from hcga.stores import array, open_store, read_rows
 
 if TYPE_CHECKING:

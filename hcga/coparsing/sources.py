@@ -20,10 +20,10 @@ from hcga.coparsing.labels import reassign_labels
 from hcga.coparsing.losses import adjacent_pairs
 from hcga.coparsing.memory import hcnet_bytes, isp_bytes
 from hcga.coparsing.pool import map_identities
-from hcga.environment import Environment, environment
 from hcga.errors import InputError
-from hcga.masks import UNLABELLED, downsample
+from hcga.masks.parts import UNLABELLED, downsample
 from hcga.params import Coparse
+from hcga.runs.environment import Environment, environment
 from hcga.samples import identities
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from hcga.datasets.truth import refuse_strays, truth_file
 from hcga.errors import InputError
 from hcga.files import file_digest
 from hcga.occluders import FILE, list_occluders
-from hcga.progress import track
+from hcga.runs.progress import track
 from hcga.samples import require_samples
 
 TEXTS = ("path", "digest", "occluder", "truth_digest")  # columns

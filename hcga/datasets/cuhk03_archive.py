@@ -17,7 +17,7 @@ from hcga.datasets.matlab import UNPACKED, read_arrays
 from hcga.errors import InputError, brief
 from hcga.files import fresh
 from hcga.images import LARGEST
-from hcga.progress import track
+from hcga.runs.progress import track
 
 NAME = re.compile(r"[1-9]\d{0,3}_0{0,3}[1-9]\d{0,4}_[12]_0{0,3}[1-9]\d{0,3}\.png")  # pair, person, view, column, from 1
 PAIRS = 1000  # of cameras at most; there are five

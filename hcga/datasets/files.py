@@ -14,7 +14,7 @@ from hcga.datasets.check import Finding, name_some
 from hcga.datasets.truth import PartLabels
 from hcga.errors import InputError
 from hcga.images import describe_image, load_labels
-from hcga.progress import track
+from hcga.runs.progress import track
 
 USUAL = "RGB"
 SMALL = 32  # pixels of height below which a person is hard to make out

@@ -20,7 +20,7 @@ from hcga.datasets.truth import truth_file
 from hcga.errors import InputError
 from hcga.files import fresh
 from hcga.images import LARGEST, load_picture, opened
-from hcga.progress import track
+from hcga.runs.progress import track
 from hcga.samples import DISTRACTOR
 
 ANY_SIDE = ("below", "left", "right")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hcga.datasets.layouts.listing import HIDDEN, is_image
 from hcga.errors import InputError
-from hcga.masks import UNLABELLED
+from hcga.masks.parts import UNLABELLED
 
 
 def truth_file(root: Path, truth: str, path: str) -> Path:

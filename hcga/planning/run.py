@@ -11,16 +11,16 @@ import torch
 from hcga.coparsing.memory import WORKER, hcnet_bytes, isp_bytes
 from hcga.coparsing.sources import POOLED
 from hcga.cores import available_cores
-from hcga.environment import environment
 from hcga.errors import InputError
 from hcga.figures import read_metrics
-from hcga.masks import STRIDE
+from hcga.masks.parts import STRIDE
 from hcga.params import Params
 from hcga.planning.rates import identity_seconds, pair_seconds
 from hcga.planning.scaling import FREELY, Ran, Rates, Shape, Size, scale, together
-from hcga.runlog import RunLog
+from hcga.runs.environment import environment
+from hcga.runs.runlog import RunLog
+from hcga.runs.workspace import Workspace
 from hcga.samples import DISTRACTOR, identities, read_samples
-from hcga.workspace import Workspace
 
 MB = 2**20
 LEAST_IMAGES = 300  # of training, to scale up by more than FREELY

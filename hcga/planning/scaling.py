@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from hcga.errors import InputError
-from hcga.training_set import HELD_BYTES
+from hcga.training.batches import HELD_BYTES
 
 
 class Size(NamedTuple):
@@ -61,7 +61,7 @@ class Rates(NamedTuple):
 
 
 def _drawn(size: Size, shape: Shape) -> int:
-    """Images of an epoch of training: an identity with fewer than K draws K all the same, see `hcga.sampling`."""
+    """Images of an epoch: an identity with fewer than K draws K all the same, see `hcga.training.sampling`."""
     return max(size.train, size.identities * shape.group)
 
 
@@ -81,7 +81,7 @@ GROWS: dict[str, Callable[[Size, Shape], int]] = {
 START = {"catalogue": 0.2, "prepare": 0.3, "extract": 0.8, "coparse": 2.5, "train": 1.0, "embed": 0.8, "evaluate": 0.2}
 #: How many masks of each training image are in memory at once,
 MASKS = {"translate": 3, "initialise": 1, "coparse": 7, "train": 1, "evaluate": 4, "report": 3}
-COUNTED = {"coparse", "evaluate", "report"}  # and C more where `hcga.degeneracy` counts what they lack
+COUNTED = {"coparse", "evaluate", "report"}  # and C more where `hcga.masks.degeneracy` counts what they lack
 #: How often the weights are: with moments of Adam, gradients, and the bytes of a file that is being read or written.
 WEIGHTS = {"initialise": 2, "extract": 2, "train": 6, "embed": 2}
 WRITTEN = {"initialise": 1, "train": 3}  # likewise on the disk

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hcga.degeneracy import describe_degeneracy
 from hcga.figures import SHOWN, telling_figures
-from hcga.masks import part_names
-from hcga.pictures import legend, overlay
+from hcga.masks.degeneracy import describe_degeneracy
+from hcga.masks.parts import part_names
+from hcga.masks.pictures import legend, overlay
+from hcga.masks.sheet import spread
 from hcga.report import terms
 from hcga.report.charts import draw_curves
 from hcga.report.inputs import Run
 from hcga.report.templates import page_environment
 from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.retrieval.visibility import read_statistics, visible_parts
-from hcga.runlog import Finished
+from hcga.runs.runlog import Finished
 from hcga.samples import identities, image_names
-from hcga.sheet import spread
 from hcga.stores import array, attribute, read_all, read_rows
 
 IDENTITIES, IMAGES = 6, 8  # in the sample, and as many of the worst; of each of them

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hcga.errors import InputError
-from hcga.git import git, head
+from hcga.runs.git import git, head
 
 CODE = ("dvc.yaml", "hcga", "pipeline")
 

@@ -12,7 +12,7 @@ import zarr
 from hcga.csv_files import read_table
 from hcga.figures import collect_curves, collect_figures, read_metrics
 from hcga.params import Evaluate
-from hcga.runlog import Finished
+from hcga.runs.runlog import Finished
 from hcga.samples import read_samples_of
 from hcga.stores import array, open_store, open_store_of
 

@@ -10,7 +10,6 @@ import zarr
 
 from hcga.errors import InputError
 from hcga.params import Evaluate, Matching
-from hcga.progress import counted
 from hcga.retrieval.blocks import Labels
 from hcga.retrieval.open_set import WatchLists, open_set_figures
 from hcga.retrieval.pairs import PairCounts, verification_figures
@@ -20,6 +19,7 @@ from hcga.retrieval.reranking import Distances, Reranked
 from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import read_statistics, visible_parts
+from hcga.runs.progress import counted
 from hcga.samples import DISTRACTOR, image_names
 from hcga.stores import array, attribute, read_finite
 
@@ -45,7 +45,7 @@ def evaluate_retrieval(embeddings: zarr.Group, samples: pd.DataFrame, params: Ev
     Parameters
     ----------
     embeddings : zarr.Group
-        As `hcga.inference.embed` writes it.
+        As `hcga.network.inference.embed` writes it.
     samples : DataFrame
         The arranged sample table.
     params : Evaluate
@@ -112,7 +112,7 @@ class StoredEmbeddings:
     Parameters
     ----------
     store : zarr.Group
-        As `hcga.inference.embed` writes it.
+        As `hcga.network.inference.embed` writes it.
     rows : (N,) int64
         Of the images.
     params : Matching

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from hcga.masks import part_names
+from hcga.masks.parts import part_names
 from hcga.occluders import Occlusion
 from hcga.params import Matching
 from hcga.stores import array, read_finite
@@ -26,7 +26,7 @@ class PartStatistics(NamedTuple):
 
 
 def read_statistics(embeddings: zarr.Group, rows: np.ndarray) -> PartStatistics:
-    """Read those of some rows, (n,) int64, of a store that `hcga.inference.embed` wrote; errors as of `read_finite`."""
+    """Read those of some rows, (n,) int64, of a store of embeddings; errors as of `read_finite`."""
     return PartStatistics(*(read_finite(array(embeddings, name), rows) for name in PartStatistics._fields))
 
 

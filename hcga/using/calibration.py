@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from hcga.errors import InputError
+from hcga.network.prnet import Number
 from hcga.params import Matching, Positive
-from hcga.prnet import Number
 
 EVEN = 0.5  # prior of even odds
 Pairs = Annotated[int, Field(ge=1)]

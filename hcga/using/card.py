@@ -7,13 +7,13 @@ from typing import Annotated
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hcga.environment import Environment
 from hcga.errors import printable
 from hcga.figures import collect_figures, format_figures
 from hcga.files import digest
+from hcga.network.prnet import Card, Number
 from hcga.params import Embed, Gam, Matching
-from hcga.prnet import Card, Number
-from hcga.progress import counted
+from hcga.runs.environment import Environment
+from hcga.runs.progress import counted
 from hcga.using.calibration import Calibration, describe_calibration
 
 NO_LICENCE = "none was given: ask whoever made this model, and look at the terms of the data it was trained on"

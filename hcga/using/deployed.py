@@ -1,8 +1,8 @@
 """A model as a file that runs without this program: ONNX, or an ExportedProgram of PyTorch.
 
-Both take `images`, (N, H, W, 3) uint8, RGB of the card's size, for any N, and give by name what `hcga.prnet.Embedding`
-has, and `visible`, (N, C - 1) float32, by the card's rule. Normalisation and GAM are inside. ONNX needs the packages of
-the extra `onnx`.
+Both take `images`, (N, H, W, 3) uint8, RGB of the card's size, for any N, and give by name what
+`hcga.network.prnet.Embedding` has, and `visible`, (N, C - 1) float32, by the card's rule. Normalisation and GAM are
+inside. ONNX needs the packages of the extra `onnx`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import nn
 
 from hcga.errors import InputError
 from hcga.files import fresh
-from hcga.prnet import Embedding, PRNet
+from hcga.network.prnet import Embedding, PRNet
 from hcga.resources import blame_machine
 from hcga.retrieval.visibility import how_visible
 from hcga.using.card import ModelCard

@@ -8,9 +8,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from hcga.images import load_picture
-from hcga.masks import part_colour
-from hcga.pictures import INK, PAPER
-from hcga.progress import counted
+from hcga.masks.parts import part_colour
+from hcga.masks.pictures import INK, PAPER
+from hcga.runs.progress import counted
 from hcga.terms import WHOLE, Seen, Term, features_compared
 from hcga.using.calibration import describe_probability
 from hcga.using.model import Model

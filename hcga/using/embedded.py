@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from hcga.errors import InputError
+from hcga.network.prnet import Embedding
 from hcga.params import Matching
-from hcga.prnet import Embedding
 from hcga.retrieval.pooling import pool
 from hcga.retrieval.similarity import Embeddings
 from hcga.retrieval.visibility import PartStatistics, visible_parts

@@ -17,8 +17,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from hcga.errors import InputError, brief, remedy
 from hcga.files import outline
 from hcga.params import Matching
-from hcga.progress import track
 from hcga.retrieval.similarity import scale_to_unit
+from hcga.runs.progress import track
 from hcga.store_writing import write_store
 from hcga.stores import array, attribute, folder_of, open_store, read_finite, read_rows
 from hcga.using.embedded import Embedded

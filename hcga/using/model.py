@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 
 from hcga.ahead import load_ahead
-from hcga.checkpoints import load_described, save_model
 from hcga.devices import choose_device, precision
 from hcga.errors import InputError
 from hcga.images import load_image
-from hcga.inference import BATCH
-from hcga.prnet import PRNet
-from hcga.progress import counted, track
+from hcga.network.checkpoints import load_described, save_model
+from hcga.network.inference import BATCH
+from hcga.network.prnet import PRNet
 from hcga.retrieval.similarity import similarity
-from hcga.revisions import parse_place
+from hcga.runs.progress import counted, track
+from hcga.runs.revisions import parse_place
 from hcga.terms import WHOLE, Matched, cosines, match
 from hcga.using.calibration import EVEN, Calibration
 from hcga.using.card import NO_LICENCE, ModelCard, model_digest

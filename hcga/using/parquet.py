@@ -15,7 +15,7 @@ import numpy as np
 
 from hcga.errors import InputError
 from hcga.files import fresh
-from hcga.masks import part_names
+from hcga.masks.parts import part_names
 from hcga.using.crops import Crops
 from hcga.using.embedded import Embedded
 from hcga.using.model import Model

@@ -16,7 +16,7 @@ from hcga.retrieval.open_set import open_set_figures
 from hcga.retrieval.pairs import verification_figures
 from hcga.retrieval.similarity import Similarities
 from hcga.retrieval.stored import StoredEmbeddings, rank_all, ranking_figures
-from hcga.revisions import Place, open_revision
+from hcga.runs.revisions import Place, open_revision
 from hcga.samples import read_samples_of
 from hcga.using.calibrating import People
 from hcga.using.model import Model

@@ -9,18 +9,18 @@ from typing import Any
 
 import pandas as pd
 
-from hcga.checkpoints import load_model
 from hcga.errors import InputError
 from hcga.figures import collect_figures, read_metrics
+from hcga.network.checkpoints import load_model
+from hcga.network.prnet import Card, PRNet
 from hcga.params import Matching, Params
-from hcga.prnet import Card, PRNet
-from hcga.recorded import dvc_digest
 from hcga.report.code import CODE, name_code
-from hcga.revisions import Place, Revision, open_revision
+from hcga.runs.recorded import dvc_digest
+from hcga.runs.revisions import Place, Revision, open_revision
+from hcga.runs.staleness import is_stale
+from hcga.runs.workspace import Workspace
 from hcga.samples import DISTRACTOR, read_samples
-from hcga.staleness import is_stale
 from hcga.using.card import NO_LICENCE, SPLITS, Counted, DataSet, ModelCard, Use
-from hcga.workspace import Workspace
 
 KEPT = ("package", "hub", "none")  # values of backbone.weights that name no file of somebody's disk
 MAKING = ("backbone", "image", "prepare", "coparse", "gam", "train", "rounds")  # sections that make a model; no paths

@@ -17,9 +17,9 @@ import zarr
 
 from hcga.errors import InputError, brief, remedy
 from hcga.files import code_digest, digest, leads_below, scratch
-from hcga.inference import BATCH
 from hcga.kept_arrays import KeptArrays, Result
-from hcga.masks import part_names
+from hcga.masks.parts import part_names
+from hcga.network.inference import BATCH
 from hcga.resources import need_disk, shrunk
 from hcga.store_writing import add_array, writing
 from hcga.stores import array, attribute, folder_of, open_store, read_finite, read_rows

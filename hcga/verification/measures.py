@@ -16,7 +16,7 @@ from PIL import Image
 
 from hcga.csv_files import read_table
 from hcga.errors import InputError
-from hcga.staleness import differences
+from hcga.runs.staleness import differences
 from hcga.stores import array, open_store, read_rows
 
 BLOCK_BYTES = 64 * 2**20  # of an array are in memory at once

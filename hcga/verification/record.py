@@ -7,11 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hcga.due import opened
 from hcga.errors import InputError
-from hcga.staleness import changed_params_of
+from hcga.runs.due import opened
+from hcga.runs.staleness import changed_params_of
+from hcga.runs.workspace import Workspace
 from hcga.verification.content import Content, Item
-from hcga.workspace import Workspace
 
 
 class Recorded(NamedTuple):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
-from hcga.commands import reason_of, run_logged
 from hcga.errors import InputError
+from hcga.runs.commands import reason_of, run_logged
 from hcga.verification.content import Content, Item
 from hcga.verification.differences import Difference, compare
 from hcga.verification.measures import NO_MEASURE

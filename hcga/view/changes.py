@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hcga.comparison import changed_shares, compare_masks, summarise_difference
-from hcga.masks import STRIDE
-from hcga.revisions import Place
+from hcga.masks.comparison import changed_shares, compare_masks, summarise_difference
+from hcga.masks.parts import STRIDE
+from hcga.runs.revisions import Place
 from hcga.samples import rows_of_identity
 from hcga.view.layers import masks_at, require_masks
 from hcga.view.legends import legends

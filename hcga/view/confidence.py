@@ -64,6 +64,6 @@ def _compute(model: Path, stamp: float, images: Path, rows: tuple[int, ...]) -> 
 
 @lru_cache(2)
 def _network(model: Path, stamp: float) -> Any:
-    from hcga.checkpoints import load_model
+    from hcga.network.checkpoints import load_model
 
     return load_model(model)[0]

@@ -9,8 +9,8 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from hcga.errors import InputError
-from hcga.masks import STRIDE
-from hcga.revisions import Place
+from hcga.masks.parts import STRIDE
+from hcga.runs.revisions import Place
 from hcga.stores import read_rows
 from hcga.view.filters import FILTERS, filters_in_words, rows_left
 from hcga.view.layers import CONFIDENCE, open_layer

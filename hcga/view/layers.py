@@ -11,11 +11,11 @@ import numpy as np
 import zarr
 from PIL import Image
 
-from hcga.comparison import changed_cells, open_comparable
 from hcga.errors import InputError
-from hcga.masks import STRIDE, UNLABELLED, part_colour
-from hcga.pictures import colour_labels
-from hcga.revisions import Place
+from hcga.masks.comparison import changed_cells, open_comparable
+from hcga.masks.parts import STRIDE, UNLABELLED, part_colour
+from hcga.masks.pictures import colour_labels
+from hcga.runs.revisions import Place
 from hcga.stores import array, attribute, read_rows
 from hcga.view.confidence import confidence_maps, part_classes_of
 from hcga.view.places import Archive

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hcga.errors import InputError
-from hcga.masks import part_colour
-from hcga.pictures import legend
-from hcga.revisions import Place
+from hcga.masks.parts import part_colour
+from hcga.masks.pictures import legend
+from hcga.runs.revisions import Place
 from hcga.stores import attribute
 from hcga.view.layers import CHANGED, CONFIDENCE
 from hcga.view.places import Archive

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hcga.errors import InputError
-from hcga.revisions import Place
+from hcga.runs.revisions import Place
 from hcga.view.filters import images_left
 from hcga.view.places import Archive
 

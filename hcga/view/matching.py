@@ -20,7 +20,7 @@ def match_features(embeddings: zarr.Group, query: int, gallery: np.ndarray, para
     Parameters
     ----------
     embeddings : zarr.Group
-        As `hcga.inference.embed` writes it; only the rows in question are read.
+        As `hcga.network.inference.embed` writes it; only the rows in question are read.
     query : int
         Row.
     gallery : (n,) int64

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from hcga.errors import InputError
 from hcga.figures import collect_curves, collect_figures, read_metrics, telling_figures
 from hcga.report.templates import page_environment
-from hcga.revisions import WORKSPACE, Place
+from hcga.runs.revisions import WORKSPACE, Place
+from hcga.runs.workspace import Workspace
 from hcga.view.changes import describe_changes
 from hcga.view.filters import FILTERS, cameras
 from hcga.view.identity import describe_identity
@@ -22,7 +23,6 @@ from hcga.view.looks import opacity
 from hcga.view.places import Archive
 from hcga.view.queries import describe_query, list_queries, row_of_image
 from hcga.view.stale import stale_notes
-from hcga.workspace import Workspace
 
 
 class Pages:

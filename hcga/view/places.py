@@ -18,11 +18,11 @@ from hcga.artifacts import open_artifact, open_images
 from hcga.csv_files import read_table
 from hcga.errors import OTHER_VERSION, REMEDY, InputError
 from hcga.occluders import Occlusion, read_occlusion
-from hcga.revisions import WORKSPACE, Place, open_revision, parse_place
+from hcga.runs.revisions import WORKSPACE, Place, open_revision, parse_place
+from hcga.runs.staleness import written_anew
+from hcga.runs.workspace import Workspace
 from hcga.samples import image_names, read_samples_of
-from hcga.staleness import written_anew
 from hcga.stores import array, open_store
-from hcga.workspace import Workspace
 
 # Columns of the first gallery images of each query.
 RANKED = {"query": str, "rank": int, "gallery": str, "similarity": float, "hit": bool}

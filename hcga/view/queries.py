@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from hcga.errors import InputError
-from hcga.revisions import Place
+from hcga.runs.revisions import Place
+from hcga.runs.staleness import changed_params
 from hcga.samples import image_names
-from hcga.staleness import changed_params
 from hcga.view.legends import parts_of
 from hcga.view.matching import match_features, rank_of_first_match
 from hcga.view.places import Archive

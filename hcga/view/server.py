@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hcga.errors import InputError
-from hcga.revisions import parse_place
+from hcga.runs.revisions import parse_place
 from hcga.view.filters import chosen_rows, filters_in_words, rows_left
 from hcga.view.layers import image_strip, layer_strip
 from hcga.view.listening import LOOPBACK, address_of, is_private, listen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hcga.revisions import Place
-from hcga.staleness import is_stale
+from hcga.runs.revisions import Place
+from hcga.runs.staleness import is_stale
 from hcga.view.places import Archive
 
 

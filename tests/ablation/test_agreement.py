@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from hcga.ablation.agreement import adjusted_rand, compare
-from hcga.masks import UNLABELLED
+from hcga.masks.parts import UNLABELLED
 
 
 @pytest.mark.parametrize("groups", [1, 2, 18])

@@ -11,7 +11,7 @@ from hcga.ablation.params_file import write_values
 from hcga.ablation.tables import Table
 from hcga.ablation.variants import Choice, Variant, change, plan
 from hcga.params import read_params
-from hcga.workspace import Workspace
+from hcga.runs.workspace import Workspace
 
 TABLE = Table.model_validate({"name": "t", "title": "T", "seeds": [1], "rows": {"a": {}}})
 

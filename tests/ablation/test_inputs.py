@@ -8,7 +8,7 @@ from conftest import DEFAULT, ROOT, change
 from hcga.ablation.inputs import refuse_uncommitted, with_full_paths
 from hcga.errors import InputError
 from hcga.params import read_params
-from hcga.workspace import Workspace
+from hcga.runs.workspace import Workspace
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from hcga.ablation.tables import Table
 from hcga.ablation.variants import Choice, plan
 from hcga.errors import InputError
 from hcga.params import read_params
+from hcga.runs.workspace import Workspace
 from hcga.samples import read_samples, write_samples
-from hcga.workspace import Workspace
 
 TABLE = Table.model_validate(
     {

@@ -8,7 +8,7 @@ from hcga.ablation.variants import Choice, plan
 from hcga.datasets.readers import LAYOUTS
 from hcga.errors import InputError
 from hcga.params import read_params
-from hcga.workspace import Workspace
+from hcga.runs.workspace import Workspace
 
 FILES = sorted((ROOT / "tables").glob("*.yaml"))
 TABLE = """title: Two ways

@@ -8,7 +8,7 @@ from hcga.ablation.tables import Table
 from hcga.ablation.variants import Choice, change, plan
 from hcga.errors import InputError
 from hcga.params import read_params
-from hcga.workspace import Workspace
+from hcga.runs.workspace import Workspace
 
 TABLE = Table.model_validate(
     {

@@ -25,8 +25,6 @@ from s3 import ACCESS, BUCKET, s3_server
 from threadpoolctl import threadpool_limits
 from waiting import until
 
-from hcga import inference
-from hcga.checkpoints import load_model, save_model
 from hcga.cluster import workers as module
 from hcga.cluster.connection import connected
 from hcga.cluster.kind import become
@@ -37,10 +35,12 @@ from hcga.coparsing.memory import hcnet_bytes
 from hcga.coparsing.pool import map_identities
 from hcga.errors import InputError
 from hcga.files import content_digest
-from hcga.forward import Remote, environment_of, placed
-from hcga.inference import embed, extract
+from hcga.network import inference
+from hcga.network.checkpoints import load_model, save_model
+from hcga.network.forward import Remote, environment_of, placed
+from hcga.network.inference import embed, extract
+from hcga.network.prnet import PRNet, new_card
 from hcga.params import Dask, Params
-from hcga.prnet import PRNet, new_card
 from hcga.store_writing import write_store
 from hcga.stores import open_store
 

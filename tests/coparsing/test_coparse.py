@@ -16,7 +16,7 @@ from hcga.coparsing.kept import Kept
 from hcga.coparsing.memory import hcnet_bytes, isp_bytes
 from hcga.coparsing.sources import Material, Parsed
 from hcga.errors import InputError
-from hcga.masks import UNLABELLED
+from hcga.masks.parts import UNLABELLED
 
 FEATURES, IMAGES, SEED, CPU = Path("features.zarr"), Path("images.zarr"), (1, 4), torch.device("cpu")
 HEIGHT, WIDTH = 17, 8

@@ -29,7 +29,7 @@ from hcga.coparsing.memory import hcnet_bytes
 from hcga.coparsing.pool import map_identities
 from hcga.cores import available_cores
 from hcga.errors import InputError
-from hcga.stopping import Stopped, stopping_at_once
+from hcga.runs.stopping import Stopped, stopping_at_once
 from hcga.store_writing import write_store
 
 SEED = (5, 2)
@@ -177,7 +177,7 @@ def test_workers_end_at_once_with_a_parent_that_is_killed_or_asked_to_stop(featu
     code = (
         "import sys; sys.path += sys.argv[2:]; from pathlib import Path; import numpy as np; import test_pool\n"
         "from hcga.coparsing.inputs import Input; from hcga.coparsing.pool import map_identities\n"
-        "from hcga.stopping import stopping_at_once\n"
+        "from hcga.runs.stopping import stopping_at_once\n"
         "print(flush=True)\n"
         "source, few = Input(Path(sys.argv[1]), 'features'), {3: np.array([1, 4])}\n"
         "with stopping_at_once(): list(map_identities(test_pool.wait, source, few, 1, test_pool.hcnet_bytes))"

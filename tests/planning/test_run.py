@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
-from hcga.cli import main
-from hcga.environment import Environment
+from hcga.cli.main import main
 from hcga.errors import InputError
 from hcga.planning import rates, run
 from hcga.planning.run import measured_run, measured_size, worker_bytes
 from hcga.planning.scaling import Ran, Size
-from hcga.workspace import Workspace
+from hcga.runs.environment import Environment
+from hcga.runs.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = {"r1": {"prev": "init", "until_epoch": 2}, "r2": {"prev": "r1", "until_epoch": 4}}

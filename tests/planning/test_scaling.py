@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hcga.degeneracy import describe_degeneracy
 from hcga.errors import InputError
+from hcga.masks.degeneracy import describe_degeneracy
 from hcga.planning.scaling import BLANK, MASKS, START, TABLE, Ran, Rates, Shape, Size, scale, together
 
 SMALL = Size(train=100, identities=10, query=20, gallery=80)

@@ -12,7 +12,7 @@ from hcga.report.code import name_code
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    for name in ("hcga/masks.py", "pipeline/report.py", "dvc.yaml", "params.yaml"):
+    for name in ("hcga/masks/parts.py", "pipeline/report.py", "dvc.yaml", "params.yaml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("1\n", encoding="utf-8")
     call(tmp_path, "init", "-q")
@@ -30,7 +30,7 @@ def test_a_commit_is_named_whatever_stands_in_params(checkout: Path) -> None:
     assert name_code(checkout) == f"commit {call(checkout, 'rev-parse', 'HEAD')}"
 
 
-@pytest.mark.parametrize("name", ["hcga/masks.py", "pipeline/report.py", "dvc.yaml", "hcga/new.py"])
+@pytest.mark.parametrize("name", ["hcga/masks/parts.py", "pipeline/report.py", "dvc.yaml", "hcga/new.py"])
 def test_code_that_is_not_as_committed_is_named(checkout: Path, name: str) -> None:
     (checkout / name).write_text("2\n", encoding="utf-8")
     assert name_code(checkout).endswith(f", with changes in {name}")

@@ -13,14 +13,14 @@ from angles import PLAIN
 
 from hcga.coparsing.coparse import describe_masks
 from hcga.figures import SHOWN
+from hcga.masks.sheet import spread
 from hcga.report import build, terms
 from hcga.report.build import SHEET, build_page, describe_set, draw_charts, draw_strips, list_retrieval, tabulate_times
 from hcga.report.charts import COLOURS, DASHES, LINES, MARKERS, draw_curves
 from hcga.report.inputs import Round, Run
 from hcga.report.thumbnails import embed_picture, embed_row
-from hcga.runlog import Finished
+from hcga.runs.runlog import Finished
 from hcga.samples import COLUMNS
-from hcga.sheet import spread
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store
 

@@ -13,10 +13,10 @@ from trained import ROUND, new_checkout, new_crops, new_model, new_weights, writ
 
 from hcga.errors import InputError
 from hcga.params import Matching
-from hcga.recorded import dvc_digest
 from hcga.retrieval.blocks import Labels
 from hcga.retrieval.pairs import count_pairs
 from hcga.retrieval.similarity import Embeddings, Similarities, similarity
+from hcga.runs.recorded import dvc_digest
 from hcga.samples import COLUMNS
 from hcga.store_writing import write_store
 from hcga.using import calibrating

@@ -15,15 +15,15 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
-from hcga.cli import main
+from hcga.cli.main import main
 from hcga.retrieval.pooling import pool
 from hcga.retrieval.ranking import rank
 from hcga.retrieval.similarity import similarity
-from hcga.staleness import is_stale
+from hcga.runs.staleness import is_stale
+from hcga.runs.workspace import Workspace
 from hcga.terms import Matched, Seen, Term
 from hcga.using.calibration import describe_probability
 from hcga.using.model import Model
-from hcga.workspace import Workspace
 
 weights = pytest.fixture(scope="module")(new_weights)
 checkout = pytest.fixture(new_checkout)

@@ -21,8 +21,8 @@ from torch import nn
 
 from hcga.errors import InputError
 from hcga.images import load_image
+from hcga.network.prnet import PRNet, new_card
 from hcga.params import Embed, Gam, Matching
-from hcga.prnet import PRNet, new_card
 from hcga.using import deployed
 from hcga.using.card import DataSet, ModelCard, Use
 from hcga.using.deployed import OUTPUTS, read_card, run_module, run_onnx, write_deployed

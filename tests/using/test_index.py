@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from conftest import ROOT
 from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
-from hcga.cli import main
+from hcga.cli.main import main
 from hcga.errors import InputError
 from hcga.stores import array
 from hcga.using import indexing

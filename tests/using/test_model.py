@@ -13,10 +13,10 @@ from PIL import Image
 from pydantic import ValidationError
 from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
-from hcga import inference
-from hcga.checkpoints import load_model
 from hcga.errors import InputError
 from hcga.images import load_image
+from hcga.network import inference
+from hcga.network.checkpoints import load_model
 from hcga.params import Embed, Gam
 from hcga.retrieval.similarity import Embeddings, similarity
 from hcga.using import model as module

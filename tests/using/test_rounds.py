@@ -10,12 +10,12 @@ from ruamel.yaml import YAML
 from safetensors import safe_open
 from trained import ROUND, new_checkout, new_weights
 
-from hcga.checkpoints import load_model, save_model
 from hcga.errors import InputError
-from hcga.revisions import Place, Revision
+from hcga.network.checkpoints import load_model, save_model
+from hcga.runs.revisions import Place, Revision
+from hcga.runs.workspace import Workspace
 from hcga.using.card import ModelCard
 from hcga.using.rounds import read_round
-from hcga.workspace import Workspace
 
 weights = pytest.fixture(scope="module")(new_weights)
 checkout = pytest.fixture(new_checkout)

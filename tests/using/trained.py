@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from ruamel.yaml import YAML
 
-from hcga.checkpoints import save_model
-from hcga.prnet import PRNet, new_card
-from hcga.recorded import dvc_digest
-from hcga.revisions import Place
+from hcga.network.checkpoints import save_model
+from hcga.network.prnet import PRNet, new_card
+from hcga.runs.recorded import dvc_digest
+from hcga.runs.revisions import Place
 from hcga.using.model import Model
 from hcga.using.rounds import read_round
 

@@ -14,15 +14,15 @@ from PIL import Image
 from ruamel.yaml import YAML
 from starlette.testclient import TestClient
 
-from hcga.checkpoints import save_model
-from hcga.masks import UNLABELLED, mask_attributes
+from hcga.masks.parts import UNLABELLED, mask_attributes
+from hcga.network.checkpoints import save_model
+from hcga.network.prnet import PRNet, new_card
 from hcga.occluders import write_occlusion
-from hcga.prnet import PRNet, new_card
-from hcga.revisions import WORKSPACE
+from hcga.runs.revisions import WORKSPACE
+from hcga.runs.workspace import Workspace, write_rounds
 from hcga.samples import COLUMNS, write_samples
 from hcga.store_writing import write_store
 from hcga.view import places
-from hcga.workspace import Workspace, write_rounds
 
 HOSTILE = "train/<b onclick=alert(1)>&'.jpg"
 BRANCH = "it's #1/50%?"  # of another revision; a space could not be in a branch's name, but in an experiment's

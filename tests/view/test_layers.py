@@ -13,7 +13,7 @@ import torch
 from example import BRANCH, HOSTILE, PEOPLE, new_checkout, open_revisions, page, picture, write_checkout
 from starlette.testclient import TestClient
 
-from hcga.checkpoints import load_model, save_model
+from hcga.network.checkpoints import load_model, save_model
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store
 from hcga.view import confidence

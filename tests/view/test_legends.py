@@ -10,7 +10,7 @@ import pytest
 from example import CELLS, new_checkout, page
 from starlette.testclient import TestClient
 
-from hcga.masks import mask_attributes
+from hcga.masks.parts import mask_attributes
 from hcga.store_writing import write_store
 from hcga.view.server import create_app
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from example import new_checkout
 from starlette.testclient import TestClient
 
-from hcga.cli import main
+from hcga.cli.main import main
 from hcga.errors import InputError
 from hcga.view.listening import address_of, is_private, listen
 from hcga.view.server import serve

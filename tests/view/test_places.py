@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from hcga.runs.workspace import Workspace
 from hcga.view import places
 from hcga.view.places import Archive
-from hcga.workspace import Workspace
 
 
 def test_a_revision_is_opened_again_after_a_while(workspace_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

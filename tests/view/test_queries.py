@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from hcga.params import Params
 from hcga.retrieval.similarity import FEATURES, VARIANTS, similarity
 from hcga.retrieval.stored import StoredEmbeddings
-from hcga.revisions import Place
+from hcga.runs.revisions import Place
 from hcga.samples import read_samples
 from hcga.stores import array, open_store, read_all
 from hcga.view import queries

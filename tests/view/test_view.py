@@ -14,10 +14,10 @@ from matplotlib import colormaps
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hcga.checkpoints import load_model
-from hcga.masks import part_colour, upsample
-from hcga.pictures import colour_labels
-from hcga.revisions import Place, parse_place
+from hcga.masks.parts import part_colour, upsample
+from hcga.masks.pictures import colour_labels
+from hcga.network.checkpoints import load_model
+from hcga.runs.revisions import Place, parse_place
 from hcga.samples import rows_of_identity
 from hcga.stores import array, open_store
 from hcga.view.layers import layer_strip

@@ -1,0 +1,1 @@
+"""Commands of the `hcga` program, for people."""

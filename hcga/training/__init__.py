@@ -1,0 +1,1 @@
+"""Training of PRNet on images and part masks (IV-A)."""

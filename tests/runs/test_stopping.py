@@ -1,0 +1,137 @@
+"""The first request to stop is noted, the second ends the process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hcga.runs import stopping
+from hcga.runs.busy import LOCKS
+from hcga.runs.stopping import Stopped, stop_requests, stopping_at_once
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_request_is_noted(number: signal.Signals) -> None:
+    asked: list[Stopped | None] = []
+
+    def work() -> None:
+        with stop_requests() as stop:
+            asked.append(stop())
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)  # the same one: it came by two ways
+            asked.append(stop())
+
+    with pytest.raises(Stopped) as stopped:  # a request that nobody has answered
+        work()
+    before, asked_for = asked
+    assert before is None
+    assert asked_for is stopped.value
+    assert (asked_for.code, str(asked_for)) == (128 + number, f"stopped by {number.name}")
+
+
+def test_a_second_ctrl_c_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "SAME", 0)
+
+    def insist() -> None:
+        with stop_requests():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        insist()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_block_ends_at_once_and_closes_what_is_open(number: signal.Signals, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    before, closed = signal.getsignal(number), []
+
+    def work() -> None:
+        with stopping_at_once():
+            try:
+                os.kill(os.getpid(), number)
+            finally:
+                closed.append(True)
+
+    with pytest.raises(Stopped) as stopped:
+        work()
+    assert (stopped.value.code, closed) == (128 + number, [True])
+    assert caplog.messages == [f"stopped by {number.name}; `dvc repro` goes on from what is done"]
+    assert signal.getsignal(number) == before
+
+
+def test_a_request_that_python_ignores_is_made_again() -> None:
+    """As in `__del__`, where an error has nowhere to go."""
+    before, ignored = sys.unraisablehook, []
+
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            ignored.append("not yet")
+
+    def work() -> None:
+        with stopping_at_once():
+            Dying()
+            ignored.append("went on")
+            time.sleep(30)
+            ignored.append("to the end")
+
+    with pytest.raises(Stopped):
+        work()
+    assert ignored == ["went on"]
+    assert sys.unraisablehook == before
+
+
+def test_in_a_block_that_ends_at_once_the_first_request_may_still_be_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "SAME", 0)
+    noted = []
+
+    def insist() -> None:
+        with stopping_at_once(), stop_requests() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            noted.append(stop())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        insist()
+    assert noted != [None]
+
+
+def test_handlers_are_as_before_afterwards() -> None:
+    before = [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)]
+    with stop_requests():
+        assert [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)] != before
+    assert [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_stage_stops_and_saves_when_dvc_has_ended(tmp_path: Path) -> None:
+    """DVC alone may be killed, as by `kill` or for want of memory, and then takes no output of its stage."""
+    stage = """import sys, time
+from pathlib import Path
+from hcga.runs.stage import stop_with_dvc
+from hcga.runs.stopping import stop_requests
+with stop_requests() as stop:
+    stop_with_dvc(Path(sys.argv[1]))
+    print("begun", flush=True)
+    while not stop():
+        time.sleep(0.05)
+    print("saved", flush=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as dvc:
+        (tmp_path / LOCKS).parent.mkdir(parents=True)
+        (tmp_path / LOCKS).write_text(json.dumps({"write": {"a": {"pid": dvc.pid, "cmd": "dvc repro"}}}))
+        command = [sys.executable, "-c", stage, tmp_path]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "begun\n"
+            time.sleep(1)
+            assert process.poll() is None
+            dvc.kill()
+            dvc.wait()
+            assert process.stdout.read() == "saved\n"
+            assert process.wait(60) == 128 + signal.SIGTERM
