@@ -20,6 +20,7 @@ NEUTRAL = {
     "hcga/errors.py",
     "hcga/files.py",
     "hcga/guards.py",
+    "hcga/outputs.py",
     "hcga/params.py",
     "hcga/resources.py",
     "hcga/runs/busy.py",

@@ -244,7 +244,7 @@ def test_another_revision_is_traced_by_its_own_artifacts(
         (["--pid", "4"], "identity 4 is not among the 2 training identities; nearest: 3, 8"),
         (["--pid", "3", "--set", "local_wait=1"], "coparse.local_wait: unknown key; did you mean 'local_weight'?"),
         (["--pid", "3", "--set", "local_weight=-1"], "coparse.local_weight: -1 (int)"),
-        (["--pid", "3", "--set", "local_weight"], "--set local_weight: write FIELD=VALUE"),
+        (["--pid", "3", "--set", "local_weight"], "--set local_weight: write KEY=VALUE"),
         (["--pid", "3", "--set", "window=[1"], "--set window=[1: '[1' is no value in YAML"),
         (
             ["--pid", "3", "--rgb", "--set", "local_weight=1"],

@@ -13,12 +13,12 @@ from hcga.ablation.experiments import Found, match
 from hcga.ablation.inputs import refuse_uncommitted
 from hcga.ablation.tables import Table, load_table
 from hcga.ablation.variants import Choice, Variant, plan, suffix
+from hcga.cli.settings import read_settings
 from hcga.errors import InputError
 from hcga.params import check_params, read_params
 from hcga.runs.git import head
 from hcga.runs.stage import PATH, clear_errors
 from hcga.runs.workspace import Workspace
-from hcga.validation import read_yaml
 
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
@@ -71,14 +71,8 @@ def _choice(
         numbers = list(dict.fromkeys(int(text) for text in seeds.split(","))) if seeds else []
     except ValueError:
         raise InputError(f"--seeds {seeds}: give whole numbers with commas between, such as 1,2,3") from None
-    values = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise InputError(f"--set {setting}: write KEY=VALUE, such as train.images=8")
-        values[key] = read_yaml(value, f"--set {setting}: {value!r} is no value of YAML")
     names = [name.strip() for name in rows.split(",")] if rows else []
-    return Choice(numbers, names, values, validation, label)
+    return Choice(numbers, names, read_settings(settings, "train.images=8"), validation, label)
 
 
 def _list_runs(found: Sequence[Found], commit: str) -> None:

@@ -9,6 +9,7 @@ import click
 from hcga.cli.pictures import writing
 from hcga.cli.search import device_option
 from hcga.errors import InputError
+from hcga.outputs import require_output
 from hcga.runs.stage import PATH, clear_errors
 
 _people = click.option(
@@ -47,7 +48,7 @@ def export(source: str, target: Path, licence: str | None, calibrated: bool) -> 
     from hcga.using.model import SUFFIX, Model
 
     with clear_errors():
-        _require_output(target, SUFFIX, ONNX, PROGRAM)
+        require_output(target, SUFFIX, ONNX, PROGRAM)
         made = Model.load(source, "cpu", licence=licence or NO_LICENCE)
         if licence not in (None, made.card.use.licence):
             raise InputError(f"--licence: {source} has one in its card; export the round anew with another")
@@ -88,7 +89,7 @@ def calibrate(source: str, people: Path, target: Path, device: str) -> None:
     from hcga.using.people import labelled_people
 
     with clear_errors():
-        _require_output(target, SUFFIX)
+        require_output(target, SUFFIX)
         made = Model.load(source, device)
         calibrate_model(made, labelled_people(people, made))
         with writing(target):
@@ -135,8 +136,3 @@ def show(source: str) -> None:
             loaded = Model.load(source, device="cpu")
             card, digest = loaded.card, loaded.digest
         click.echo(describe_card(card, digest[:12]))
-
-
-def _require_output(target: Path, *endings: str) -> None:
-    if target.suffix not in endings or not target.parent.is_dir() or target.is_dir():
-        raise InputError(f"--output {target}: give a name that ends in {', '.join(endings)} in a folder that exists")

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from hcga.errors import InputError
+from hcga.outputs import require_output
 from hcga.runs.revisions import WORKSPACE
 from hcga.runs.staleness import is_stale
 from hcga.runs.workspace import Workspace
@@ -34,8 +35,7 @@ def picture_file(output: Path | None, what: str, round_name: str, pid: int, rev:
     """Where to write a picture of an identity; `InputError` if it cannot stand there."""
     named = [*([rev] if rev != WORKSPACE else []), round_name, str(pid), *settings]
     target = output or Path("-".join([what, *(re.sub(r"[^\w.=]+", "-", name) for name in named)]) + ".png")
-    if not target.parent.is_dir() or target.is_dir() or target.suffix != ".png":
-        raise InputError(f"--output {target}: give a name that ends in .png in a folder that exists")
+    require_output(target, ".png")
     return target
 
 

@@ -107,14 +107,14 @@ def search(
     A calibrated model also gives the probability that query and image show the same person, if the query is one image.
     """
     from hcga.using.crops import find_crops
-    from hcga.using.ranked import require_output, require_pictures, write_ranked
+    from hcga.using.ranked import require_pictures, require_ranked, write_ranked
     from hcga.using.search import opened_gallery
     from hcga.using.search import search as find
 
     with clear_errors():
         crops = find_crops(queries)
         if target:
-            require_output(target, len(crops.files), 1 if one_person else len(crops.files), count)
+            require_ranked(target, len(crops.files), 1 if one_person else len(crops.files), count)
         if index_file and gallery.suffix != ".zarr":
             raise InputError(f"--gallery {gallery}: an index is of a .zarr store; make one with `hcga embed`")
         if candidates and not index_file:

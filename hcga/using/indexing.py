@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hcga.errors import InputError
+from hcga.outputs import require_output
 from hcga.stores import open_store
 from hcga.using.embedded import Embedded
 from hcga.using.index import MATCHING, Index, build_index
@@ -24,8 +25,9 @@ def require_index_file(path: Path, target: Path) -> None:
     """Refuse to index what is no .zarr store, and to write an index where something else is; `InputError`."""
     if path.suffix != ".zarr":
         raise InputError(f"{path}: an index is of a .zarr store; make one with `hcga embed`")
-    if target.suffix != ".zarr" or not target.parent.is_dir() or target.resolve().is_relative_to(path.resolve()):
-        raise InputError(f"--output {target}: give a name that ends in .zarr in a folder that exists, not in the store")
+    require_output(target, ".zarr")
+    if target.resolve().is_relative_to(path.resolve()):
+        raise InputError(f"--output {target}: lies in the store that is to be indexed; give a name beside it")
     if target.exists() and not _is_index(target):
         raise InputError(f"--output {target}: is there and is no index; remove it or give another name")
 

@@ -16,9 +16,11 @@ from hcga.devices import choose_device, precision
 from hcga.errors import InputError
 from hcga.images import load_image
 from hcga.network.checkpoints import load_described, save_model
+from hcga.network.forward import environment_of
 from hcga.network.inference import BATCH
 from hcga.network.prnet import PRNet
 from hcga.retrieval.similarity import similarity
+from hcga.runs.environment import Environment
 from hcga.runs.progress import counted, track
 from hcga.runs.revisions import parse_place
 from hcga.terms import WHOLE, Matched, cosines, match
@@ -128,6 +130,11 @@ class Model:
         See `hcga.using.deployed.write_deployed` for what is returned and raised.
         """
         return write_deployed(self._network, self.card, self.digest, path)
+
+    @property
+    def environment(self) -> Environment:
+        """Where it computes, which decides how vectors are rounded."""
+        return environment_of(self._network)
 
     @property
     def size(self) -> tuple[int, int]:

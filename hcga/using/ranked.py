@@ -13,6 +13,7 @@ from PIL import ImageOps
 from hcga.errors import InputError
 from hcga.files import fresh
 from hcga.images import load_picture
+from hcga.outputs import require_output
 from hcga.report.templates import page_environment
 from hcga.report.thumbnails import embed_picture
 from hcga.using.calibration import describe_probability
@@ -26,7 +27,7 @@ SIDES = (160, 256)  # pixels of a picture on a page, at most: width, height
 SUFFIXES = (".png", ".html")
 
 
-def require_output(target: Path, files: int, queries: int, count: int) -> None:
+def require_ranked(target: Path, files: int, queries: int, count: int) -> None:
     """Refuse an output that cannot be written, or would show too much, before anything is computed.
 
     Parameters
@@ -43,8 +44,7 @@ def require_output(target: Path, files: int, queries: int, count: int) -> None:
     InputError
         See above.
     """
-    if target.suffix not in SUFFIXES or not target.parent.is_dir() or target.is_dir():
-        raise InputError(f"--output {target}: give a name that ends in .png or .html in a folder that exists")
+    require_output(target, *SUFFIXES)
     if queries > MOST:
         raise InputError(f"--output {target}: {queries} queries, of which {MOST} can be shown; name fewer")
     if (pictures := files + queries * count) > PICTURES:

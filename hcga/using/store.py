@@ -16,10 +16,11 @@ import numpy as np
 import zarr
 
 from hcga.errors import InputError, brief, remedy
-from hcga.files import code_digest, digest, leads_below, scratch
+from hcga.files import digest, leads_below, run_key, scratch
 from hcga.kept_arrays import KeptArrays, Result
 from hcga.masks.parts import part_names
 from hcga.network.inference import BATCH
+from hcga.outputs import require_output
 from hcga.resources import need_disk, shrunk
 from hcga.store_writing import add_array, writing
 from hcga.stores import array, attribute, folder_of, open_store, read_finite, read_rows
@@ -76,15 +77,14 @@ def write_store_of(
 
     kinds: dict[str, tuple[Callable[..., Any], Callable[[Path], bool]]]
     kinds = {".zarr": (partial(zarr_sink, dtype=dtype), _is_store), ".parquet": (parquet_sink, is_ours)}
-    if target.suffix not in kinds or not target.parent.is_dir():
-        raise InputError(f"--output {target}: give a name that ends in .zarr or .parquet in a folder that exists")
+    require_output(target, *kinds)
     sink, known = kinds[target.suffix]
     if target.exists() and not known(target):
         raise InputError(f"--output {target}: is there and is no store of embeddings; remove it or give another name")
     if target.suffix == ".parquet" and dtype != "float32":
         raise InputError(f"--output {target}: a Parquet table has float32; give a name that ends in .zarr for {dtype}")
     with (
-        scratch(target, digest(model.digest.encode(), code_digest().encode())) as folder,
+        scratch(target, run_key([], model.digest, model.environment)) as folder,
         sink(target, model, crops) as write,
     ):
         return pour(model, crops, on_bad_image, write, KeptArrays(folder))

@@ -149,8 +149,8 @@ def test_masks_draws_images_labels_and_masks(run: Run, pid: int, rows: list[int]
 
 def test_a_picture_that_cannot_stand_there_is_refused(run: Run) -> None:
     Path("folder.png").mkdir()
-    for target in ("folder.png", "nowhere/a.png", "a.jpg"):
-        fails(run("masks", "draw", "--round", "r1", "--pid", "8", "-o", target), f"--output {target}: give a name that")
+    for target, told in (("folder.png", "is a folder"), ("nowhere/a.png", "give a name"), ("a.jpg", "give a name")):
+        fails(run("masks", "draw", "--round", "r1", "--pid", "8", "-o", target), f"--output {target}: {told}")
     fails(run("masks", "draw", "--round", "r1", "--pid", "8", "-o", "/proc/a.png"), "/proc/a.png: cannot be written (")
 
 

@@ -96,7 +96,7 @@ def test_a_stale_round_becomes_no_file(checkout: Path, tmp_path: Path) -> None:
     fails(CliRunner().invoke(main, ["model", "export", "r1", "-o", str(target)]), "data/metrics/r1.json: is not what")
     for name in ("one.pt", "nowhere/one.safetensors"):
         wrong = CliRunner().invoke(main, ["model", "export", "r1", "-o", str(tmp_path / name)])
-        fails(wrong, "give a name that ends in .safetensors, .onnx, .pt2 in a folder that exists")
+        fails(wrong, "give a name that ends in .safetensors or .onnx or .pt2 in a folder that exists")
     assert not target.exists()
 
 

@@ -264,8 +264,8 @@ def test_what_is_no_index_is_not_written_over(model: Model, crops: Path, index: 
     require_index_file(gallery, index)
     require_index_file(gallery, tmp_path / "new.zarr")
     for store, target, told in (
-        ("g.zarr", "g.zarr", "give a name that ends in .zarr in a folder that exists, not in the store"),
-        ("g.zarr", "g.zarr/i.zarr", "give a name that ends in .zarr in a folder that exists, not in the store"),
+        ("g.zarr", "g.zarr", "lies in the store that is to be indexed"),
+        ("g.zarr", "g.zarr/i.zarr", "lies in the store that is to be indexed; give a name beside it"),
         ("g.zarr", "none/i.zarr", "give a name that ends in .zarr"),
         ("g.zarr", "i.png", "give a name that ends in .zarr"),
         ("g.zarr", "other.zarr", "is there and is no index"),

@@ -17,7 +17,7 @@ from hcga.using import ranked as pages
 from hcga.using.crops import find_crops
 from hcga.using.drawing import colours_of, draw_ranked
 from hcga.using.model import Model
-from hcga.using.ranked import build_page, require_output, require_pictures, write_ranked
+from hcga.using.ranked import build_page, require_pictures, require_ranked, write_ranked
 from hcga.using.search import Ranked, opened_gallery, search, tabulate
 from hcga.using.store import open_gallery, write_store_of
 
@@ -172,20 +172,20 @@ def test_a_picture_names_the_prior_of_its_probabilities(
 def test_outputs_that_cannot_be_written_are_refused(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.jpg", "nowhere/a.png", "cam1"):
         with pytest.raises(InputError, match=r"give a name that ends in .png or .html in a folder that exists"):
-            require_output(crops / name, 1, 1, 10)
+            require_ranked(crops / name, 1, 1, 10)
     monkeypatch.setattr(pages, "MOST", 1)
     with pytest.raises(InputError, match=r"2 queries, of which 1 can be shown; name fewer"):
-        require_output(crops / "a.png", 2, 2, 10)
-    require_output(crops / "a.png", 1, 1, 10)
+        require_ranked(crops / "a.png", 2, 2, 10)
+    require_ranked(crops / "a.png", 1, 1, 10)
 
 
 def test_a_picture_has_a_bearable_number_of_images(crops: Path) -> None:
     told = r"a.png: 2,020 images with --top 100, of which 2,000 can be shown; lower --top or name fewer queries"
     with pytest.raises(InputError, match=told):
-        require_output(crops / "a.png", 20, 20, 100)
+        require_ranked(crops / "a.png", 20, 20, 100)
     with pytest.raises(InputError, match=r"3,010 images with --top 10, of which 2,000"):
-        require_output(crops / "a.html", 3000, 1, 10)
-    require_output(crops / "a.png", 20, 20, 99)
+        require_ranked(crops / "a.html", 3000, 1, 10)
+    require_ranked(crops / "a.png", 20, 20, 99)
 
 
 def test_names_beyond_ascii_come_back(model: Model, crops: Path) -> None:

@@ -113,9 +113,9 @@ def test_nothing_is_left_of_what_cannot_be_finished(model: Model, crops: Path, t
     assert sorted(target.parent.iterdir()) == before
 
 
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize(("meanwhile", "left"), [("nothing", 4), ("damage", 2), ("another machine", 0)])
 def test_what_was_embedded_by_a_run_that_died_is_not_embedded_again(
-    model: Model, crops: Path, target: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+    model: Model, crops: Path, target: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str, left: int
 ) -> None:
     """Parts of two batches of one image: it dies at the fifth of seven images, and goes on after the fourth."""
     monkeypatch.setattr(module, "BATCH", 1)
@@ -136,10 +136,13 @@ def test_what_was_embedded_by_a_run_that_died_is_not_embedded_again(
     assert not target.exists()
     (kept,) = [path for path in target.parent.glob(f".{target.name}.*.part") if path.is_dir()]
     assert len(list(kept.iterdir())) == 2
-    if damaged:
+    if meanwhile == "damage":
         next(kept.glob("2-*")).write_bytes(b"cut")
-    assert write_store_of(model, found, target, "error") == (7, 4 - 2 * damaged, [])
-    assert len(embedded) == 5 + 3 + 2 * damaged
+    if meanwhile == "another machine":
+        there = model.environment.model_copy(update={"device": "cuda: another"})
+        monkeypatch.setattr(Model, "environment", there)
+    assert write_store_of(model, found, target, "error") == (7, left, [])
+    assert len(embedded) == 5 + 7 - left
     assert not kept.exists()
     for name in NAMES:
         np.testing.assert_array_equal(
