@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from hcga.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, one's share of it, what one file may take
 LOCKLESS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # of file systems that know no locks
+
+log = logging.getLogger(__name__)
 
 
 class NoSpaceError(OSError):
@@ -55,17 +59,37 @@ def _locked(lock: Path, path: Path) -> int:
     """Open and lock a file, anew if its last holder has removed it in between."""
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
-                return handle
-        except BlockingIOError:
+        if not locks(handle, lock.parent):
             os.close(handle)
-            raise InputError(f"{path}: another process writes it at this moment; wait for its end") from None
-        except FileNotFoundError:  # removed between the two looks
-            pass
-        except OSError as error:
-            if error.errno in LOCKLESS:
+            raise InputError(f"{path}: another process writes it at this moment; wait for its end")
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), lock.stat()):
                 return handle
-            raise
         os.close(handle)
+
+
+def locks(handle: int, folder: Path, waits: bool = False) -> bool:
+    """Lock an open file of a folder, and return whether that is done.
+
+    Parameters
+    ----------
+    handle : int
+    folder : Path
+        For the log, which says so where the file system knows no locks; then nothing is locked, and this is true.
+    waits : bool
+        Whether to wait for another process that has it; if not, this is false.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in LOCKLESS:
+            raise
+        _warn_of(folder.resolve())
+    return True
+
+
+@lru_cache
+def _warn_of(folder: Path) -> None:
+    log.warning("%s: its file system knows no locks; let no two commands that write there run at once", folder)

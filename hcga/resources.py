@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import resource
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ REFUSED = (  # by a disk or a file system, whatever the file holds
 )
 CGROUPS = Path("/sys/fs/cgroup")
 SHARED, SHARED_BYTES = Path("/dev/shm"), 2**20
+HANDLES, HANDLES_OF_WORKER = 64, 2  # open files of a stage, about three times of what it has, and for each worker
 MEMORY = re.compile(r"[^.]*(out of memory|can't allocate memory)[^.]*")  # in messages of PyTorch, of any device
 
 
@@ -63,6 +65,16 @@ def need_shared_memory() -> None:
         raise InputError(
             f"{SHARED}: {free:,} bytes are free there, and co-parsing workers need {SHARED_BYTES:,}; remove what other "
             "programs have left there, or give a container more (docker run --shm-size)"
+        )
+
+
+def need_handles(workers: int) -> None:
+    """Refuse to start more workers than this process may hold pipes of open, `InputError`."""
+    allowed, wanted = resource.getrlimit(resource.RLIMIT_NOFILE)[0], HANDLES + HANDLES_OF_WORKER * workers
+    if resource.RLIM_INFINITY != allowed < wanted:
+        raise InputError(
+            f"coparse.workers: {workers} need about {wanted} open files, and {allowed} are allowed; allow more "
+            f"(`ulimit -n {wanted}`), or set it lower"
         )
 
 

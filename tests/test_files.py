@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from hcga import files
 from hcga.errors import InputError
 from hcga.files import content_digest, fresh, note_beside, read_note, resumable, run_key, scratch, write_note
 from hcga.guards import NoSpaceError
+from hcga.runs.commands import alone_in
 
 
 def test_a_file_appears_when_its_block_has_ended_well(tmp_path: Path) -> None:
@@ -24,6 +26,23 @@ def test_a_file_appears_when_its_block_has_ended_well(tmp_path: Path) -> None:
         (tmp_path / "none").rename(path)
     assert path.read_text() == "a"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_where_no_locks_are_known_the_log_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for name in "ab":
+        with fresh(tmp_path / name) as draft:
+            draft.write_text(name)
+    with alone_in(tmp_path, "hcga ablate"):
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{tmp_path}: its file system knows no locks; let no two commands that write there run at once"
+        ]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b", "lock"]
 
 
 @pytest.mark.parametrize("writing", [fresh, partial(resumable, key="key"), partial(scratch, key="key")])

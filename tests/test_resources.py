@@ -17,7 +17,7 @@ from PIL import Image
 from hcga import resources, store_writing, stores
 from hcga.errors import InputError
 from hcga.images import load_image
-from hcga.resources import free_memory, need_disk, need_shared_memory, shrunk
+from hcga.resources import free_memory, need_disk, need_handles, need_shared_memory, shrunk
 from hcga.runs.stage import clear_errors
 from hcga.store_writing import add_array, draft_store, write_store
 from hcga.stores import array, open_store, read_rows
@@ -99,6 +99,15 @@ def test_too_little_memory_to_share_is_refused(monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(0, 0, 2**20 - 1))
     with pytest.raises(InputError, match="1,048,575 bytes are free there, and co-parsing workers need 1,048,576"):
         need_shared_memory()
+
+
+def test_more_workers_than_files_may_be_open_are_refused(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (84, 1024))
+    need_handles(10)
+    with pytest.raises(InputError, match=r"coparse.workers: 11 need about 86 open files, and 84 are allowed"):
+        need_handles(11)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    need_handles(10**6)
 
 
 CUDA = """CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB and 1.1 are free."""

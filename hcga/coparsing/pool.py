@@ -22,7 +22,7 @@ from hcga.coparsing.inputs import Input, as_input
 from hcga.coparsing.memory import choose_workers
 from hcga.coparsing.on_cluster import map_on_cluster
 from hcga.errors import InputError
-from hcga.resources import free_memory, need_shared_memory
+from hcga.resources import free_memory, need_handles, need_shared_memory
 from hcga.runs.processes import end_with
 from hcga.runs.progress import counted, track
 from hcga.runs.stopping import stop_requests
@@ -76,8 +76,8 @@ def map_identities(
     Raises
     ------
     InputError
-        The store is missing or lacks the array, there is not enough memory of one's own or to share, or a worker was
-        killed and again when its identity was tried alone.
+        The store is missing or lacks the array; there is not enough memory of one's own or to share, or too few files
+        may be open; or a worker was killed and again when its identity was tried alone.
     Exception
         What `work` raises; what has not begun is given up.
     """
@@ -99,6 +99,7 @@ def _map_here(
     need_shared_memory()
     shape = as_input(np.asarray(array(open_store(source.store), source.name)[:1])).shape[1:]
     workers = choose_workers([*map(len, identities.values())], of_image(shape), workers, free_memory())
+    need_handles(workers)
     log.info("%d identities, %d workers of one thread each", len(identities), workers)
     return _map(work, source, identities, workers)
 

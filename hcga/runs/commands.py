@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hcga.errors import InputError
+from hcga.guards import locks
 
 PATIENCE = 60  # seconds that an interrupted command has to end
 
@@ -28,10 +28,8 @@ def alone_in(folder: Path, command: str) -> Iterator[IO[str]]:
         It is locked.
     """
     with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another `{command}` runs in this checkout; wait until it is done, or stop it") from None
+        if not locks(file.fileno(), folder):
+            raise InputError(f"another `{command}` runs in this checkout; wait until it is done, or stop it")
         yield file
 
 

@@ -8,7 +8,6 @@ Threads and processes that ask at the same time wait for each other.
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hcga.errors import InputError
 from hcga.files import fresh, leads_below
+from hcga.guards import locks
 from hcga.params import Params
 from hcga.runs.runlog import FOLDER
 from hcga.runs.workspace import Workspace
@@ -232,5 +232,5 @@ def _alone(folder: Path) -> Iterator[None]:
     """Let one thread of one process at a time work in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        locks(file.fileno(), folder, waits=True)
         yield
