@@ -16,7 +16,7 @@ import zarr
 from hcga.csv_files import read_table
 from hcga.files import checkout_digest
 from hcga.masks.quality import evaluate_masks, rate_identities
-from hcga.occluders import Occlusion
+from hcga.occluders import Occlusion, parts_covered
 from hcga.params import Evaluate
 from hcga.retrieval.stored import evaluate_retrieval
 from hcga.retrieval.visibility import read_statistics, visibility_figures, visible_parts
@@ -107,7 +107,8 @@ def evaluate_round(
         table = rate_identities(table, samples, drawn, parsed, truth, part_classes)
         statistics = read_statistics(embeddings, np.arange(len(samples)))
         visible = visible_parts(statistics, params)
-        figures |= visibility_figures(visible, statistics.guided, samples, occlusion, part_classes)
+        covered = parts_covered(parsed, samples, occlusion, part_classes)
+        figures |= visibility_figures(visible, statistics.guided, covered, samples, occlusion, part_classes)
     figures = tidy(figures)
     log.info("%s", summarise(figures))
     return Evaluated(figures, found.cmc, found.rankings, table)

@@ -129,6 +129,48 @@ def share_inside(masks: zarr.Array[Any] | np.ndarray, boxes: pd.DataFrame) -> fl
     return 100 * called / labelled if labelled else float("nan")
 
 
+def parts_covered(
+    parsed: zarr.Array[Any] | np.ndarray, samples: pd.DataFrame, occlusion: Occlusion, part_classes: int
+) -> np.ndarray:
+    """Say which parts lie behind an occluder, by half or more of where they are in whole images.
+
+    Parameters
+    ----------
+    parsed : (N, h, w) uint8
+        Most likely classes; read a few images at a time.
+    samples : DataFrame
+        With columns pid and split, N rows.
+    occlusion : Occlusion
+        Of the N images.
+    part_classes : int
+        C.
+
+    Returns
+    -------
+    (N, C - 1) bool
+        Of each cell counts how many whole test images have the part there. Nothing is covered of a part that none has,
+        nor in images without an occluder.
+    """
+    parts = np.arange(1, part_classes)
+    whole = np.flatnonzero(shows_identity(samples) & occlusion.known & ~occlusion.occluded)
+    places = np.zeros((part_classes - 1, *parsed.shape[1:]))
+    for start in range(0, len(whole), BLOCK):
+        places += (read_rows(parsed, whole[start : start + BLOCK])[:, None] == parts[:, None, None]).sum(0)
+    covered = np.zeros((len(samples), part_classes - 1), bool)
+    rows, place = np.unique(occlusion.boxes["row"].to_numpy(np.int64), return_inverse=True)
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        inside = _inside((len(block), *parsed.shape[1:]), occlusion.boxes[BOX], place - start)
+        behind, total = np.einsum("nhw,phw->np", inside, places), places.sum((1, 2))
+        covered[block] = (behind >= total / 2) & (total > 0)
+    return covered
+
+
+def shows_identity(samples: pd.DataFrame) -> np.ndarray:
+    """Which are test images of identities, (N,) bool: junk and distractors may show nobody."""
+    return ((samples["split"] != "train") & (samples["pid"] > 0)).to_numpy()
+
+
 def _inside(shape: tuple[int, ...], boxes: pd.DataFrame, place: np.ndarray) -> np.ndarray:
     """Which cells of n images are inside boxes, (n, h, w) bool; `place` is each box's image, if one of them."""
     images, height, width = shape

@@ -11,7 +11,7 @@ from hcga import occluders
 from hcga.datasets.catalogue import catalogue
 from hcga.errors import InputError
 from hcga.masks.parts import UNLABELLED
-from hcga.occluders import list_occluders, read_occlusion, share_inside, write_occlusion
+from hcga.occluders import Occlusion, list_occluders, parts_covered, read_occlusion, share_inside, write_occlusion
 
 HEADER = "image,left,top,right,bottom\n"
 
@@ -119,3 +119,21 @@ def test_more_boxes_than_are_read_at_once_count_each_for_its_own_image(monkeypat
     table = pd.DataFrame(boxes, columns=["row", *occluders.BOX])
     assert share_inside(masks, table) == pytest.approx(100 * (4 + 2 + 8) / (8 + 8 + 4 + 2 + 8))
     assert share_inside(masks, table[table["row"] == 6]) == 100
+
+
+@pytest.mark.parametrize("block", [1, 2, 100])
+def test_a_part_is_covered_where_it_is_in_whole_images(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """Part 1 is in the upper two rows of two whole test images, part 2 in the third of one; nobody has part 3."""
+    monkeypatch.setattr(occluders, "BLOCK", block)
+    parsed = np.zeros((7, 4, 2), np.uint8)
+    parsed[:3, :2], parsed[0, 2] = 1, 2
+    parsed[3:] = 3  # training image, distractor, and those that are covered
+    samples = pd.DataFrame({"split": [*["query"] * 3, "train", *["gallery"] * 3], "pid": [1, 1, 1, 1, -1, 2, 2]})
+    boxes = [(2, 0, 0, 1, 0.2), (2, 0, 0, 0.4, 0.5), (5, 0, 0, 0.4, 0.5), (6, 0, 0.3, 1, 0.7), (6, 0, 0.2, 0.4, 0.3)]
+    table = pd.DataFrame(boxes, columns=["row", *occluders.BOX])
+    known, occluded = np.ones(7, bool), np.isin(np.arange(7), table["row"])
+    covered = parts_covered(parsed, samples, Occlusion(known, occluded, table), 4)
+    assert np.flatnonzero(covered.any(1)).tolist() == [2, 5, 6]
+    assert covered[[2, 5, 6]].tolist() == [[True, False, False], [True, False, False], [True, True, False]]
+    nothing = parts_covered(parsed, samples, Occlusion(~known, ~known, table[:0]), 4)
+    assert not nothing.any()

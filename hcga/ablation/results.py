@@ -12,6 +12,7 @@ import pandas as pd
 from hcga.ablation.agreement import seed_agreement
 from hcga.ablation.experiments import Found
 from hcga.ablation.tables import Figures, Table
+from hcga.csv_files import read_table
 from hcga.datasets.readers import LAYOUTS
 from hcga.errors import InputError
 from hcga.figures import SHOWN, collect_figures, read_metrics
@@ -21,7 +22,7 @@ from hcga.runs.revisions import open_revision
 # Title -> column of `collect_figures`, as `hcga figures` calls them.
 TRAPEZOID = "mAP trapez."
 RETRIEVAL = {title: SHOWN[title] for title in ("Rank-1", "Rank-5", "mAP")} | {TRAPEZOID: "retrieval_mAP_trapezoid"}
-MASKS = {title: SHOWN[title] for title in ("mask fg IoU", "mask part IoU", "in occluders")}
+MASKS = {title: SHOWN[title] for title in ("mask fg IoU", "mask part IoU", "foreground", "in occluders")}
 HEAD = {title: SHOWN[title] for title in ("head train IoU", "head in occl.", "empty parts")}
 FIGURES = RETRIEVAL | MASKS | HEAD
 TELLING = ("Rank-1", "Rank-5", "mAP", "mask fg IoU")  # of them, in a line
@@ -30,7 +31,7 @@ TELLING = ("Rank-1", "Rank-5", "mAP", "mask fg IoU")  # of them, in a line
 class Results(NamedTuple):
     """All that is known of a table's runs."""
 
-    runs: pd.DataFrame  # a row a run and round: row, seed, name, commit, last (round of its run?), figures
+    runs: pd.DataFrame  # a row a run and round: row, seed, name, commit, baseline (its code), round, last, figures
     agreement: pd.DataFrame  # a row a table's row and round: row, round, same_part, adjusted_rand
     identities: pd.DataFrame  # the same of each identity: row, round, pid, images, same_part, adjusted_rand
     paper: dict[str, Figures]  # row -> figures of the paper on this data set
@@ -38,12 +39,12 @@ class Results(NamedTuple):
 
 
 def read_run(root: Path, run: Found) -> pd.DataFrame:
-    """Figures of all rounds of a finished run, one row a round.
+    """Figures of all rounds of a finished run, one row a round, and what the last epoch of its training came to.
 
     Raises
     ------
     InputError
-        A round has no figures.
+        A round has no figures, or its training no history.
     """
     assert run.experiment is not None
     revision = open_revision(root, run.experiment.commit)
@@ -54,9 +55,18 @@ def read_run(root: Path, run: Found) -> pd.DataFrame:
         "seed": run.variant.seed,
         "name": run.variant.name,
         "commit": run.experiment.commit,
+        "baseline": run.experiment.baseline,
     }
-    table = figures.assign(**about, last=[name == rounds[-1] for name in rounds])
-    return table[[*about, "round", "last", *(column for column in figures if column != "round")]]
+    trained = pd.DataFrame([_last_epoch(revision.path("train", "history", name)) for name in rounds])
+    table = pd.concat([figures, trained], axis=1).assign(**about, last=[name == rounds[-1] for name in rounds])
+    first = [*about, "round", "last"]
+    return table[[*first, *(column for column in table if column not in first)]]
+
+
+def _last_epoch(history: Path) -> dict[str, float]:
+    """Loss, its terms and accuracy of a round's last epoch."""
+    last = read_table(history, ["epoch", "learning_rate"]).drop(columns=["epoch", "learning_rate"]).iloc[-1]
+    return {f"training_{name}": float(value) for name, value in last.items()}
 
 
 def last_figures(root: Path, run: Found) -> str:

@@ -15,14 +15,17 @@ AGREEMENT = {"same part": "same_part", "adj. Rand": "adjusted_rand"}
 LEGEND = {  # of the columns that do not explain themselves
     TRAPEZOID: "mAP trapez.: as the paper's beside it was computed, see docs/method.md.",
     "mask fg IoU": "mask ... IoU: of the training masks with the true ones, where they are known.",
-    "in occluders": "in occluders: foreground of the masks inside the boxes of known occluders.",
+    "foreground": "foreground: share of the masks' cells.",
+    "in occluders": "in occluders: share of the cells in the boxes of known occluders that the masks call foreground; "
+    "masks that know nothing of them have as much there as everywhere.",
     "same part": "same part, adj. Rand: agreement of the masks between seeds, mean over pairs of seeds; same part: "
-    "share of the cells; adj. Rand: adjusted Rand index of the labels before parts were assigned, mean over identities "
-    "(1: the same groups, 0: as by chance).",
+    "share of the cells; adj. Rand: adjusted Rand index, mean over identities (1: the same groups, 0: as by chance), "
+    "of hcnet's labels before they become parts, of the parts themselves of other sources.",
     "head train IoU": "head train IoU: foreground of the parsing head on training images.",
-    "head in occl.": "head in occl.: foreground of the parsing head inside known occluders of test images.",
+    "head in occl.": "head in occl.: as in occluders, of the parsing head on test images.",
     "empty parts": "empty parts: of those seen in queries, the ones to which GAM leaves no cell.",
-    "images": "Parts seen: test images of identities in which a part counts as visible, by evaluate.visibility.",
+    "images": "Parts seen: share of the test images in which a part counts as visible, by evaluate.visibility; "
+    "covered: of those in which an occluder's box covers half or more of where the part is in whole images.",
 }
 
 
@@ -91,7 +94,7 @@ def readable(summed: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def parts_seen(summed: pd.DataFrame) -> pd.DataFrame:
-    """Visibility of each part as a table of text, of `by_row`: a line for whole and for occluded images of each row."""
+    """Visibility of each part, of `by_row`, as a table of text: in whole and in occluded images, and where covered."""
     known = [
         column.removeprefix("visibility_whole_").removesuffix("_mean")
         for column in map(str, summed)
@@ -99,11 +102,11 @@ def parts_seen(summed: pd.DataFrame) -> pd.DataFrame:
     ]
     parts = [part for part in known if part not in ("mean", "empty")]
     lines = []
-    for where in ("whole", "occluded"):
+    for where in ("whole", "occluded", "covered"):
         columns = {part: f"visibility_{where}_{part}" for part in parts}
         lines.append(pd.DataFrame({"row": summed["row"], "images": where} | _spreads(summed, columns)))
-    table = _once(pd.concat(lines).sort_index(kind="stable").fillna("-"))
-    return table[(table[parts] != "-").any(axis=1)] if parts else table[:0]
+    table = pd.concat(lines).sort_index(kind="stable").fillna("-")
+    return _once(table[(table[parts] != "-").any(axis=1)]) if parts else table[:0]
 
 
 def _once(table: pd.DataFrame) -> pd.DataFrame:

@@ -133,12 +133,13 @@ def warn(masks: np.ndarray, repaired: int, part_classes: int) -> list[str]:
     lacking = [f"no {name}" for part, name in enumerate(names) if part and not (masks == part).any()]
     without = int((masks == UNLABELLED).all(axis=(1, 2)).sum())
     empty = int((~parts.any(axis=(1, 2))).sum()) - without
+    turned = int(turned_inside_out(masks).sum())
     return [
         *(lacking if parts.any() else ["no foreground"]),
         *(["no background"] if parts.any() and not (masks == 0).any() else []),
         *([f"{without} image(s) without a mask"] if without else []),
         *([f"{empty} image(s) all background"] if empty and parts.any() else []),
-        *([f"{turned} image(s) turned inside out"] if (turned := int(turned_inside_out(masks).sum())) else []),
+        *([f"{turned} image(s) with more foreground at the sides"] if turned else []),
         *([f"{repaired} image(s) repaired by hand"] if repaired else []),
         *(["one image"] if len(masks) == 1 else []),
     ]

@@ -35,8 +35,8 @@ def count_lacking(masks: np.ndarray, part_classes: int) -> dict[str, int]:
 def turned_inside_out(masks: np.ndarray) -> np.ndarray:
     """Which masks (N, h, w) uint8 have more foreground at the sides than in the middle, (N,) bool.
 
-    A crop has its person in the middle, so person and background are exchanged there, as a source that goes by strong
-    activation may do. Sides and middle are half of the columns each.
+    A crop has its person in the middle, so person and background may be exchanged there, as a source that goes by
+    strong activation can do; or somebody stands at the edge. Sides and middle are half of the columns each.
     """
     width = masks.shape[2]
     columns = np.arange(width)

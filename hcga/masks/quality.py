@@ -45,13 +45,13 @@ def evaluate_masks(
     Returns
     -------
     dict of dict
-        `masks`: share of foreground, agreement with the round before, share of foreground inside known occluders,
-        numbers of images without a mask, of those repaired by hand, of those turned inside out and of those whose mask
-        lacks something (see `hcga.masks.degeneracy`), and where there is truth IoU against it, also of
-        the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`, and the truth's own
-        share inside occluders, `truth_inside_occluders`.
-        `parsing_head`: agreement with the pseudo-masks on the training images; on the test images share of foreground
-        inside known occluders; IoU on both.
+        `masks`: share of foreground, agreement with the round before, share of the cells inside known occluders that
+        are foreground, numbers of images without a mask, of those repaired by hand, of those that look inside out and
+        of those whose mask lacks something (see `hcga.masks.degeneracy`), and where there is truth IoU against it, also
+        of the guess that the middle 60 % of the columns of every image are foreground, `iou_guess`, and the same share
+        inside occluders of the truth, `truth_inside_occluders`.
+        `parsing_head`: agreement with the pseudo-masks on the training images; on the test images share of the cells
+        inside known occluders that are foreground; IoU on both.
     """
     known = table.dropna(subset="agreement_previous")
     agreed = float((known["agreement_previous"] * known["images"]).sum())

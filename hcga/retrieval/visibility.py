@@ -12,7 +12,7 @@ import pandas as pd
 import zarr
 
 from hcga.masks.parts import part_names
-from hcga.occluders import Occlusion
+from hcga.occluders import Occlusion, shows_identity
 from hcga.params import Matching
 from hcga.stores import array, read_finite
 
@@ -62,14 +62,21 @@ def how_visible(likely: Any, peak: Any, params: Matching) -> Any:
 
 
 def visibility_figures(
-    visible: np.ndarray, guided: np.ndarray, samples: pd.DataFrame, occlusion: Occlusion, part_classes: int
+    visible: np.ndarray,
+    guided: np.ndarray,
+    covered: np.ndarray,
+    samples: pd.DataFrame,
+    occlusion: Occlusion,
+    part_classes: int,
 ) -> dict[str, dict[str, float]]:
-    """Mean visibility of the parts, in per cent, in test images of identities: junk and distractors may show nobody.
+    """Mean visibility of the parts, in per cent, in test images of identities.
 
     Parameters
     ----------
     visible, guided : (N, C - 1) float32
         As in `visible_parts`.
+    covered : (N, C - 1) bool
+        From `hcga.occluders.parts_covered`.
     samples : DataFrame
         With columns pid and split, N rows.
     occlusion : Occlusion
@@ -82,9 +89,10 @@ def visibility_figures(
     dict of dict
         For `visibility_query`, `visibility_gallery`, and of both together, where it is known, `visibility_occluded`
         and `visibility_whole`: the mean of each part (the share of the images that show it) and of all, `mean`; and
-        `empty`, the share of what is visible to which GAM leaves no cell, nan where no part is visible.
+        `empty`, the share of what is visible to which GAM leaves no cell, nan where no part is visible. For
+        `visibility_covered` the mean of each part over the images in which it is covered, nan if there is none.
     """
-    split, tested = samples["split"].to_numpy(), ((samples["split"] != "train") & (samples["pid"] > 0)).to_numpy()
+    split, tested = samples["split"].to_numpy(), shows_identity(samples)
     groups = {
         "query": tested & (split == "query"),
         "gallery": tested & (split == "gallery"),
@@ -98,4 +106,9 @@ def visibility_figures(
             empty = 100 * seen[guided[rows] == 0].sum() / seen.sum() if seen.any() else float("nan")
             parts = dict(zip(part_names(part_classes)[1:], (100 * seen.mean(0)).tolist(), strict=True))
             figures[f"visibility_{name}"] = {**parts, "mean": 100 * float(seen.mean()), "empty": float(empty)}
+    if groups["occluded"].any():
+        behind = covered & tested[:, None]
+        sums, counts = np.where(behind, visible, 0).sum(0, dtype=float), behind.sum(0)
+        means = 100 * np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+        figures["visibility_covered"] = dict(zip(part_names(part_classes)[1:], means.tolist(), strict=True))
     return figures

@@ -42,6 +42,16 @@ PIPELINE = """stages:
       deps: [data/samples.csv, pipeline/stage.py]
       outs:
         - data/masks/${key}.zarr
+  train:
+    foreach: ${rounds}
+    do:
+      cmd: python pipeline/stage.py train@${key} --history data/history/${key}.csv
+      params: [seed]
+      deps:
+        - data/masks/${key}.zarr
+        - pipeline/stage.py
+      outs:
+        - data/history/${key}.csv
   evaluate:
     foreach: ${rounds}
     do:
@@ -49,6 +59,7 @@ PIPELINE = """stages:
       params: [evaluate, seed, train]
       deps:
         - data/masks/${key}.zarr
+        - data/history/${key}.csv
         - pipeline/stage.py
       metrics:
         - data/metrics/${key}.json: {cache: false}
@@ -75,6 +86,8 @@ if verb == "coparse":
     store = zarr.create_group(store=str(target), zarr_format=3)
     for name, labels in (("masks", 4), ("labels", 18)):
         store.create_array(name, data=rng.integers(0, labels, (5, 4, 2), np.uint8))
+if verb == "train":
+    target.write_text(f"epoch,learning_rate,loss,accuracy\\n1,0.1,3.0,50.0\\n2,0.1,{seed}.5,70.0\\n")
 if verb == "evaluate":
     if params["train"]["margin"] == 9:
         raise ValueError("it is 9") if Path(os.environ["PAUSE"]).exists() else SystemExit("Error: 9 is too much")
@@ -242,7 +255,8 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(grid: Grid) -> None:
 
 
 def test_what_runs_share_is_computed_once(grid: Grid) -> None:
-    ran = [line for line in starts() if not line.startswith("evaluate")]
+    ran = [line for line in starts() if not line.startswith(("train", "evaluate"))]
+    assert len([line for line in starts() if line.startswith("train")]) == 4
     assert ran == [
         "prepare 1",
         *(f"coparse@r{number} {seed}" for seed in (1, 2) for number in (1, 2)),
@@ -312,6 +326,9 @@ def test_show_sums_up_seeds_beside_the_paper_and_writes_it(inside: Path, tmp_pat
     files = {path.name for path in (tmp_path / "tables").iterdir()}
     kinds = (".md", ".svg", ".csv", "-rounds.csv", "-runs.csv", "-identities.csv")
     assert files == {f"matched{kind}" for kind in kinds}
+    runs = pd.read_csv(tmp_path / "tables/matched-runs.csv")
+    assert (runs["training_loss"] == runs["seed"] + 0.5).all(), "of the last epoch"
+    assert set(runs["baseline"]) == {call(inside, "git", "rev-parse", "HEAD").strip()}
     table = pd.read_csv(tmp_path / "tables/matched-identities.csv")
     assert table[["row", "round", "pid"]].drop_duplicates().shape[0] == len(table) == 2 * 2 * 3
     of_first = table[(table["row"] == "both") & (table["round"] == "r2")]
@@ -436,7 +453,7 @@ def test_a_row_that_fails_is_said_and_the_others_run(copy: Path) -> None:
     [
         (("--seeds", "one"), "--seeds one: give whole numbers with commas between"),
         (("--set", "train.flip"), "--set train.flip: write KEY=VALUE"),
-        (("--set", "rounds={r1"), "--set rounds={r1: '{r1' is no value of YAML"),
+        (("--set", "rounds={r1"), "--set rounds={r1: '{r1' is no value in YAML"),
         (("--rows", "bothh"), "--rows bothh: table matched has no such row; known: both, foreground"),
         (("--params", "none.yaml"), "none.yaml: no such file"),
     ],

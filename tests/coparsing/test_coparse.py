@@ -322,6 +322,15 @@ def test_external_masks_are_taken_as_they_are(samples, previous, params):
     ]
 
 
+def test_masks_with_foreground_at_the_sides_are_counted_and_left_as_they_are(samples, previous, params):
+    swapped = EXPECTED.copy()
+    swapped[1:3] = [[1] * 2 + [0] * (WIDTH - 4) + [1] * 2] * HEIGHT
+    found = coparse(samples, previous, params.model_copy(update={"source": "external"}), external=swapped)
+    np.testing.assert_array_equal(found.masks, swapped)
+    assert "; 2 image(s) with more foreground at the sides" in found.table["warnings"][1]
+    assert not found.table["warnings"].drop(1).str.contains("sides").any()
+
+
 def test_identity_without_any_external_mask_says_so(samples, previous, params):
     only = NOTHING.copy()
     only[0] = EXPECTED[0]
