@@ -8,12 +8,13 @@ import click
 from hcga.cluster.extra import need_packages
 from hcga.errors import InputError
 from hcga.files import fresh
+from hcga.masks.label_images import holds_label_images
 from hcga.masks.parsers import translation
 from hcga.runs.stage import PATH, stage
 from hcga.runs.workspace import Workspace, refuse_common_splits
 
 
-@stage("dask", "datasets", "device", "external", "part_classes", "synthetic")
+@stage("coparse", "dask", "datasets", "device", "external", "part_classes", "synthetic")
 @click.option("--checked", type=PATH, required=True, help="Text file to write.")
 def main(params: SimpleNamespace, checked: Path) -> None:
     """Check params.yaml against this machine and write a constant note that the first stages depend on."""
@@ -28,6 +29,8 @@ def main(params: SimpleNamespace, checked: Path) -> None:
     masks = Path(params.external.root)
     if not masks.is_dir() and not (params.synthetic and masks.resolve().is_relative_to(drawn)):
         raise InputError(f"external.root: {masks} is no folder; set it to where the masks are")
+    if params.coparse.source == "external" and not holds_label_images(masks):
+        raise InputError(f"coparse.source is external, but {masks} holds no label image; set external.root to some")
     translation(params.external.labels, params.part_classes)
     if params.dask:
         need_packages(params.dask)

@@ -65,6 +65,11 @@ def find_label_images(root: Path, samples: pd.DataFrame) -> tuple[dict[int, Labe
     return found, [image.file for name, image in available.items() if name not in owner]
 
 
+def holds_label_images(root: Path) -> bool:
+    """Whether a folder has a label image of anything, or is a store; also if it has yet to be made."""
+    return not root.is_dir() or (root / "zarr.json").is_file() or any(root.rglob("*.[pP][nN][gG]"))
+
+
 def names_of(dataset: str, path: str) -> list[str]:
     """Under which names the label image of an image is looked for, the first found counts."""
     image = PurePosixPath(path)

@@ -162,6 +162,24 @@ def test_true_masks_of_synthetic_people_may_be_named_before_they_are_drawn(tmp_p
         main(["--checked", "checked.txt"], standalone_mode=False)
 
 
+def test_a_folder_without_any_mask_is_refused_before_anything_is_computed(tmp_path, write_params, monkeypatch):
+    main = runpy.run_path(str(ROOT / "pipeline" / "check.py"))["main"]
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    Path("masks/below").mkdir(parents=True)
+    Path("masks/README.md").write_text("here they go")
+    changes = {"external.root": "masks", "coparse.source": "external"}
+    write_params(changes | {"coparse.source": "hcnet"})
+    main(["--checked", "checked.txt"], standalone_mode=False)
+    write_params(changes)
+    with pytest.raises(ClickException, match=r"coparse.source is external, but masks holds no label image"):
+        main(["--checked", "checked.txt"], standalone_mode=False)
+    for file in ("masks/below/0002_c1.PNG", "masks/zarr.json"):
+        Path(file).touch()
+        main(["--checked", "checked.txt"], standalone_mode=False)
+        Path(file).unlink()
+
+
 def test_what_replaces_no_mask_is_said(samples, folders, caplog):
     run(samples, folders)
     assert not caplog.records, "the guide that lies there is no stray"
