@@ -13,9 +13,9 @@ from PIL import Image
 
 from hcga import tracing
 from hcga.cli.main import main
-from hcga.coparsing.identity import hcnet_loss, iterate, label_together, seeded_decoder
+from hcga.coparsing.identity import iterate, label_together, seeded_decoder
 from hcga.coparsing.inputs import as_input, settings_of
-from hcga.coparsing.losses import adjacent_pairs
+from hcga.coparsing.losses import adjacent_pairs, hcnet_loss
 from hcga.coparsing.winograd import to_tiles
 from hcga.masks.parts import downsample
 from hcga.masks.pictures import caption_rows, colour_labels

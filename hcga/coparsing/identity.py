@@ -13,7 +13,7 @@ import torch
 from hcga.coparsing.decoder import build_decoder, decode
 from hcga.coparsing.gradients import hcnet_gradient
 from hcga.coparsing.inputs import as_input
-from hcga.coparsing.losses import adjacent_pairs, background_loss, local_loss, semantic_loss
+from hcga.coparsing.losses import adjacent_pairs
 from hcga.coparsing.winograd import to_tiles
 from hcga.params import Coparse
 
@@ -214,27 +214,3 @@ def count_labels(labels: torch.Tensor, most: int) -> list[int]:
     seen.index_fill_(0, (labels + most * torch.arange(count, device=labels.device)).flatten(), 1)
     left: list[int] = seen.view(count, most).sum(1).tolist()
     return left
-
-
-def hcnet_loss(output: torch.Tensor, paired: torch.Tensor, params: Coparse) -> torch.Tensor:
-    """Eq. (5): the weighted sum of the three losses, whose gradient `hcnet_gradient` is.
-
-    Parameters
-    ----------
-    output : (N, C', h, w) float32
-    paired : (N - 1,) bool
-        From `adjacent_pairs`.
-    params : Coparse
-
-    Returns
-    -------
-    () float32
-    """
-    loss = 0 * output.sum()  # has a gradient even where no term does: an identity without pairs, all weights 0
-    if params.semantic_weight:
-        loss = loss + params.semantic_weight * semantic_loss(output)
-    if params.local_weight:
-        loss = loss + params.local_weight * local_loss(output, params.window, params.norm, params.diagonal_weight)
-    if params.back_weight:
-        loss = loss + params.back_weight * background_loss(output, paired, params.norm)
-    return loss

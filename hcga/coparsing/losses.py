@@ -12,7 +12,33 @@ from typing import Literal
 import torch
 from torch.nn import functional
 
+from hcga.params import Coparse
+
 Norm = Literal[1, 2]
+
+
+def hcnet_loss(output: torch.Tensor, paired: torch.Tensor, params: Coparse) -> torch.Tensor:
+    """Eq. (5): the weighted sum of the three losses, whose gradient `hcnet_gradient` is.
+
+    Parameters
+    ----------
+    output : (N, C', h, w) float32
+    paired : (N - 1,) bool
+        From `adjacent_pairs`.
+    params : Coparse
+
+    Returns
+    -------
+    () float32
+    """
+    loss = 0 * output.sum()  # has a gradient even where no term does: an identity without pairs, all weights 0
+    if params.semantic_weight:
+        loss = loss + params.semantic_weight * semantic_loss(output)
+    if params.local_weight:
+        loss = loss + params.local_weight * local_loss(output, params.window, params.norm, params.diagonal_weight)
+    if params.back_weight:
+        loss = loss + params.back_weight * background_loss(output, paired, params.norm)
+    return loss
 
 
 def semantic_loss(output: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from hcga.coparsing.gradients import hcnet_gradient
-from hcga.coparsing.identity import hcnet_loss
-from hcga.coparsing.losses import adjacent_pairs
+from hcga.coparsing.losses import adjacent_pairs, hcnet_loss
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 # The weights of the authors' script for Occluded-Duke, see test_losses.py.

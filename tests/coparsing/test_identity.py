@@ -11,9 +11,9 @@ from conftest import DEFAULT
 
 from hcga.coparsing import identity, sources
 from hcga.coparsing.decoder import build_decoder, decode
-from hcga.coparsing.identity import _descend, hcnet_loss, label_together, train_decoders
+from hcga.coparsing.identity import _descend, label_together, train_decoders
 from hcga.coparsing.labels import reassign_labels
-from hcga.coparsing.losses import background_loss, local_loss, semantic_loss
+from hcga.coparsing.losses import background_loss, hcnet_loss, local_loss, semantic_loss
 from hcga.coparsing.winograd import to_tiles
 
 GOLDEN = Path(__file__).parent.parent / "golden"

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hcga.coparsing.identity import hcnet_loss
-from hcga.coparsing.losses import adjacent_pairs, background_loss, local_loss, semantic_loss
+from hcga.coparsing.losses import adjacent_pairs, background_loss, hcnet_loss, local_loss, semantic_loss
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 CASES = ("spec", "two", "c8")
