@@ -13,7 +13,7 @@ OTHER_VERSION = (
 )
 
 
-class InputError(ValueError):
+class InputError(Exception):
     """Something given from outside is wrong.
 
     The message names the file, field or value and says what to do; stage scripts and the command line print

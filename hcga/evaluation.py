@@ -48,7 +48,7 @@ def tidy(figures: dict[str, Any]) -> dict[str, Any]:
     return {
         key: round(float(value), 4) if isinstance(value, float | np.floating) else value
         for key, value in values.items()
-        if not (isinstance(value, float) and math.isnan(value))
+        if not (isinstance(value, float | np.floating) and math.isnan(value))
     }
 
 

@@ -136,8 +136,6 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(
             f"{path}: not an image in a format that is read ({', '.join(FORMATS)}); delete or replace it"
         ) from None
-    except InputError:
-        raise
     except UNREADABLE as error:
         blame_machine(error)
         raise InputError(f"{path}: cannot be decoded ({error}); it may be truncated: replace it") from None

@@ -6,6 +6,7 @@ Row i of samples.csv is image i of images.zarr; the training rows come first, so
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -163,15 +164,14 @@ def image_names(samples: pd.DataFrame) -> pd.Series:
     return samples["dataset"] + "/" + samples["path"]
 
 
-def rows_of_identity(samples: pd.DataFrame, pid: int) -> np.ndarray:
-    """Rows of one training identity, (N,) int64.
+def rows_of_identity(rows_of: Mapping[int, np.ndarray], pid: int) -> np.ndarray:
+    """Rows of one of the training identities that `identities` has found, (n,) int64.
 
     Raises
     ------
     InputError
         There is no such identity; the message names the nearest.
     """
-    rows_of = identities(samples)
     if pid not in rows_of:
         near = ", ".join(str(known) for known in sorted(rows_of, key=lambda known: abs(known - pid))[:3])
         raise InputError(f"identity {pid} is not among the {len(rows_of)} training identities; nearest: {near}")

@@ -12,6 +12,7 @@ import numpy as np
 from hcga.masks.parts import part_names
 from hcga.params import Matching
 from hcga.retrieval.similarity import WEIGHT, Embeddings, scale_to_unit
+from hcga.retrieval.visibility import VISIBLE_FROM
 
 WHOLE = {"I": "image", "F": "foreground"}  # letters of evaluate.features but P, and what embeddings call them
 
@@ -29,8 +30,13 @@ class Seen(NamedTuple):
     """A part that counts as visible."""
 
     part: str
-    far: float  # how far it is visible, up to 1
+    visibility: float  # up to 1
     empty: bool  # whether GAM leaves no cell of it
+
+    @property
+    def shown(self) -> bool:
+        """Whether the part is called visible."""
+        return self.visibility >= VISIBLE_FROM
 
 
 class Matched(NamedTuple):

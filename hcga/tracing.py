@@ -20,7 +20,7 @@ from hcga.masks.pictures import caption_rows, colour_labels, stack
 from hcga.masks.sheet import spread
 from hcga.params import Coparse, change_section
 from hcga.runs.workspace import Workspace
-from hcga.samples import read_samples_of, rows_of_identity
+from hcga.samples import identities, read_samples_of, rows_of_identity
 from hcga.stores import array, attribute, read_rows
 
 SHOWN_IMAGES = 8  # drawn; all are trained on
@@ -73,7 +73,7 @@ def trace_round(workspace: Workspace, round_name: str, pid: int, changes: Mappin
     changed = change_section(written, "coparse", changes)
     _refuse_idle(changes, changed)
     samples = read_samples_of(workspace.path("prepare", "samples"), masks)
-    rows = rows_of_identity(samples, pid)
+    rows = rows_of_identity(identities(samples), pid)
     images = read_rows(array(open_images(workspace), "images"), rows)
     rgb = changed.input == "rgb"
     if rgb:

@@ -56,7 +56,7 @@ def test_a_round_says_how_it_came_about() -> None:
 def test_tidy_rounds_and_drops_what_is_not_defined() -> None:
     figures = {
         "epoch": 3,
-        "a": {"x": np.float32(1 / 3), "y": float("nan"), "z": np.float64("nan")},
+        "a": {"x": np.float32(1 / 3), "y": float("nan"), "z": np.float64("nan"), "v": np.float32("nan")},
         "b": {"inner": {"w": 66.66666}},
         "c": np.float64(2),
     }

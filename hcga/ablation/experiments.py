@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from hcga.ablation.variants import Variant
 from hcga.errors import InputError
 from hcga.runs.git import git
 from hcga.runs.staleness import differences
+from hcga.validation import read_yaml
 
 REFERENCE = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
 
@@ -86,8 +84,8 @@ def _match(root: Path, variant: Variant, namesakes: Sequence[Experiment]) -> Fou
 def params_of(root: Path, experiment: Experiment) -> dict[str, Any]:
     """What the params.yaml of an experiment holds; nothing if it has none that can be read."""
     try:
-        values = YAML(typ="safe").load(git(root, "show", f"{experiment.commit}:./params.yaml"))
-    except (InputError, YAMLError):
+        values = read_yaml(git(root, "show", f"{experiment.commit}:./params.yaml"), "params.yaml")
+    except InputError:
         return {}
     return values if isinstance(values, dict) else {}
 

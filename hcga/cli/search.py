@@ -197,7 +197,7 @@ def _describe_pair(matched: Matched, names: tuple[str, str, str]) -> str:
 
     from hcga.terms import WHOLE
 
-    first, second = ({one.part for one in seen} for seen in matched.seen)
+    first, second = ({one.part for one in seen if one.shown} for seen in matched.seen)
     by = {(True, True): names[0], (True, False): f"{names[1]} alone", (False, True): f"{names[2]} alone"}
     rows = [
         {

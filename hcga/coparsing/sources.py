@@ -130,7 +130,7 @@ def external(material: Material) -> Iterator[tuple[int, Parsed]]:
 
 
 def stripes(material: Material) -> Iterator[tuple[int, Parsed]]:
-    """C - 1 horizontal bands of equal height, the upper ones a row shorter where it does not come out even."""
+    """C - 1 horizontal bands of equal height, some of them a row shorter where it does not come out even."""
     height, width = material.external.shape[1:]
     bands = 1 + (np.arange(height) + 1) * (material.part_classes - 1) // (height + 1)
     mask = np.broadcast_to(bands.astype(np.uint8)[:, None], (height, width))

@@ -1,4 +1,4 @@
-"""What may be wrong with a data set: in its table (here) and in its files (`hcga.images`)."""
+"""What may be wrong with a data set: in its table (here) and in its files (`hcga.datasets.files`)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from hcga.artifacts import open_artifact, open_images
 from hcga.masks.parts import UNLABELLED, upsample
 from hcga.masks.pictures import colour_labels, label_rows, overlay, stack
 from hcga.runs.workspace import Workspace
-from hcga.samples import read_samples_of, rows_of_identity
+from hcga.samples import identities, read_samples_of, rows_of_identity
 from hcga.stores import array, read_rows
 
 
@@ -34,7 +34,7 @@ def draw_identity(workspace: Workspace, round_name: str, pid: int, title: str) -
         The round or the identity does not exist, or the round has no masks yet.
     """
     store = open_artifact(workspace, "coparse", "masks", round_name)
-    rows = rows_of_identity(read_samples_of(workspace.path("prepare", "samples"), store), pid)
+    rows = rows_of_identity(identities(read_samples_of(workspace.path("prepare", "samples"), store)), pid)
     images = read_rows(array(open_images(workspace), "images"), rows)
     masks = read_rows(array(store, "masks"), rows)
     labels = read_rows(array(store, "labels"), rows)

@@ -42,7 +42,7 @@ def load_described(path: Path, kind: type[C], remedy: str) -> tuple[PRNet, C]:
     try:
         card = kind.model_validate_json(metadata[CARD])
         _refuse_other_shapes(tensors, card)
-    except (KeyError, ValueError) as error:  # of pydantic, and InputError
+    except (KeyError, ValueError, InputError) as error:  # pydantic's own are ValueErrors
         raise InputError(f"{path}: holds no model of this version of hcga ({error}); {remedy}") from None
     network = PRNet(card)
     network.load_state_dict(tensors)

@@ -20,7 +20,7 @@ from hcga.report.charts import draw_curves
 from hcga.report.inputs import Run
 from hcga.report.templates import page_environment
 from hcga.report.thumbnails import embed_picture, embed_row
-from hcga.retrieval.visibility import read_statistics, visible_parts
+from hcga.retrieval.visibility import VISIBLE_FROM, read_statistics, visible_parts
 from hcga.runs.runlog import Finished
 from hcga.samples import identities, image_names
 from hcga.stores import array, attribute, read_all, read_rows
@@ -145,7 +145,7 @@ def list_retrieval(run: Run, name: str) -> dict[str, list[dict[str, Any]]]:
     missed = summary[summary["hits"] == 0].sort_values("best", ascending=False, kind="stable")
     queries = list(summary.index)
     sample = spread(np.array(queries, dtype=object), QUERIES).tolist()
-    visible = visible_parts(read_statistics(embeddings, np.arange(len(run.samples))), run.matching) > 0.5
+    visible = visible_parts(read_statistics(embeddings, np.arange(len(run.samples))), run.matching) >= VISIBLE_FROM
     parts = part_names(visible.shape[1] + 1)[1:] if attribute(embeddings, "parsing", bool) else []
     row_of = {image: row for row, image in enumerate(image_names(run.samples))}
 

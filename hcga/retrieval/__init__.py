@@ -1,1 +1,1 @@
-"""Retrieval: compare embeddings, rank a gallery for each query, score the ranking, re-rank (numpy only)."""
+"""Retrieval: compare embeddings, rank a gallery for each query, score the ranking, re-rank."""

@@ -16,6 +16,8 @@ from hcga.occluders import Occlusion, shows_identity
 from hcga.params import Matching
 from hcga.stores import array, read_finite
 
+VISIBLE_FROM = 0.5  # from here on a part is called visible, where that is a number
+
 
 class PartStatistics(NamedTuple):
     """What the parsing head says of the parts of N images, each (N, C - 1) float32."""

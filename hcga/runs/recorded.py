@@ -33,8 +33,8 @@ def refuse_changed(root: Path, params: Params, stage: str, read: Collection[Path
     stage : str
         Which one reads; its own outputs are left out, as it is about to write them.
     read : collection of Path
-        What it reads, below the root; of a folder all outputs in it. Notes of stages that are constant, for which the
-        others wait although they read nothing in them, are always compared.
+        What it reads, below the root; of a folder all outputs in it, and the one in which it lies. Notes of stages that
+        are constant, for which the others wait although they read nothing in them, are always compared.
 
     Raises
     ------
@@ -50,13 +50,17 @@ def refuse_changed(root: Path, params: Params, stage: str, read: Collection[Path
     )
     for out, is_constant in others:
         path = root / out["path"]
-        wanted = is_constant or any(path.is_relative_to(root / reading) for reading in read)
+        wanted = is_constant or any(_overlap(path, root / reading) for reading in read)
         if wanted and path.exists() and dvc_digest(path) != out["md5"]:
             _doubt([*_copies(_cache(root), out["md5"]), path, *path.rglob("*")])
             raise InputError(
                 f"{out['path']}: damaged, or changed by hand: not what its stage has written. Run `dvc repro` again, "
                 f"which makes it anew; `dvc commit {out['path']}` before that keeps a change of yours"
             )
+
+
+def _overlap(first: Path, second: Path) -> bool:
+    return first.is_relative_to(second) or second.is_relative_to(first)
 
 
 def distrust_copies(root: Path, stage: str) -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
@@ -19,7 +19,7 @@ import click
 
 from hcga.errors import InputError
 from hcga.guards import NoSpaceError
-from hcga.params import load_params
+from hcga.params import Params, load_params
 from hcga.resources import fault_of_machine
 from hcga.runs.busy import busy
 from hcga.runs.processes import end_with
@@ -57,9 +57,8 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
                 params = load_params(params_file)
                 if name:
                     stop_with_dvc(Path())
-                    read = [path for path in options.values() if isinstance(path, Path)]
-                    roots = [Path(dataset.root) for dataset in params.datasets.values() if "datasets" in sections]
-                    refuse_changed(Path(), params, name, [*read, *roots])
+                    named = [path for path in options.values() if isinstance(path, Path)]
+                    refuse_changed(Path(), params, name, [*named, *_roots(params, sections)])
                 function(
                     SimpleNamespace(**{name: getattr(params, name) for name in (*sections, *ELSEWHERE)}), **options
                 )
@@ -70,6 +69,12 @@ def stage(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
         return click.command(help=function.__doc__)(run)
 
     return decorate
+
+
+def _roots(params: Params, sections: Collection[str]) -> list[Path]:
+    """Folders that a stage reads because params.yaml names them."""
+    roots = [Path(dataset.root) for dataset in params.datasets.values()] if "datasets" in sections else []
+    return [*roots, Path(params.external.root)] if "external" in sections else roots
 
 
 def _name() -> str:

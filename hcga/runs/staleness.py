@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hcga.params import read_params
-from hcga.runs.workspace import Workspace
+from hcga.runs.workspace import Workspace, overlap
 
 
 def changed_params(workspace: Workspace) -> list[str]:
@@ -38,7 +38,8 @@ def is_stale(workspace: Workspace, stage: str, round_name: str = "") -> bool:
     A run of a part of the pipeline leaves such: an experiment up to round r1 still has the r2 of the commit before.
     """
     current = read_params(workspace.params_file)
-    maker = {out["path"]: name for name, out in _outs(workspace)}
+    known = {"", *(current.get("rounds") or ()), *(current.get("datasets") or ())}
+    made = [(name, out["path"]) for name, out in _outs(workspace) if name.partition("@")[2] in known]
     waiting, seen = [_name(stage, round_name)], set()
     while waiting:
         name = waiting.pop()
@@ -48,7 +49,8 @@ def is_stale(workspace: Workspace, stage: str, round_name: str = "") -> bool:
         seen.add(name)
         if _changed(workspace, entry, current) or written_anew(workspace, name):
             return True
-        waiting += [maker[dep["path"]] for dep in entry.get("deps", []) if dep["path"] in maker]
+        read = [dep["path"] for dep in entry.get("deps", [])]
+        waiting += [maker for maker, out in made if any(overlap(out, path) for path in read)]
     return False
 
 

@@ -104,7 +104,7 @@ class Workspace:
         entries = [entry.get("do", entry) for entry in self._stages.values()]
         read = {path for entry in entries for path in entry.get("deps", []) if "${" not in path}
         made = self.outputs()
-        return {path for path in read if not any(_overlap(path, output) for output in made)} - {self.params_file.name}
+        return {path for path in read if not any(overlap(path, output) for output in made)} - {self.params_file.name}
 
     def is_constant(self, stage: str) -> bool:
         """Whether dvc.yaml says that what a stage writes never changes, so that its run means nothing to others."""
@@ -150,7 +150,7 @@ def _read_stages(file: Path, remedy: str) -> dict[str, Any]:
     return stages
 
 
-def _overlap(first: str, second: str) -> bool:
+def overlap(first: str, second: str) -> bool:
     """Whether two paths are the same or one lies below the other."""
     return first == second or first.startswith(f"{second}/") or second.startswith(f"{first}/")
 

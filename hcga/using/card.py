@@ -65,7 +65,7 @@ class Use(_Frozen):
 
 
 class ModelCard(Card):
-    """A card with the optional section that stage train does not write, as a round has no figures then."""
+    """A card with what a round has beyond that which stage train writes: figures, and how it is used."""
 
     use: Use
 

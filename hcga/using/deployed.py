@@ -96,8 +96,6 @@ def write_deployed(network: PRNet, card: ModelCard, digest: str, path: Path) -> 
         content = as_onnx(program, metadata) if path.suffix == ONNX else _packed(program, metadata)
         run = run_onnx(content) if path.suffix == ONNX else run_module(program.module())
         deviation = _deviation(deployed, run)
-    except InputError:
-        raise
     except FAILURES as error:
         blame_machine(error)
         raise _refused(path, card, _reason(error)) from error
@@ -165,8 +163,6 @@ def read_card(path: Path) -> tuple[ModelCard, str]:
     try:
         metadata = _metadata_of_onnx(path) if path.suffix == ONNX else _metadata_of_program(path)
         return ModelCard.model_validate_json(metadata[CARD]), metadata[DIGEST]
-    except InputError:
-        raise
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         blame_machine(error)
         raise InputError(

@@ -14,7 +14,7 @@ from hcga.runs.progress import counted
 from hcga.terms import WHOLE, Seen, Term, features_compared
 from hcga.using.calibration import describe_probability
 from hcga.using.model import Model
-from hcga.using.search import SEEN, Ranked, odds, shown
+from hcga.using.search import Ranked, odds, shown
 
 TALL, WIDE = 192, 128  # pixels of a tile's picture, at most
 GAP, LINE, SWATCH = 8, 16, 9  # pixels: between tiles, of a line of text, of a coloured square
@@ -122,7 +122,7 @@ def _lines(
 ) -> None:
     """Write a line a feature: a square of its colour, filled if the image shows it, its name, a value at the right."""
     left, top = place
-    shows = {one.part for one in seen if one.far >= SEEN}
+    shows = {one.part for one in seen if one.shown}
     for number, (name, value) in enumerate(lines):
         upper = top + number * LINE + 2
         if name in colours:

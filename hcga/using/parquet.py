@@ -95,8 +95,6 @@ def unpack_parquet(path: Path, model: Model, target: Path) -> None:
                 table = file.read_row_group(group)
                 write([str(name) for name in table["path"].to_pylist()], _read(path, table, model))
     except (arrow.ArrowException, OSError, KeyError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}: no readable table of embeddings ({error}); {ANEW}") from None
 
 

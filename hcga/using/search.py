@@ -26,8 +26,6 @@ from hcga.using.model import Model, OnBadImage
 from hcga.using.parquet import folder_told, unpack_parquet
 from hcga.using.store import ANEW, Gallery, folder_beside, open_gallery, read_embedded, write_store_of
 
-SEEN = 0.5  # from here on a part is called visible, where that is a number
-
 
 class Entry(NamedTuple):
     """A gallery image in a ranked list."""
@@ -209,8 +207,6 @@ def _first(
             similarities = Similarities(queries.compared_by(matching), stored, matching.features, matching.similarity)
             found = top(similarities, asked, others, asked, others, count + most)
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"the gallery cannot be ranked: {error}; {ANEW}") from None
     itself = np.stack([np.isin(listed, of_query) for listed, of_query in zip(found.rows, own, strict=True)])
     kept = np.argsort(itself, axis=1, kind="stable")[:, :count]
@@ -249,7 +245,7 @@ def odds(lists: Sequence[Ranked]) -> str:
 
 def shown(seen: Sequence[Seen]) -> list[str]:
     """Names of the parts that count as visible; those to which GAM leaves no cell are called empty."""
-    return [f"{one.part} (empty)" if one.empty else one.part for one in seen if one.far >= SEEN]
+    return [f"{one.part} (empty)" if one.empty else one.part for one in seen if one.shown]
 
 
 def _decides(model: Model, images: int) -> bool:

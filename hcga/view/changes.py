@@ -10,7 +10,7 @@ import pandas as pd
 from hcga.masks.comparison import changed_shares, compare_masks, summarise_difference
 from hcga.masks.parts import STRIDE
 from hcga.runs.revisions import Place
-from hcga.samples import rows_of_identity
+from hcga.samples import identities, rows_of_identity
 from hcga.view.layers import masks_at, require_masks
 from hcga.view.legends import legends
 from hcga.view.places import Archive
@@ -80,7 +80,7 @@ def most_moved(archive: Archive, first: Place, second: Place, table: pd.DataFram
 
 def _images(archive: Archive, first: Place, second: Place, pid: int) -> list[dict[str, Any]]:
     """The images of an identity that moved most."""
-    rows = rows_of_identity(archive.samples(first.rev), pid)
+    rows = rows_of_identity(identities(archive.samples(first.rev)), pid)
     before = masks_at(archive, first, rows)
     after = masks_at(archive, second, archive.same_images(first.rev, rows, second.rev))
     shares = np.nan_to_num(changed_shares(before, after))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hcga.errors import REMEDY, InputError, brief
+from hcga.masks.parts import STRIDE
 from hcga.stores import array, open_store, read_rows
 
 BATCH = 4  # images that a network looks at at once
@@ -54,7 +55,9 @@ def _compute(model: Path, stamp: float, images: Path, rows: tuple[int, ...]) -> 
     import torch
 
     network, pixels = _network(model, stamp), array(open_store(images), "images")
-    found = []
+    found = [
+        np.zeros((0, network.parsing_head.out_channels, *(size // STRIDE for size in pixels.shape[1:3])), np.uint8)
+    ]  # of no image
     with torch.inference_mode():
         for start in range(0, len(rows), BATCH):
             batch = torch.from_numpy(read_rows(pixels, np.array(rows[start : start + BATCH])))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hcga.errors import InputError
-from hcga.samples import rows_of_identity
+from hcga.samples import identities, rows_of_identity
 from hcga.view.places import Archive
 
 FILTERS = ("camera", "occluded")
@@ -58,7 +58,7 @@ def cameras(archive: Archive, rev: str) -> list[int]:
 
 def rows_left(archive: Archive, rev: str, pid: int, asked: Mapping[str, str]) -> np.ndarray:
     """Rows of an identity that the filters leave, (n,) int64; there may be none."""
-    rows = rows_of_identity(archive.samples(rev), pid)
+    rows = rows_of_identity(identities(archive.samples(rev)), pid)
     return rows[images_left(archive, rev, asked)[rows]]
 
 

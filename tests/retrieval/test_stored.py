@@ -48,6 +48,17 @@ def test_rankings_list_what_was_found_without_what_is_ignored(tmp_path: Path) ->
     assert second["gallery"].tolist() == ["main/6.jpg", "main/5.jpg", "main/9.jpg", "main/7.jpg", "main/8.jpg"]
 
 
+def test_damage_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not taken for what cannot be ranked."""
+
+    def damaged(*_: object) -> None:
+        raise InputError("e.zarr/image: damaged")
+
+    monkeypatch.setattr(stored, "read_finite", damaged)
+    with pytest.raises(InputError, match=r"^e\.zarr/image: damaged$"):
+        evaluate_retrieval(embeddings(tmp_path), samples(), PLAIN)
+
+
 @pytest.mark.parametrize("features", ["I", "F", "P", "F+P", "I+F", "I+F+P"])
 def test_the_features_asked_for_decide(tmp_path: Path, features: str) -> None:
     """Turn one kind of feature round: only subsets without it keep their figures."""

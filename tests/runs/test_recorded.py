@@ -84,7 +84,7 @@ def test_what_is_damaged_is_refused_and_made_anew(
     damage(run / name)
     refuse_changed(run, default_params, "three", [Path("elsewhere")])
     refuse_changed(run, default_params, "one", [Path(out)])
-    for read in (out, "out"):
+    for read in (out, "out", f"{out}/below"):
         with pytest.raises(InputError, match=f"^{out}: damaged, or changed by hand: .* Run `dvc repro` again"):
             refuse_changed(run, default_params, "three", [Path(read)])
     dvc(run, "repro", "-q")

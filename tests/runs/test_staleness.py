@@ -45,6 +45,7 @@ def test_what_has_been_written_anew_since_a_stage_read_it(workspace_folder: Path
         ({"coparse@r2": {"params": {"params.yaml": {"seed": 99}}}}, ["r2"]),
         ({"evaluate@r1": {"params": {"params.yaml": {"seed": 99}}}}, []),
         ({"check": {"params": {"params.yaml": {"part_classes": 99}}}}, []),
+        ({"catalogue@main": {"params": {"params.yaml": {"seed": 99}}}}, ["r1", "r2"]),
         ({"prepare": {"deps": [{"path": "data/checked.txt", "md5": 9}]}}, ["r1", "r2"]),
     ],
 )
@@ -59,7 +60,9 @@ def test_a_stage_is_stale_if_one_before_it_would_run_again(
 
     stages = {
         "check": writes("data/checked.txt"),
-        "prepare": reads("data/checked.txt", "hcga/preparation.py") | writes("data/images.zarr"),
+        "catalogue@old": writes("data/catalogues/old.csv") | {"params": {"params.yaml": {"seed": 99}}},  # is no more
+        "catalogue@main": writes("data/catalogues/main.csv"),
+        "prepare": reads("data/checked.txt", "hcga/preparation.py", "data/catalogues") | writes("data/images.zarr"),
         "coparse@r1": reads("data/images.zarr") | writes("data/masks/r1.zarr"),
         "train@r1": reads("data/masks/r1.zarr") | writes("data/models/r1"),
         "coparse@r2": reads("data/images.zarr", "data/models/r1") | writes("data/masks/r2.zarr"),

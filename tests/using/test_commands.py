@@ -365,7 +365,10 @@ def test_two_crops_are_compared_part_by_part(run: Run, monkeypatch: pytest.Monke
     assert found.stdout.startswith(f"similarity  {wanted.similarity[0, 0]:.3f}  (F+P, paper)\n")
     rows = [line.split("  ")[0] for line in found.stdout.splitlines()[3:]]
     assert rows == list(wanted.features)
-    seen = [[Seen("head", 1.0, False), Seen("lower body", 1.0, True)], [Seen("head", 1.0, False)]]
+    seen = [
+        [Seen("head", 1.0, False), Seen("lower body", 1.0, True)],
+        [Seen("head", 1.0, False), Seen("upper body", 0.4, False)],
+    ]
     terms = [Term("foreground", 0.5, 1, 0), Term("head", 0.25, 0.5, 0), Term("upper body", 0.1, 0, 0)]
     told = Matched(seen, [[*terms, Term("lower body", 1.0, 0.0, 1)]])
     monkeypatch.setattr(Model, "match", lambda *_: told)

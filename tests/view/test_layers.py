@@ -145,6 +145,7 @@ def test_confidence_comes_in_batches_and_is_kept(checkout: Path, monkeypatch: py
     assert found.dtype == np.uint8
     assert abs(found.astype(int).sum(1) - 255).max() <= 2
     assert confidence_maps(model, images, rows) is found
+    assert confidence_maps(model, images, rows[:0]).shape == (0, 4, 16, 8), "as of a revision without these images"
     monkeypatch.setattr(confidence, "BATCH", 2)
     for number, row in enumerate(rows):
         alone = confidence_maps(model, images, rows[number : number + 1])

@@ -111,7 +111,7 @@ def test_terms_add_up_to_the_similarity_of_the_run(
     shown = np.concatenate([query.visible, gallery.visible]).tolist()
     for seen, visible in zip(matched.seen, shown, strict=True):
         parts = {part: far for part, far in zip(["head", "upper body", "lower body"], visible, strict=True) if far}
-        assert {one.part: one.far for one in seen} == (parts if "P" in features else {})
+        assert {one.part: one.visibility for one in seen} == (parts if "P" in features else {})
 
 
 @pytest.mark.parametrize("features", FEATURES)
