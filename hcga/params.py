@@ -142,15 +142,8 @@ class Coparse(Section):
     pairs: Literal["camera", "sequence"]
     background: Literal["authors", "perimeter"]
     split: Literal["structure", "equal"]
-    borders: tuple[Positive, ...] | None
+    borders: Annotated[tuple[Positive, ...], Field(strict=False)] | None  # which YAML has as a list
     workers: Count | None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _borders_from_list(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("borders"), list):
-            return {**values, "borders": tuple(values["borders"])}
-        return values
 
     @model_validator(mode="after")
     def _consistent(self) -> Coparse:

@@ -12,7 +12,7 @@ import torch
 from hcga.artifacts import open_artifact, open_images
 from hcga.coparsing.identity import count_labels, iterate, seeded_decoder
 from hcga.coparsing.inputs import OF_IMAGES, as_input, settings_of
-from hcga.coparsing.losses import adjacent_pairs, background_loss, local_loss, semantic_loss
+from hcga.coparsing.losses import adjacent_pairs, hcnet_loss
 from hcga.coparsing.winograd import to_tiles
 from hcga.errors import InputError
 from hcga.masks.parts import downsample
@@ -127,20 +127,14 @@ def trace_identity(features: np.ndarray, camids: np.ndarray, params: Coparse, se
     steps: list[Step] = []
     for scores, labels in iterate(decoder, tiles, height, width, cameras[None], params):
         output = scores[:, :, :, 0].permute(0, 3, 1, 2)
-        terms = (
-            float(semantic_loss(output)),
-            float(local_loss(output, params.window, params.norm, params.diagonal_weight)),
-            float(background_loss(output, paired, params.norm)),
-        )
-        weights = (params.semantic_weight, params.local_weight, params.back_weight)
-        total = sum(weight * term for weight, term in zip(weights, terms, strict=True))
-        if not np.isfinite(total):
+        losses = [float(term) for term in hcnet_loss(output, paired, params)]
+        if not np.isfinite(losses[-1]):
             raise InputError(
-                f"HCNet diverges: its loss in iteration {len(steps) + 1} is {total}; choose smaller weights or a "
+                f"HCNet diverges: its loss in iteration {len(steps) + 1} is {losses[-1]}; choose smaller weights or a "
                 "smaller coparse.learning_rate"
             )
         (left,) = count_labels(labels, params.labels)
-        steps.append(Step(labels[..., 0].to(torch.uint8).numpy(), left, *terms, total))
+        steps.append(Step(labels[..., 0].to(torch.uint8).numpy(), left, *losses))
         if left <= params.min_labels:
             break
     return steps

@@ -59,7 +59,7 @@ def test_the_terms_add_up_to_the_loss(features: np.ndarray, default_params: Para
     passes = iterate(decoder, to_tiles(torch.from_numpy(features)[None]), 16, 8, camids[None], params)
     for step, (scores, _) in zip(steps, passes, strict=True):
         output = scores[:, :, :, 0].permute(0, 3, 1, 2)
-        loss = float(hcnet_loss(output, adjacent_pairs(camids, params.pairs), params))
+        loss = float(hcnet_loss(output, adjacent_pairs(camids, params.pairs), params).total)
         assert step.total == pytest.approx(loss, rel=1e-6)
         assert step.total == pytest.approx(0.7 * step.semantic + params.local_weight * step.local + 1.3 * step.back)
         assert min(step.semantic, step.local, step.back) > 0

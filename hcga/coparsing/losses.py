@@ -7,7 +7,7 @@ the published weights belong to means.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -17,7 +17,16 @@ from hcga.params import Coparse
 Norm = Literal[1, 2]
 
 
-def hcnet_loss(output: torch.Tensor, paired: torch.Tensor, params: Coparse) -> torch.Tensor:
+class HCNetLoss(NamedTuple):
+    """The loss of HCNet and its terms without their weights, each () float32."""
+
+    semantic: torch.Tensor
+    local: torch.Tensor
+    back: torch.Tensor
+    total: torch.Tensor
+
+
+def hcnet_loss(output: torch.Tensor, paired: torch.Tensor, params: Coparse) -> HCNetLoss:
     """Eq. (5): the weighted sum of the three losses, whose gradient `hcnet_gradient` is.
 
     Parameters
@@ -26,19 +35,12 @@ def hcnet_loss(output: torch.Tensor, paired: torch.Tensor, params: Coparse) -> t
     paired : (N - 1,) bool
         From `adjacent_pairs`.
     params : Coparse
-
-    Returns
-    -------
-    () float32
     """
-    loss = 0 * output.sum()  # has a gradient even where no term does: an identity without pairs, all weights 0
-    if params.semantic_weight:
-        loss = loss + params.semantic_weight * semantic_loss(output)
-    if params.local_weight:
-        loss = loss + params.local_weight * local_loss(output, params.window, params.norm, params.diagonal_weight)
-    if params.back_weight:
-        loss = loss + params.back_weight * background_loss(output, paired, params.norm)
-    return loss
+    semantic = semantic_loss(output)
+    local = local_loss(output, params.window, params.norm, params.diagonal_weight)
+    back = background_loss(output, paired, params.norm)
+    total = params.semantic_weight * semantic + params.local_weight * local + params.back_weight * back
+    return HCNetLoss(semantic, local, back, total)
 
 
 def semantic_loss(output: torch.Tensor) -> torch.Tensor:

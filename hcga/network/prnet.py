@@ -95,7 +95,7 @@ class PRNet(nn.Module):
         return result
 
     def forward(self, images: torch.Tensor, t: float | None) -> Training:
-        """Compute what Eq. (9) needs, with GAM's training rule."""
+        """Compute what Eq. (9) needs of images (N, H, W, 3) uint8, with GAM's training rule; see `guide_training`."""
         maps = self.maps(images)
         parsing_logits = self.parsing_head(maps)
         confidence = parsing_logits.softmax(1)[:, 1:]
@@ -112,10 +112,16 @@ class PRNet(nn.Module):
     def embed(self, images: torch.Tensor, t: float | None, binary: float | None = 1, flip: bool = False) -> Embedding:
         """Compute the features for matching; call in eval mode.
 
-        Part maps are `binary` or 0, GAM's inference rule, or with None what they are in training. With `flip` V is the
-        mean of the image's and of its mirror image's turned back, and all that follows is of that one map: the image
-        feature is then the mean of both, an image and its mirror image have the same features, and one parsing says
-        which cells are whose.
+        Parameters
+        ----------
+        images : (N, H, W, 3) uint8
+        t : float or None
+            Threshold of GAM; None goes without.
+        binary : float or None
+            Part maps are this or 0, GAM's inference rule (Eq. 8), or with None what they are in training (Eq. 7).
+        flip : bool
+            V is the mean of the image's and of its mirror image's turned back, and all that follows is of that one map:
+            an image and its mirror image have the same features, and one parsing says which cells are whose.
         """
         maps = self.maps(images)
         if flip:

@@ -155,9 +155,30 @@ def training_step(
     t: float | None,
     ranks: Ranks = ALONE,
 ) -> torch.Tensor:
-    """One optimisation step on a batch, of which `network`, from `Ranks.spread`, sees this process's share.
+    """Take one optimisation step on a batch of N images.
 
-    Returns the loss, its terms and the accuracy, (6,) float32."""
+    Parameters
+    ----------
+    network : nn.Module
+        From `Ranks.spread`; it sees this process's share of the batch.
+    optimiser : torch.optim.Adam
+    images : (N, H, W, 3) uint8
+    masks : (N, h, w) int64
+        UNLABELLED where nothing is to be learnt.
+    targets : (N,) int64
+        Class of each image.
+    parsing : bool
+        Whether there are masks; if not, only the image vector is trained.
+    params : Train
+    t : float or None
+        Threshold of GAM.
+    ranks : Ranks
+
+    Returns
+    -------
+    (6,) float32
+        Loss, its terms as `Losses` has them, and accuracy of the image classifier in per cent.
+    """
     targets = targets.to(images.device)
     with precision(images.device):
         output = ranks.gather(network(ranks.share(images), t))

@@ -28,7 +28,7 @@ def gradient_of(output, paired, params):
 
 def by_autograd(output, paired, params):
     output = output.clone().requires_grad_()
-    hcnet_loss(output, paired, params).backward()
+    hcnet_loss(output, paired, params).total.backward()
     return output.grad
 
 

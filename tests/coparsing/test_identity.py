@@ -181,13 +181,13 @@ def test_loss_is_the_weighted_sum(params):
         update={"semantic_weight": 2.0, "local_weight": 3.0, "diagonal_weight": 0.3, "back_weight": 5.0, "window": 5}
     )
     expected = 2 * semantic_loss(output) + 3 * local_loss(output, 5, 1, 0.3) + 5 * background_loss(output, pairs, 1)
-    torch.testing.assert_close(hcnet_loss(output, pairs, settings), expected)
+    torch.testing.assert_close(hcnet_loss(output, pairs, settings).total, expected)
     for weight, term in (
         ("semantic_weight", 2 * semantic_loss(output)),
         ("local_weight", 3 * local_loss(output, 5, 1, 0.3)),
         ("back_weight", 5 * background_loss(output, pairs, 1)),
     ):
-        without = hcnet_loss(output, pairs, settings.model_copy(update={weight: 0.0}))
+        without = hcnet_loss(output, pairs, settings.model_copy(update={weight: 0.0})).total
         torch.testing.assert_close(without, expected - term)
 
 

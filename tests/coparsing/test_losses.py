@@ -89,7 +89,7 @@ def test_total_and_gradient_equal_the_authors_code(case, norm, default_params):
     golden, output, pairs = load(case)
     params = default_params.coparse.model_copy(update={**OCCLUDED_DUKE, "norm": norm})
     output.requires_grad_()
-    loss = hcnet_loss(output, pairs, params)
+    loss = hcnet_loss(output, pairs, params).total
     loss.backward()
     assert float(loss.detach()) == pytest.approx(float(golden[f"l{norm}_total_OD"]), rel=1e-6)
     expected = golden[f"l{norm}_grad_OD"]
@@ -175,7 +175,7 @@ def test_without_a_pair_the_background_term_and_its_gradient_are_0(norm, default
     for weight in (0.0, 7.0):
         output = random_output(3).requires_grad_()
         params = default_params.coparse.model_copy(update={**OCCLUDED_DUKE, "norm": norm, "back_weight": weight})
-        hcnet_loss(output, pairs, params).backward()
+        hcnet_loss(output, pairs, params).total.backward()
         gradients.append(output.grad)
     assert gradients[0].isfinite().all()
     assert torch.equal(*gradients)
