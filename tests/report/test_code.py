@@ -13,7 +13,7 @@ from hcga.report.code import name_code
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     for name in ("hcga/masks/parts.py", "pipeline/report.py", "dvc.yaml", "params.yaml"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1\n", encoding="utf-8")
     call(tmp_path, "init", "-q")
     call(tmp_path, "add", ".")

@@ -18,7 +18,7 @@ from hcga.masks.parts import part_colour, upsample
 from hcga.masks.pictures import colour_labels
 from hcga.network.checkpoints import load_model
 from hcga.runs.revisions import Place, parse_place
-from hcga.samples import rows_of_identity
+from hcga.samples import identities, rows_of_identity
 from hcga.stores import array, open_store
 from hcga.view.layers import layer_strip
 from hcga.view.places import Archive
@@ -497,7 +497,7 @@ def test_matching_of_other_images_is_refused(checkout: Path, tmp_path: Path) -> 
 
 def test_columns_of_an_identity_name_camera_and_occlusion(client: TestClient, checkout: Path) -> None:
     archive = Archive(checkout)
-    rows = rows_of_identity(archive.samples("workspace"), 3)
+    rows = rows_of_identity(identities(archive.samples("workspace")), 3)
     occluded = archive.occlusion("workspace").occluded[rows]
     assert 0 < occluded.sum() < len(rows)
     cameras = archive.samples("workspace")["camid"][rows]
