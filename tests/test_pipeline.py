@@ -396,10 +396,10 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     ("stage", "step"),
     [
         ("prepare", "preparation.write_note"),
-        ("extract@r2", "inference.write_note"),
+        ("extract@r2", "network.inference.write_note"),
         ("coparse@r2", "coparsing.kept.Kept.add"),
-        ("train@r2", "resuming.Keeper.keep"),
-        ("embed@r2", "inference.write_note"),
+        ("train@r2", "training.resuming.Keeper.keep"),
+        ("embed@r2", "network.inference.write_note"),
     ],
 )
 def test_a_stage_that_was_killed_goes_on_from_there(checkout: Checkout, tmp_path: Path, stage: str, step: str) -> None:
