@@ -156,12 +156,12 @@ def parts_covered(
     places = np.zeros((part_classes - 1, *parsed.shape[1:]))
     for start in range(0, len(whole), BLOCK):
         places += (read_rows(parsed, whole[start : start + BLOCK])[:, None] == parts[:, None, None]).sum(0)
-    covered = np.zeros((len(samples), part_classes - 1), bool)
+    total, covered = places.sum((1, 2)), np.zeros((len(samples), part_classes - 1), bool)
     rows, place = np.unique(occlusion.boxes["row"].to_numpy(np.int64), return_inverse=True)
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
         inside = _inside((len(block), *parsed.shape[1:]), occlusion.boxes[BOX], place - start)
-        behind, total = np.einsum("nhw,phw->np", inside, places), places.sum((1, 2))
+        behind = np.einsum("nhw,phw->np", inside, places)
         covered[block] = (behind >= total / 2) & (total > 0)
     return covered
 

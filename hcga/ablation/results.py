@@ -39,12 +39,12 @@ class Results(NamedTuple):
 
 
 def read_run(root: Path, run: Found) -> pd.DataFrame:
-    """Figures of all rounds of a finished run, one row a round, and what the last epoch of its training came to.
+    """Figures of all rounds of a finished run, one row a round.
 
     Raises
     ------
     InputError
-        A round has no figures, or its training no history.
+        A round has no figures.
     """
     assert run.experiment is not None
     revision = open_revision(root, run.experiment.commit)
@@ -57,16 +57,27 @@ def read_run(root: Path, run: Found) -> pd.DataFrame:
         "commit": run.experiment.commit,
         "baseline": run.experiment.baseline,
     }
-    trained = pd.DataFrame([_last_epoch(revision.path("train", "history", name)) for name in rounds])
-    table = pd.concat([figures, trained], axis=1).assign(**about, last=[name == rounds[-1] for name in rounds])
-    first = [*about, "round", "last"]
-    return table[[*first, *(column for column in table if column not in first)]]
+    table = figures.assign(**about, last=[name == rounds[-1] for name in rounds])
+    return table[[*about, "round", "last", *(column for column in figures if column != "round")]]
 
 
-def _last_epoch(history: Path) -> dict[str, float]:
-    """Loss, its terms and accuracy of a round's last epoch."""
-    last = read_table(history, ["epoch", "learning_rate"]).drop(columns=["epoch", "learning_rate"]).iloc[-1]
-    return {f"training_{name}": float(value) for name, value in last.items()}
+def read_training(root: Path, run: Found) -> pd.DataFrame:
+    """Loss, its terms and accuracy of the last epoch of each round of a finished run, one row a round.
+
+    A round that trains for no epoch has none of them.
+
+    Raises
+    ------
+    InputError
+        A round's history is gone from DVC's cache.
+    """
+    assert run.experiment is not None
+    revision = open_revision(root, run.experiment.commit)
+    last = []
+    for name in run.variant.params.rounds:
+        history = read_table(revision.path("train", "history", name), ["epoch", "learning_rate"])
+        last += history.drop(columns=["epoch", "learning_rate"]).tail(1).to_dict("records") or [{}]
+    return pd.DataFrame(last).add_prefix("training_")
 
 
 def last_figures(root: Path, run: Found) -> str:
@@ -88,8 +99,14 @@ def collect(root: Path, table: Table, found: Sequence[Found]) -> Results:
         Runs without an experiment are left out.
     """
     done = [run for run in found if run.experiment]
-    runs = _joined([read_run(root, run) for run in done])
-    agreements, identities, notes = [], [], []
+    tables, agreements, identities, notes = [], [], [], []
+    for run in done:
+        tables.append(read_run(root, run))
+        try:
+            tables[-1] = pd.concat([tables[-1], read_training(root, run)], axis=1)
+        except InputError as error:
+            notes.append(f"Losses of {run.variant.name} are not known: {error}")
+    runs = _joined(tables)
     for row, group in groupby(sorted(done, key=lambda run: list(table.rows).index(run.variant.row)), _row):
         try:
             overall, of_identities = _agreement(root, row, list(group))

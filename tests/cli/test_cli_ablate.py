@@ -427,8 +427,10 @@ def test_figures_are_shown_without_the_masks(inside: Path, monkeypatch: pytest.M
         raise InputError("masks are not in DVC's cache")
 
     monkeypatch.setattr(results, "seed_agreement", gone)
+    monkeypatch.setattr(results, "read_table", gone)
     shown = ablate("--show", "--rows", "both").stdout
     assert "- Agreement between the seeds of row both is not known: masks are not in DVC's cache" in shown
+    assert "- Losses of matched-both-seed1 are not known: masks are not in DVC's cache" in shown
     assert grid_table(shown)[0] == "both 2 15.0 ± 7.1 65.9 80.0 ± 0.0 20.0 ± 0.0 19.0 ± 0.0 56.0"
 
 
