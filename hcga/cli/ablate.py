@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hcga.ablation.experiments import Found, match
+from hcga.ablation.experiments import Found, list_experiments, match
 from hcga.ablation.inputs import refuse_uncommitted
 from hcga.ablation.tables import Table, load_table
 from hcga.ablation.variants import Choice, Variant, plan, suffix
@@ -24,7 +24,7 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
 @click.command()
-@click.argument("table_file", metavar="TABLE", type=PATH)
+@click.argument("table_file", metavar="[TABLE]", type=PATH, required=False)
 @click.option("--seeds", metavar="1,2,3", help="Seeds.  [default: those of the table]")
 @click.option("--rows", metavar="NAME,...", help="Rows to run or show.  [default: all]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A param of all rows; repeatable.")
@@ -35,30 +35,36 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.option("--dry", is_flag=True, help="Run nothing; list what would run.")
 @click.option("--output", "-o", type=PATH, help="Folder for Markdown, CSV and plot.  [default: .hcga/ablations]")
 def ablate(
-    table_file: Path, params_file: Path | None, show: bool, dry: bool, output: Path | None, **options: Any
+    table_file: Path | None, params_file: Path | None, show: bool, dry: bool, output: Path | None, **options: Any
 ) -> None:
     """Run the rows of TABLE over several seeds as DVC experiments, and compare them.
 
     What rows share is computed once, and what has run is not run again. Ctrl-C stops; the same command goes on. Runs
     have a checkout of their own, with the code of HEAD and params.yaml as it is: you may edit both meanwhile.
+    --show without TABLE shows every table of tables/ that has runs.
 
     --validation 0.2 makes query and gallery of a fifth of the training identities, so that the test identities stay
     unseen: choose settings so, and only so.
     """
     with clear_errors():
         workspace = Workspace(Path())
-        table, commit = load_table(table_file), head(workspace.root)
+        commit = head(workspace.root)
         start = params_file or workspace.params_file
         values = read_params(start)
         check_params(values, str(start))
-        variants = plan(table, values, workspace, _choice(**options))
+        choice = _choice(**options)
+        if table_file is None:
+            if dry or not show or choice.rows:
+                raise click.UsageError("name a TABLE, such as tables/mask_source.yaml; only --show does without")
+            _show_every(workspace, values, choice, commit, output)
+            return
+        table = load_table(table_file)
+        variants = plan(table, values, workspace, choice)
         if dry:
             _list_runs(match(workspace.root, variants, commit), commit)
             return
         failed = [] if show else _run(workspace, variants, commit, start)
-        name = table.name + suffix(variants[0].params, options["label"])
-        part = "-part" if options["rows"] or options["seeds"] else ""
-        _show(workspace, table, match(workspace.root, variants, commit), commit, output, f"{name}{part}")
+        _show(workspace, table, match(workspace.root, variants, commit), choice, commit, output)
         if failed:
             raise click.ClickException(f"{len(failed)} of {len(variants)} runs failed: {', '.join(failed)}")
 
@@ -104,10 +110,38 @@ def _run(workspace: Workspace, variants: Sequence[Variant], commit: str, params_
     return failed
 
 
-def _show(
-    workspace: Workspace, table: Table, found: Sequence[Found], commit: str, output: Path | None, name: str
+def _show_every(
+    workspace: Workspace, values: Mapping[str, Any], choice: Choice, commit: str, output: Path | None
 ) -> None:
-    """Print the tables and write them to files of that name."""
+    """Show the tables of which there are runs of such names; then name those that do not take the settings."""
+    names = [experiment.name for experiment in list_experiments(workspace.root)]
+    tables = [load_table(path) for path in sorted((workspace.root / "tables").glob("*.yaml"))]
+    shown, refused = 0, []
+    for table in tables:
+        if not any(name.startswith(f"{table.name}-{row}-seed") for name in names for row in table.rows):
+            continue
+        try:
+            found = match(workspace.root, plan(table, values, workspace, choice), commit)
+        except InputError as error:
+            refused.append(str(error))
+            continue
+        if any(run.experiment or run.others for run in found):
+            click.echo("\n\n" if shown else "", nl=False)
+            _show(workspace, table, found, choice, commit, output)
+            shown += 1
+    if refused:
+        raise InputError("\n".join(refused))
+    if not shown:
+        known = f"; there are {', '.join(names[:3])}" if names else ""
+        raise InputError(
+            f"no run of a table has such a name{known}; give the --params, --set, --validation and --label of the runs"
+        )
+
+
+def _show(
+    workspace: Workspace, table: Table, found: Sequence[Found], choice: Choice, commit: str, output: Path | None
+) -> None:
+    """Print the tables and write them to files."""
     from hcga.ablation.output import as_text, summarise, write_all
     from hcga.ablation.results import collect
     from hcga.ablation.runner import folder_of
@@ -115,6 +149,8 @@ def _show(
     summary = summarise(table, found, collect(workspace.root, table, found), commit)
     click.echo(as_text(summary))
     folder = output or Path(os.path.relpath(folder_of(workspace)))
+    part = "-part" if choice.rows or choice.seeds else ""
+    name = f"{table.name}{suffix(found[0].variant.params, choice.label)}{part}"
     endings = [file.name.removeprefix(name) for file in write_all(summary, folder, name)]
     if endings:
         click.echo(f"\n{folder / name}{'  '.join(endings)}")

@@ -340,6 +340,27 @@ def grid_table(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if line.startswith(("both ", "foreground ", "all "))]
 
 
+def test_show_without_a_table_shows_each_that_has_runs(inside: Path) -> None:
+    never = inside / "tables/never.yaml"
+    never.write_text(TABLE)
+    every = CliRunner().invoke(main, ["ablate", "--show"])
+    assert every.exit_code == 0, every.output
+    assert every.stdout == ablate("--show").stdout
+    never.write_text(f"name: matched\n{TABLE}")
+    twice = CliRunner().invoke(main, ["ablate", "--show"])
+    never.unlink()
+    assert twice.stdout.count("Table 0: What is matched") == 2
+    conflict = CliRunner().invoke(main, ["ablate", "--show", "--set", "evaluate.features=I"])
+    assert conflict.exit_code == 1
+    assert conflict.stderr.startswith("Error: --set evaluate.features: row both sets it itself")
+    other = CliRunner().invoke(main, ["ablate", "--show", "--label", "other"])
+    assert other.exit_code == 1
+    assert "no run of a table has such a name; there are matched-" in other.stderr
+    unnamed = CliRunner().invoke(main, ["ablate"])
+    assert unnamed.exit_code == 2
+    assert "name a TABLE, such as tables/mask_source.yaml" in unnamed.stderr
+
+
 def test_dry_lists_what_would_run(inside: Path) -> None:
     assert ablate("--dry").stdout.splitlines() == [f"{name}  has run" for name in NAMES]
     lines = ablate("--dry", "--validation", "0.2", "--rows", " both", "--seeds", "1,2,1").stdout.splitlines()
