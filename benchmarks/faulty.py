@@ -22,9 +22,9 @@ from ruamel.yaml import YAML
 from runs import DVC, Checkout, environment
 
 from hcga.files import read_note
-from hcga.runs.progress import counted
 from hcga.runs.runlog import FOLDER, RunLog
 from hcga.training.resuming import STATE
+from hcga.wording import counted
 
 TINY = {
     "device": "cpu",

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from hcga.errors import InputError
-from hcga.runs.progress import counted
+from hcga.wording import counted
 
 log = logging.getLogger(__name__)
 

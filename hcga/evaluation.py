@@ -15,8 +15,9 @@ import zarr
 
 from hcga.csv_files import read_table
 from hcga.files import checkout_digest
+from hcga.masks.covered import parts_covered
 from hcga.masks.quality import evaluate_masks, rate_identities
-from hcga.occluders import Occlusion, parts_covered
+from hcga.occluders import Occlusion
 from hcga.params import Evaluate
 from hcga.retrieval.stored import evaluate_retrieval
 from hcga.retrieval.visibility import read_statistics, visibility_figures, visible_parts

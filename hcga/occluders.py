@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import zarr
 
 from hcga.csv_files import read_table
 from hcga.errors import InputError
 from hcga.images import size_shown
-from hcga.masks.parts import BLOCK, UNLABELLED, foreground
-from hcga.stores import read_rows
 
 FILE = "occluders.csv"
 BOX = ["left", "top", "right", "bottom"]
@@ -100,84 +97,3 @@ def read_occlusion(path: Path, samples: pd.DataFrame) -> Occlusion:
     known, occluded = (np.zeros(len(samples), bool) for _ in range(2))
     known[table["row"]], occluded[boxes["row"]] = True, True
     return Occlusion(known, occluded, boxes)
-
-
-def share_inside(masks: zarr.Array[Any] | np.ndarray, boxes: pd.DataFrame) -> float:
-    """Share of the labelled cells inside occluders that masks call foreground.
-
-    A box also holds what is around an occluder that is no rectangle, maybe the person: even the truth need not have 0.
-
-    Parameters
-    ----------
-    masks : (N, h, w) uint8
-        Read a few images at a time.
-    boxes : DataFrame
-        Rows of `Occlusion.boxes`; a cell is inside if its centre is.
-
-    Returns
-    -------
-    float
-        Per cent; nan where no labelled cell is inside.
-    """
-    covered, place = np.unique(boxes["row"].to_numpy(np.int64), return_inverse=True)
-    called = labelled = 0
-    for start in range(0, len(covered), BLOCK):
-        block = read_rows(masks, covered[start : start + BLOCK])
-        inside = _inside(block.shape, boxes[BOX], place - start) & (block != UNLABELLED)
-        labelled += int(inside.sum())
-        called += int(foreground(block)[inside].sum())
-    return 100 * called / labelled if labelled else float("nan")
-
-
-def parts_covered(
-    parsed: zarr.Array[Any] | np.ndarray, samples: pd.DataFrame, occlusion: Occlusion, part_classes: int
-) -> np.ndarray:
-    """Say which parts lie behind an occluder, by half or more of where they are in whole images.
-
-    Parameters
-    ----------
-    parsed : (N, h, w) uint8
-        Most likely classes; read a few images at a time.
-    samples : DataFrame
-        With columns pid and split, N rows.
-    occlusion : Occlusion
-        Of the N images.
-    part_classes : int
-        C.
-
-    Returns
-    -------
-    (N, C - 1) bool
-        Of each cell counts how many whole test images have the part there. Nothing is covered of a part that none has,
-        nor in images without an occluder.
-    """
-    parts = np.arange(1, part_classes)
-    whole = np.flatnonzero(shows_identity(samples) & occlusion.known & ~occlusion.occluded)
-    places = np.zeros((part_classes - 1, *parsed.shape[1:]))
-    for start in range(0, len(whole), BLOCK):
-        places += (read_rows(parsed, whole[start : start + BLOCK])[:, None] == parts[:, None, None]).sum(0)
-    total, covered = places.sum((1, 2)), np.zeros((len(samples), part_classes - 1), bool)
-    rows, place = np.unique(occlusion.boxes["row"].to_numpy(np.int64), return_inverse=True)
-    for start in range(0, len(rows), BLOCK):
-        block = rows[start : start + BLOCK]
-        inside = _inside((len(block), *parsed.shape[1:]), occlusion.boxes[BOX], place - start)
-        behind = np.einsum("nhw,phw->np", inside, places)
-        covered[block] = (behind >= total / 2) & (total > 0)
-    return covered
-
-
-def shows_identity(samples: pd.DataFrame) -> np.ndarray:
-    """Which are test images of identities, (N,) bool: junk and distractors may show nobody."""
-    return ((samples["split"] != "train") & (samples["pid"] > 0)).to_numpy()
-
-
-def _inside(shape: tuple[int, ...], boxes: pd.DataFrame, place: np.ndarray) -> np.ndarray:
-    """Which cells of n images are inside boxes, (n, h, w) bool; `place` is each box's image, if one of them."""
-    images, height, width = shape
-    down, across = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
-    inside = np.zeros(shape, bool)
-    for image, (left, top, right, bottom) in zip(place, boxes.itertuples(index=False, name=None), strict=True):
-        if 0 <= image < images:
-            rows, columns = (down > top) & (down < bottom), (across > left) & (across < right)
-            inside[image] |= rows[:, None] & columns
-    return inside

@@ -176,3 +176,8 @@ def rows_of_identity(rows_of: Mapping[int, np.ndarray], pid: int) -> np.ndarray:
         near = ", ".join(str(known) for known in sorted(rows_of, key=lambda known: abs(known - pid))[:3])
         raise InputError(f"identity {pid} is not among the {len(rows_of)} training identities; nearest: {near}")
     return rows_of[pid]
+
+
+def shows_identity(samples: pd.DataFrame) -> np.ndarray:
+    """Which are test images of identities, (N,) bool: junk and distractors may show nobody."""
+    return ((samples["split"] != "train") & (samples["pid"] > 0)).to_numpy()

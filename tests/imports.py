@@ -33,6 +33,7 @@ NEUTRAL = {
     "hcga/runs/stopping.py",
     "hcga/store_limits.py",
     "hcga/validation.py",
+    "hcga/wording.py",
 }
 
 

@@ -13,9 +13,9 @@ from hcga.ablation.results import last_figures
 from hcga.ablation.variants import Variant
 from hcga.errors import InputError
 from hcga.runs.commands import alone_in, reason_of, stopping_on_signals
-from hcga.runs.progress import duration
 from hcga.runs.runlog import FOLDER
 from hcga.runs.workspace import Workspace
+from hcga.wording import duration
 
 Say = Callable[..., None]  # click.echo or what takes its place
 

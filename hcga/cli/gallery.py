@@ -9,8 +9,8 @@ import click
 
 from hcga.cli.pictures import writing
 from hcga.cli.search import name_left_out, of_model, on_bad_image_option
-from hcga.runs.progress import counted
 from hcga.runs.stage import PATH, clear_errors
+from hcga.wording import counted
 
 if TYPE_CHECKING:
     from hcga.using.embedded import Dtype
@@ -37,16 +37,16 @@ def embed(
     The store has the features, what says which parts are visible, the images' paths below their folder, and by which
     model it was made. It holds data on people: docs/privacy.md.
     """
+    from hcga.using.building import build_gallery
     from hcga.using.crops import find_crops
     from hcga.using.model import Model
-    from hcga.using.store import write_store_of
 
     with clear_errors():
         model = Model.load(source, device)
         crops = find_crops(images)
         name_left_out((f"{path}: no image" for path in crops.others), "file")
         with writing(target):
-            written = write_store_of(model, crops, target, on_bad_image, dtype)
+            written = build_gallery(model, crops, target, on_bad_image, dtype)
         name_left_out(written.problems, "image")
     before = f", {written.kept:,} of them by a run that was stopped" if written.kept else ""
     click.echo(f"{target}: {counted(written.images, 'image')} embedded by model {model.digest[:12]}{before}")

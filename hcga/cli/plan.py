@@ -10,9 +10,9 @@ import click
 
 from hcga.params import LARGEST
 from hcga.resources import GB
-from hcga.runs.progress import counted, duration
 from hcga.runs.stage import clear_errors
 from hcga.runs.workspace import Workspace
+from hcga.wording import counted, duration
 
 if TYPE_CHECKING:
     import pandas as pd

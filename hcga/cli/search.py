@@ -10,8 +10,8 @@ import click
 
 from hcga.cli.pictures import writing
 from hcga.errors import InputError, printable
-from hcga.runs.progress import counted
 from hcga.runs.stage import PATH, clear_errors
+from hcga.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from hcga.errors import InputError
-from hcga.runs.progress import duration
 from hcga.runs.stage import clear_errors
 from hcga.runs.workspace import Workspace
+from hcga.wording import duration
 
 if TYPE_CHECKING:
     from hcga.verification.content import Content

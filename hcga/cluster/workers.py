@@ -19,7 +19,7 @@ from hcga.cluster.kind import SOFTWARE, Kind, Setting, become, kind_of, refuse_o
 from hcga.cluster.shared import Shared, share
 from hcga.errors import InputError
 from hcga.runs.environment import Environment
-from hcga.runs.progress import counted
+from hcga.wording import counted
 
 K = TypeVar("K")
 WAIT = 30.0  # seconds until it is said that there is no worker

@@ -18,8 +18,9 @@ from hcga.coparsing.memory import hcnet_bytes
 from hcga.errors import InputError
 from hcga.params import Coparse
 from hcga.resources import in_words
-from hcga.runs.progress import Progress, counted
+from hcga.runs.progress import Progress
 from hcga.stores import array, open_store, read_rows
+from hcga.wording import counted
 
 log = logging.getLogger(__name__)
 

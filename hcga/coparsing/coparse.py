@@ -14,7 +14,7 @@ from hcga.coparsing.kept import Kept
 from hcga.coparsing.sources import SOURCES, Material, Parsed
 from hcga.masks.degeneracy import describe_degeneracy, turned_inside_out
 from hcga.masks.parts import UNLABELLED, agreement, foreground, foreground_share, part_names
-from hcga.runs.progress import counted
+from hcga.wording import counted
 
 log = logging.getLogger(__name__)
 

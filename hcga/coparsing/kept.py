@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hcga.coparsing.sources import Parsed
 from hcga.kept_arrays import KeptArrays
-from hcga.runs.progress import counted
+from hcga.wording import counted
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import numpy as np
 from hcga.cores import available_cores
 from hcga.errors import InputError
 from hcga.resources import GB
-from hcga.runs.progress import counted
+from hcga.wording import counted
 
 log = logging.getLogger(__name__)
 WORKER = 2e8  # bytes of its own before it has work

@@ -24,9 +24,10 @@ from hcga.coparsing.on_cluster import map_on_cluster
 from hcga.errors import InputError
 from hcga.resources import free_memory, need_handles, need_shared_memory
 from hcga.runs.processes import end_with
-from hcga.runs.progress import counted, track
+from hcga.runs.progress import track
 from hcga.runs.stopping import stop_requests
 from hcga.stores import array, open_store, read_rows
+from hcga.wording import counted
 
 if TYPE_CHECKING:
     from hcga.cluster.workers import Workers

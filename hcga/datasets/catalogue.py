@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from hcga.datasets.check import NO_FILE
-from hcga.datasets.layouts.links import refuse_leaving
 from hcga.datasets.readers import read_data_set
 from hcga.datasets.truth import refuse_strays, truth_file
 from hcga.errors import InputError
 from hcga.files import file_digest
+from hcga.links import refuse_leaving
 from hcga.occluders import FILE, list_occluders
 from hcga.runs.progress import track
 from hcga.samples import require_samples

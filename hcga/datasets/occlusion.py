@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from hcga.datasets.layouts.links import refuse_what_cannot_be_copied
-from hcga.datasets.layouts.listing import is_image, visible
 from hcga.datasets.layouts.market1501 import FOLDERS
 from hcga.datasets.readers import read_data_set
 from hcga.datasets.synthetic.occluder import SOLID, occlude
 from hcga.datasets.truth import truth_file
 from hcga.errors import InputError
 from hcga.files import fresh
+from hcga.folders import is_image, visible
 from hcga.images import LARGEST, load_picture, opened
+from hcga.links import refuse_what_cannot_be_copied
 from hcga.runs.progress import track
 from hcga.samples import DISTRACTOR
 

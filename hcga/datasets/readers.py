@@ -12,12 +12,12 @@ import pandas as pd
 from hcga.datasets.layouts.cuhk03 import read_cuhk03
 from hcga.datasets.layouts.dukemtmc import read_dukemtmc, read_occluded_dukemtmc
 from hcga.datasets.layouts.generic import read_folder, read_table
-from hcga.datasets.layouts.links import refuse_leaving
 from hcga.datasets.layouts.market1501 import read_market1501
 from hcga.datasets.layouts.msmt17 import read_msmt17
 from hcga.datasets.layouts.occluded_reid import read_occluded_reid, read_p_dukemtmc
 from hcga.datasets.layouts.partial import read_partial_ilids, read_partial_reid
 from hcga.errors import InputError
+from hcga.links import refuse_leaving
 
 Counts = Mapping[str, tuple[int, int]]  # split -> images, identities; junk and distractors are no identities
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hcga.datasets.layouts.listing import HIDDEN, is_image
 from hcga.errors import InputError
+from hcga.folders import HIDDEN, is_image
 from hcga.masks.parts import UNLABELLED
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from hcga.datasets.layouts.links import refuse_leaving
-from hcga.datasets.layouts.listing import BYSTANDERS, HIDDEN, require_plain_name
 from hcga.errors import InputError
 from hcga.files import leads_below
+from hcga.folders import BYSTANDERS, HIDDEN, require_plain_name
 from hcga.images import load_label_image
+from hcga.links import refuse_leaving
 from hcga.masks.parts import UNLABELLED
 from hcga.stores import array, open_store, read_rows
 

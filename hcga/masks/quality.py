@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from hcga.masks.covered import share_inside
 from hcga.masks.degeneracy import count_lacking, turned_inside_out
 from hcga.masks.parts import UNLABELLED, agreement, confusion, foreground_share, intersection_over_union
-from hcga.occluders import Occlusion, share_inside
+from hcga.occluders import Occlusion
 from hcga.samples import identities
 from hcga.stores import array, attribute, read_rows
 

@@ -19,9 +19,9 @@ from hcga.retrieval.reranking import Distances, Reranked
 from hcga.retrieval.search import Top
 from hcga.retrieval.similarity import Embeddings, Similarities
 from hcga.retrieval.visibility import read_statistics, visible_parts
-from hcga.runs.progress import counted
 from hcga.samples import DISTRACTOR, image_names
 from hcga.stores import array, attribute, read_finite
+from hcga.wording import counted
 
 RANKS = (1, 5, 10)
 MAX_RANK = 50  # of the CMC curve

@@ -12,8 +12,9 @@ import pandas as pd
 import zarr
 
 from hcga.masks.parts import part_names
-from hcga.occluders import Occlusion, shows_identity
+from hcga.occluders import Occlusion
 from hcga.params import Matching
+from hcga.samples import shows_identity
 from hcga.stores import array, read_finite
 
 VISIBLE_FROM = 0.5  # from here on a part is called visible, where that is a number
@@ -78,7 +79,7 @@ def visibility_figures(
     visible, guided : (N, C - 1) float32
         As in `visible_parts`.
     covered : (N, C - 1) bool
-        From `hcga.occluders.parts_covered`.
+        From `hcga.masks.covered.parts_covered`.
     samples : DataFrame
         With columns pid and split, N rows.
     occlusion : Occlusion

@@ -23,10 +23,10 @@ from hcga.params import Params, load_params
 from hcga.resources import fault_of_machine
 from hcga.runs.busy import busy
 from hcga.runs.processes import end_with
-from hcga.runs.progress import duration
 from hcga.runs.recorded import distrust_copies, refuse_changed
 from hcga.runs.runlog import RunLog
 from hcga.runs.stopping import stopping_at_once
+from hcga.wording import duration
 
 log = logging.getLogger(__name__)
 FIRST = os.environ.get("RANK", "0") == "0"  # of processes that train together, or alone

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from hcga.params import Params
 from hcga.runs.busy import Busy
-from hcga.runs.progress import counted, duration
 from hcga.runs.runlog import FOLDER, Finished, Reading, Run, RunLog
 from hcga.runs.staleness import changed_since
 from hcga.runs.workspace import Workspace
+from hcga.wording import counted, duration
 
 LABEL = 11  # columns that a line's first words take
 LISTED = 4  # stages named in a line

@@ -25,8 +25,8 @@ from hcga.errors import InputError
 from hcga.files import scratch, scratch_folder
 from hcga.network.prnet import PRNet, Training
 from hcga.runs.processes import LAUNCHER, end_with
-from hcga.runs.progress import counted
 from hcga.runs.stopping import Stop, Stopped
+from hcga.wording import counted
 
 RANK, LOCAL_RANK, LOCAL_SIZE = "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"  # variables that torchrun sets
 

@@ -14,7 +14,7 @@ from hcga.ahead import load_ahead
 from hcga.devices import precision
 from hcga.network.prnet import PRNet
 from hcga.params import Train
-from hcga.runs.progress import counted, track
+from hcga.runs.progress import track
 from hcga.samples import identities
 from hcga.training.batches import TrainingSet, load_batch
 from hcga.training.distributed import ALONE, Ranks
@@ -22,6 +22,7 @@ from hcga.training.losses import Losses, prnet_losses
 from hcga.training.optimisation import learning_rate, set_learning_rate
 from hcga.training.resuming import Keep, Reached
 from hcga.training.sampling import pk_batches
+from hcga.wording import counted
 
 log = logging.getLogger(__name__)
 BEGINNING = Reached()

@@ -18,9 +18,9 @@ from hcga.network.checkpoints import load_model, load_optimiser, save_model, sav
 from hcga.network.prnet import Card, PRNet
 from hcga.params import Train
 from hcga.resources import need_disk
-from hcga.runs.progress import counted
 from hcga.runs.stopping import Stop
 from hcga.training.optimisation import build_optimiser
+from hcga.wording import counted
 
 MODEL, OPTIMISER, REACHED = "model.safetensors", "optimiser.safetensors", "reached.json"
 DRAFT, DIGITS = "draft", 9

@@ -13,8 +13,8 @@ from hcga.files import digest
 from hcga.network.prnet import Card, Number
 from hcga.params import Embed, Gam, Matching
 from hcga.runs.environment import Environment
-from hcga.runs.progress import counted
 from hcga.using.calibration import Calibration, describe_calibration
+from hcga.wording import counted
 
 NO_LICENCE = "none was given: ask whoever made this model, and look at the terms of the data it was trained on"
 # Of a card, what besides weights decides an embedding.

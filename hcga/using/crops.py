@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hcga.datasets.layouts.links import refuse_leaving, refuse_what_cannot_be_copied
-from hcga.datasets.layouts.listing import ENDINGS, require_plain_name, visible
 from hcga.errors import InputError
 from hcga.files import is_file, leads_below
+from hcga.folders import ENDINGS, require_plain_name, visible
+from hcga.links import refuse_leaving, refuse_what_cannot_be_copied
 
 SUFFIXES = (*ENDINGS, ".gif", ".webp")  # of all formats that `hcga.images` reads
 

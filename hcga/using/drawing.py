@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from hcga.images import load_picture
 from hcga.masks.parts import part_colour
 from hcga.masks.pictures import INK, PAPER
-from hcga.runs.progress import counted
 from hcga.terms import WHOLE, Seen, Term, features_compared
 from hcga.using.calibration import describe_probability
 from hcga.using.model import Model
 from hcga.using.search import Ranked, odds, shown
+from hcga.wording import counted
 
 TALL, WIDE = 192, 128  # pixels of a tile's picture, at most
 GAP, LINE, SWATCH = 8, 16, 9  # pixels: between tiles, of a line of text, of a coloured square

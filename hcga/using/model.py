@@ -21,7 +21,7 @@ from hcga.network.inference import BATCH
 from hcga.network.prnet import PRNet
 from hcga.retrieval.similarity import similarity
 from hcga.runs.environment import Environment
-from hcga.runs.progress import counted, track
+from hcga.runs.progress import track
 from hcga.runs.revisions import parse_place
 from hcga.terms import WHOLE, Matched, cosines, match
 from hcga.using.calibration import EVEN, Calibration
@@ -29,6 +29,7 @@ from hcga.using.card import NO_LICENCE, ModelCard, model_digest
 from hcga.using.deployed import ONNX, PROGRAM, Deployed, write_deployed
 from hcga.using.embedded import Embedded, join, nothing, of_network
 from hcga.using.rounds import read_round
+from hcga.wording import counted
 
 SUFFIX = ".safetensors"
 REMEDY = "`hcga model export ROUND -o FILE` in a checkout makes one"

@@ -18,13 +18,14 @@ from hcga.retrieval.ranking import top
 from hcga.retrieval.similarity import Similarities
 from hcga.retrieval.stored import StoredEmbeddings
 from hcga.terms import Seen, Term, features_compared
+from hcga.using.building import build_gallery
 from hcga.using.calibration import EVEN, describe_prior
 from hcga.using.crops import find_crops, locate
 from hcga.using.embedded import Embedded
 from hcga.using.index import Index
 from hcga.using.model import Model, OnBadImage
 from hcga.using.parquet import folder_told, unpack_parquet
-from hcga.using.store import ANEW, Gallery, folder_beside, open_gallery, read_embedded, write_store_of
+from hcga.using.store import ANEW, Gallery, folder_beside, open_gallery, read_embedded
 
 
 class Entry(NamedTuple):
@@ -88,7 +89,7 @@ def opened_gallery(path: Path, model: Model, pictures: Path | None, on_bad_image
         store = Path(scratch) / "gallery.zarr"
         if path.is_dir():
             crops = find_crops([path])
-            problems = write_store_of(model, crops, store, on_bad_image).problems
+            problems = build_gallery(model, crops, store, on_bad_image).problems
             yield open_gallery(store, model)._replace(folder=crops.root, problems=problems)
         else:
             unpack_parquet(path, model, store)

@@ -6,9 +6,8 @@ What the arrays hold, `hcga.using.embedded.Embedded` says; names are rows of UTF
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,31 +15,19 @@ import numpy as np
 import zarr
 
 from hcga.errors import InputError, brief, remedy
-from hcga.files import digest, leads_below, run_key, scratch
-from hcga.kept_arrays import KeptArrays, Result
+from hcga.files import leads_below
 from hcga.masks.parts import part_names
-from hcga.network.inference import BATCH
-from hcga.outputs import require_output
 from hcga.resources import need_disk, shrunk
 from hcga.store_writing import add_array, writing
 from hcga.stores import array, attribute, folder_of, open_store, read_finite, read_rows
 from hcga.using.crops import Crops
-from hcga.using.embedded import NAMES, VECTORS, Dtype, Embedded, join, quantise
-from hcga.using.model import Batch, Model, OnBadImage, require_some
+from hcga.using.embedded import NAMES, VECTORS, Dtype, Embedded, quantise
+from hcga.using.model import Model
 
 MODEL, FOLDER, CLASSES, PATHS = "model", "folder", "class_names", "paths"  # attributes; the last is an array
 LONGEST = 4096  # bytes of a name
-PART = 64 * BATCH  # images whose embeddings are kept at once
 ANEW = "make it anew with `hcga embed`"
 Sink = Callable[[list[str], Embedded], None]  # takes rows: names and embeddings
-
-
-class Written(NamedTuple):
-    """What became of files."""
-
-    images: int  # that were embedded
-    kept: int  # of them by a run before that died
-    problems: list[str]  # of images left out
 
 
 class Gallery(NamedTuple):
@@ -50,99 +37,6 @@ class Gallery(NamedTuple):
     names: list[str]
     folder: Path | None  # where the files of these names are, if that is known
     problems: list[str]  # of images that were left out on the way, if it was made just now
-
-
-def write_store_of(
-    model: Model, crops: Crops, target: Path, on_bad_image: OnBadImage, dtype: Dtype = "float32"
-) -> Written:
-    """Embed crops into a store, batch after batch.
-
-    Parameters
-    ----------
-    model : Model
-    crops : Crops
-    target : Path
-        Ends in .zarr or .parquet. A store of embeddings that stands there is replaced, anything else is not.
-    on_bad_image : {'error', 'skip'}
-    dtype : {'float32', 'float16', 'int8'}
-        Of the vectors, see `hcga.using.embedded.quantise`; a Parquet table has float32.
-
-    Raises
-    ------
-    InputError
-        The target cannot be written, an image cannot be decoded, or with 'skip' none can. What stood there stays, and
-        what has been embedded is kept beside it for another run.
-    """
-    from hcga.using.parquet import is_ours, parquet_sink
-
-    kinds: dict[str, tuple[Callable[..., Any], Callable[[Path], bool]]]
-    kinds = {".zarr": (partial(zarr_sink, dtype=dtype), _is_store), ".parquet": (parquet_sink, is_ours)}
-    require_output(target, *kinds)
-    sink, known = kinds[target.suffix]
-    if target.exists() and not known(target):
-        raise InputError(f"--output {target}: is there and is no store of embeddings; remove it or give another name")
-    if target.suffix == ".parquet" and dtype != "float32":
-        raise InputError(f"--output {target}: a Parquet table has float32; give a name that ends in .zarr for {dtype}")
-    with (
-        scratch(target, run_key([], model.digest, model.environment)) as folder,
-        sink(target, model, crops) as write,
-    ):
-        return pour(model, crops, on_bad_image, write, KeptArrays(folder))
-
-
-def pour(model: Model, crops: Crops, on_bad_image: OnBadImage, write: Sink, kept: KeptArrays) -> Written:
-    """Embed crops and hand them on, part after part; parts that a run which died has kept are not embedded again."""
-    files = crops.files
-    parts = [range(start, min(start + PART, len(files))) for start in range(0, len(files), PART)]
-    states = {part: _state([files[place] for place in part]) for part in parts}
-    done = {part for part in parts if _is_done(kept.get(part.start), states[part], on_bad_image)}
-    left = [place for part in parts if part not in done for place in part]
-    batches = model.embed_in_batches([files[place] for place in left], on_bad_image)
-    images, before, problems = 0, 0, list[str]()
-    for part in parts:
-        result = (kept.get(part.start) if part in done else None) or _join(_of(batches, len(part)), left, states[part])
-        places = result.told["places"]
-        if places and part not in done:
-            kept.add(part.start, *result)
-        if places:
-            write([crops.names[place] for place in places], Embedded(**result.arrays))
-        images += len(places)
-        before += len(places) if part in done else 0
-        problems += result.told["problems"]
-    require_some(range(images), problems)
-    return Written(images, before, problems)
-
-
-def _join(batches: Iterable[Batch], places: Sequence[int], state: str) -> Result:
-    """What is kept of a part: `places` are those of all images that are embedded, of which the batches count."""
-    made = list(batches)
-    told = {
-        "state": state,
-        "places": [places[place] for batch in made for place in batch.places],
-        "problems": [problem for batch in made for problem in batch.problems.values()],
-    }
-    return Result(join([batch.embedded for batch in made]).arrays(), told)
-
-
-def _of(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
-    """The next batches, of so many images."""
-    while count > 0:
-        batch = next(batches)
-        count -= len(batch.places) + len(batch.problems)
-        yield batch
-
-
-def _is_done(result: Result | None, state: str, on_bad_image: OnBadImage) -> bool:
-    """Whether what was kept of a part is of the same files, and all of them unless some may be left out."""
-    if result is None or result.told["state"] != state:
-        return False
-    return on_bad_image == "skip" or not result.told["problems"]
-
-
-def _state(files: Sequence[Path]) -> str:
-    """Digest of the files' names, sizes and times."""
-    found = [(file, file.stat()) for file in files]
-    return digest(*(f"{file} {stat.st_size} {stat.st_mtime_ns}".encode() for file, stat in found))
 
 
 def describe_store(target: Path, model: Model, crops: Crops) -> dict[str, Any]:
@@ -237,7 +131,8 @@ def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
     return dict(zip(NAMES, [(channels,), (channels,), (parts, channels), *[(parts,)] * 3], strict=True))
 
 
-def _is_store(path: Path) -> bool:
+def is_store(path: Path) -> bool:
+    """Whether a folder is a store of embeddings."""
     try:
         store = open_store(path)
         return isinstance(store.attrs.get(MODEL), str) and PATHS in store

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from hcga.runs import progress
-from hcga.runs.progress import Level, Progress, counted, duration, listening, track
+from hcga.runs.progress import Level, Progress, listening, track
+from hcga.wording import counted, duration
 
 
 def test_listeners_hear_every_step_of_nested_loops() -> None:

@@ -16,13 +16,14 @@ from hcga.cli.main import main
 from hcga.errors import InputError
 from hcga.stores import array
 from hcga.using import indexing
+from hcga.using.building import build_gallery
 from hcga.using.crops import find_crops
 from hcga.using.embedded import VECTORS, Embedded, quantise
 from hcga.using.index import Index, build_index, open_index, save_index
 from hcga.using.indexing import drawn, measure_recall, measured_index, require_index_file
 from hcga.using.model import Model
 from hcga.using.search import rank_gallery
-from hcga.using.store import Gallery, open_gallery, write_store_of, zarr_rows
+from hcga.using.store import Gallery, open_gallery, zarr_rows
 
 IMAGES = 1500
 faiss = pytest.importorskip("faiss")
@@ -81,7 +82,7 @@ def test_a_store_in_fewer_bits_is_searched_like_another(
 ) -> None:
     found = {}
     for kind in ("float32", dtype):
-        write_store_of(model, find_crops([crops]), tmp_path / f"{kind}.zarr", "error", kind)
+        build_gallery(model, find_crops([crops]), tmp_path / f"{kind}.zarr", "error", kind)
         gallery = open_gallery(tmp_path / f"{kind}.zarr", model)
         assert {str(array(gallery.store, name).dtype) for name in VECTORS} == {kind}
         assert {str(array(gallery.store, name).dtype) for name in ("likely", "guided", "peak")} == {"float32"}
@@ -91,7 +92,7 @@ def test_a_store_in_fewer_bits_is_searched_like_another(
     values = [np.take_along_axis(top.similarity, rows, 1) for top, rows in zip(found.values(), order, strict=True)]
     np.testing.assert_allclose(*values, atol=off)
     with pytest.raises(InputError, match=r"t.parquet: a Parquet table has float32; give a name that ends in .zarr for"):
-        write_store_of(model, find_crops([crops]), tmp_path / "t.parquet", "error", dtype)
+        build_gallery(model, find_crops([crops]), tmp_path / "t.parquet", "error", dtype)
 
 
 def test_candidates_are_the_most_alike_and_compared_exactly(model: Model, gallery: Gallery) -> None:
@@ -150,7 +151,7 @@ def test_recall_is_the_share_of_the_exact_list_among_the_candidates(
 
 
 def test_recall_may_be_measured_with_queries_of_ones_own(model: Model, crops: Path, tmp_path: Path) -> None:
-    write_store_of(model, find_crops([crops]), tmp_path / "g.zarr", "error")
+    build_gallery(model, find_crops([crops]), tmp_path / "g.zarr", "error")
     gallery = open_gallery(tmp_path / "g.zarr", model)
     asked: list[list[list[int]]] = []
 
@@ -275,7 +276,7 @@ def test_what_is_no_index_is_not_written_over(model: Model, crops: Path, index: 
         with pytest.raises(InputError, match=rf"{target if store != 'g.parquet' else store}: {told}"):
             require_index_file(tmp_path / store, tmp_path / target)
     with pytest.raises(InputError, match=r"i.zarr: is there and is no store of embeddings"):
-        write_store_of(model, find_crops([crops]), index, "error")
+        build_gallery(model, find_crops([crops]), index, "error")
 
 
 def test_what_is_taken_for_another_kind_of_store_is_told_apart(
@@ -335,7 +336,7 @@ def test_the_example_of_the_documents_is_a_search(
     model: Model, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_store_of(model, find_crops([crops]), Path("crops.zarr"), "error")
+    build_gallery(model, find_crops([crops]), Path("crops.zarr"), "error")
     gallery = open_gallery(Path("crops.zarr"), model)
     save_index(measured_index(gallery, model), model, Path("crops.index.zarr"))
     page = (ROOT / "docs/using.md").read_text("utf-8")

@@ -14,12 +14,13 @@ from hcga.errors import InputError
 from hcga.retrieval import search as blocks
 from hcga.terms import Seen
 from hcga.using import ranked as pages
+from hcga.using.building import build_gallery
 from hcga.using.crops import find_crops
 from hcga.using.drawing import colours_of, draw_ranked
 from hcga.using.model import Model
 from hcga.using.ranked import build_page, require_pictures, require_ranked, write_ranked
 from hcga.using.search import Ranked, opened_gallery, search, tabulate
-from hcga.using.store import open_gallery, write_store_of
+from hcga.using.store import open_gallery
 
 weights = pytest.fixture(scope="module")(new_weights)
 checkout = pytest.fixture(new_checkout)
@@ -50,7 +51,7 @@ def test_the_list_is_that_of_all_similarities(
     gallery = crops
     if kind != "folder":
         gallery = crops.parent / f"g{kind}"
-        write_store_of(model, find_crops([crops]), gallery, "error")
+        build_gallery(model, find_crops([crops]), gallery, "error")
     (found,) = find(model, [query], gallery, 5)
     everything = find_crops([crops])
     alike = model.compare(model.embed_files([query]).embedded, model.embed_files(everything.files).embedded)
@@ -87,7 +88,7 @@ def test_nor_does_it_when_it_is_asked_for_twice(model: Model, crops: Path) -> No
 )
 def test_what_is_no_number_is_refused(model: Model, crops: Path, query: Path, name: str, listed: int) -> None:
     store = crops.parent / "g.zarr"
-    write_store_of(model, find_crops([crops]), store, "error")
+    build_gallery(model, find_crops([crops]), store, "error")
     for value in (np.nan, -np.inf):
         damaged: Any = zarr.open_group(str(store), mode="r+")[name]
         damaged[5] = value
@@ -103,7 +104,7 @@ def test_a_gallery_that_is_not_there_is_named(model: Model, crops: Path, query: 
 def test_pictures_are_sought_where_one_says(model: Model, crops: Path, query: Path, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     store = tmp_path / "sub/g.zarr"
-    write_store_of(model, find_crops([crops]), store, "error")
+    build_gallery(model, find_crops([crops]), store, "error")
     with pytest.raises(InputError, match=r"ranked.png: the store does not lie beside its pictures; say --pictures"):
         require_pictures(tmp_path / "ranked.png", open_gallery(store, model))
     lists = find(model, [query], store, pictures=crops)
@@ -189,5 +190,5 @@ def test_a_picture_has_a_bearable_number_of_images(crops: Path) -> None:
 
 
 def test_names_beyond_ascii_come_back(model: Model, crops: Path) -> None:
-    write_store_of(model, find_crops([crops / "cam2"]), crops / "g.zarr", "error")
+    build_gallery(model, find_crops([crops / "cam2"]), crops / "g.zarr", "error")
     assert open_gallery(crops / "g.zarr", model).names[0] == "später/4.png"

@@ -18,14 +18,15 @@ from hcga.errors import InputError
 from hcga.kept_arrays import KeptArrays
 from hcga.store_writing import write_store
 from hcga.stores import array, open_store, read_all
+from hcga.using import building
 from hcga.using import model as module
 from hcga.using import parquet as tables
-from hcga.using import store
+from hcga.using.building import build_gallery, write_embeddings
 from hcga.using.crops import find_crops
 from hcga.using.embedded import NAMES, Embedded
 from hcga.using.model import Model
 from hcga.using.parquet import folder_told, unpack_parquet
-from hcga.using.store import Gallery, folder_beside, open_gallery, pour, write_store_of
+from hcga.using.store import Gallery, folder_beside, open_gallery
 
 weights = pytest.fixture(scope="module")(new_weights)
 checkout = pytest.fixture(new_checkout)
@@ -57,7 +58,7 @@ def test_a_store_holds_what_was_embedded(
     monkeypatch.setattr(module, "BATCH", 3)
     files = sorted(crops.rglob("*.png"))
     files[1].write_bytes(b"no picture")
-    written = write_store_of(model, find_crops([crops]), target, "skip")
+    written = build_gallery(model, find_crops([crops]), target, "skip")
     assert written.images == 6
     assert [problem.partition(":")[0] for problem in written.problems] == [str(files[1])]
     gallery = opened(target, model)
@@ -71,7 +72,7 @@ def test_a_store_holds_what_was_embedded(
 
 
 def test_a_table_is_readable_by_others(model: Model, crops: Path, tmp_path: Path) -> None:
-    write_store_of(model, find_crops([crops]), tmp_path / "t.parquet", "error")
+    build_gallery(model, find_crops([crops]), tmp_path / "t.parquet", "error")
     table = pd.read_parquet(tmp_path / "t.parquet")
     wanted = model.embed_files(find_crops([crops]).files).embedded
     assert list(table)[:6] == ["path", "image", "foreground", "head", "upper_body", "lower_body"]
@@ -84,9 +85,9 @@ def test_a_table_has_groups_of_several_batches(
     model: Model, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, at: int, groups: list[int]
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 2)
-    monkeypatch.setattr(store, "PART", 2)
+    monkeypatch.setattr(building, "PART", 2)
     monkeypatch.setattr(tables, limit, at)
-    write_store_of(model, find_crops([crops]), tmp_path / "t.parquet", "error")
+    build_gallery(model, find_crops([crops]), tmp_path / "t.parquet", "error")
     told = parquet.ParquetFile(tmp_path / "t.parquet").metadata
     assert [told.row_group(number).num_rows for number in range(told.num_row_groups)] == groups
     assert opened(tmp_path / "t.parquet", model).names == find_crops([crops]).names
@@ -98,7 +99,7 @@ def test_too_many_images_for_a_table_are_refused_at_once(
     monkeypatch.setattr(tables, "MOST_ROWS", 6)
     monkeypatch.setattr(model, "embed_in_batches", lambda *_: pytest.fail("they are embedded"))
     with pytest.raises(InputError, match=r"t\.parquet: 7 images, but a Parquet table takes 6; .* ends in \.zarr"):
-        write_store_of(model, find_crops([crops]), tmp_path / "t.parquet", "error")
+        build_gallery(model, find_crops([crops]), tmp_path / "t.parquet", "error")
     assert not (tmp_path / "t.parquet").exists()
 
 
@@ -107,9 +108,9 @@ def test_nothing_is_left_of_what_cannot_be_finished(model: Model, crops: Path, t
     bad = crops / "cam2/später/6.png"
     bad.write_bytes(b"no picture")
     with pytest.raises(InputError, match=f"^{bad}: "):
-        write_store_of(model, find_crops([crops]), target, "error")
+        build_gallery(model, find_crops([crops]), target, "error")
     with pytest.raises(InputError, match=f"none of 1 image can be decoded, the first: {bad}"):
-        write_store_of(model, find_crops([bad]), target, "skip")
+        build_gallery(model, find_crops([bad]), target, "skip")
     assert sorted(target.parent.iterdir()) == before
 
 
@@ -119,9 +120,9 @@ def test_what_was_embedded_by_a_run_that_died_is_not_embedded_again(
 ) -> None:
     """Parts of two batches of one image: it dies at the fifth of seven images, and goes on after the fourth."""
     monkeypatch.setattr(module, "BATCH", 1)
-    monkeypatch.setattr(store, "PART", 2)
+    monkeypatch.setattr(building, "PART", 2)
     found, embedded, whole = find_crops([crops]), [], target.with_name(f"whole{target.suffix}")
-    write_store_of(model, found, whole, "error")
+    build_gallery(model, found, whole, "error")
     original = Model._embed
 
     def dying(self: Model, images: list[np.ndarray]) -> Embedded:
@@ -132,7 +133,7 @@ def test_what_was_embedded_by_a_run_that_died_is_not_embedded_again(
 
     monkeypatch.setattr(Model, "_embed", dying)
     with pytest.raises(KeyboardInterrupt):
-        write_store_of(model, found, target, "error")
+        build_gallery(model, found, target, "error")
     assert not target.exists()
     (kept,) = [path for path in target.parent.glob(f".{target.name}.*.part") if path.is_dir()]
     assert len(list(kept.iterdir())) == 2
@@ -141,7 +142,7 @@ def test_what_was_embedded_by_a_run_that_died_is_not_embedded_again(
     if meanwhile == "another machine":
         there = model.environment.model_copy(update={"device": "cuda: another"})
         monkeypatch.setattr(Model, "environment", there)
-    assert write_store_of(model, found, target, "error") == (7, left, [])
+    assert build_gallery(model, found, target, "error") == (7, left, [])
     assert len(embedded) == 5 + 7 - left
     assert not kept.exists()
     for name in NAMES:
@@ -155,49 +156,49 @@ def test_a_part_of_other_files_or_with_images_left_out_is_embedded_again(
     model: Model, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 1)
-    monkeypatch.setattr(store, "PART", 2)
+    monkeypatch.setattr(building, "PART", 2)
     found, kept = find_crops([crops]), KeptArrays(tmp_path)
     good = found.files[1].read_bytes()
     found.files[1].write_bytes(b"no picture")
     names: list[str] = []
-    assert pour(model, found, "skip", lambda rows, _: names.extend(rows), kept).images == 6
-    assert len(pour(model, found, "skip", lambda *_: None, kept).problems) == 1, "told again"
+    assert write_embeddings(model, found, "skip", lambda rows, _: names.extend(rows), kept).images == 6
+    assert len(write_embeddings(model, found, "skip", lambda *_: None, kept).problems) == 1, "told again"
     with pytest.raises(InputError, match="not an image"):
-        pour(model, found, "error", lambda *_: None, kept)
+        write_embeddings(model, found, "error", lambda *_: None, kept)
     found.files[1].write_bytes(good)
     names.clear()
-    assert pour(model, found, "error", lambda rows, _: names.extend(rows), kept).images == 7
+    assert write_embeddings(model, found, "error", lambda rows, _: names.extend(rows), kept).images == 7
     assert names == found.names
-    assert pour(model, found, "error", lambda *_: None, kept).kept == 7
+    assert write_embeddings(model, found, "error", lambda *_: None, kept).kept == 7
     found.files[6].write_bytes(good + b" ")
-    assert pour(model, found, "error", lambda *_: None, kept).kept == 6
+    assert write_embeddings(model, found, "error", lambda *_: None, kept).kept == 6
 
 
 def test_a_store_is_replaced_and_nothing_else_is(model: Model, crops: Path, target: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        write_store_of(model, find_crops([crops]), target, "error")
+        build_gallery(model, find_crops([crops]), target, "error")
     other = target.with_stem("other")
     if target.suffix == ".zarr":
         write_store(other, {"images": np.zeros((1, 8, 8, 3), np.uint8)})
     else:
         pd.DataFrame({"path": ["x"]}).to_parquet(other)
     with pytest.raises(InputError, match=f"--output {other}: is there and is no store of embeddings"):
-        write_store_of(model, find_crops([crops]), other, "error")
+        build_gallery(model, find_crops([crops]), other, "error")
     assert other.exists()
     for name in ("a.csv", "nowhere/a.zarr"):
         with pytest.raises(InputError, match=r"give a name that ends in .zarr or .parquet in a folder that exists"):
-            write_store_of(model, find_crops([crops]), tmp_path / name, "error")
+            build_gallery(model, find_crops([crops]), tmp_path / name, "error")
 
 
 def test_a_store_of_another_model_is_refused(model: Model, crops: Path, target: Path) -> None:
-    write_store_of(model, find_crops([crops]), target, "error")
+    build_gallery(model, find_crops([crops]), target, "error")
     made, model.digest = model.digest, "0" * 32
     with pytest.raises(InputError, match=f"made by model {made[:12]!r}, but --model is 000000000000"):
         opened(target, model)
 
 
 def test_damage_and_disguise_are_named(model: Model, crops: Path, target: Path) -> None:
-    write_store_of(model, find_crops([crops]), target, "error")
+    build_gallery(model, find_crops([crops]), target, "error")
     if target.suffix == ".parquet":
         target.write_bytes(target.read_bytes()[:-40])
         with pytest.raises(InputError, match=r"gallery.parquet: no readable table of embeddings"):
@@ -225,7 +226,7 @@ def test_damage_and_disguise_are_named(model: Model, crops: Path, target: Path) 
 def test_arrays_that_the_model_cannot_have_made_are_refused(
     model: Model, crops: Path, tmp_path: Path, name: str, shape: tuple[int, ...]
 ) -> None:
-    write_store_of(model, find_crops([crops]), tmp_path / "g.zarr", "error")
+    build_gallery(model, find_crops([crops]), tmp_path / "g.zarr", "error")
     zarr.open_group(str(tmp_path / "g.zarr"), mode="r+").create_array(
         name, data=np.ones(shape, np.float32), overwrite=True
     )
@@ -245,7 +246,7 @@ def test_arrays_that_the_model_cannot_have_made_are_refused(
     ],
 )
 def test_so_are_such_columns(model: Model, crops: Path, tmp_path: Path, column: str, value: Any, told: str) -> None:
-    write_store_of(model, find_crops([crops]), tmp_path / "g.parquet", "error")
+    build_gallery(model, find_crops([crops]), tmp_path / "g.parquet", "error")
     table = parquet.read_table(tmp_path / "g.parquet")
     kind = pyarrow.list_(pyarrow.float32(), len(value)) if isinstance(value, list) else pyarrow.float32()
     values = pyarrow.array([value] * 7, pyarrow.string() if value == "high" else kind)
@@ -261,10 +262,10 @@ def test_a_store_leads_nobody_out_of_its_folder(tmp_path: Path, told: object) ->
 
 def test_pictures_elsewhere_are_not_named(model: Model, crops: Path, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    write_store_of(model, find_crops([crops]), tmp_path / "sub/g.zarr", "error")
+    build_gallery(model, find_crops([crops]), tmp_path / "sub/g.zarr", "error")
     assert open_gallery(tmp_path / "sub/g.zarr", model).folder is None
     text = (tmp_path / "sub/g.zarr/zarr.json").read_text("utf-8")
     assert str(tmp_path) not in text
-    write_store_of(model, find_crops([crops / "cam1"]), crops / "g.zarr", "error")
+    build_gallery(model, find_crops([crops / "cam1"]), crops / "g.zarr", "error")
     assert open_gallery(crops / "g.zarr", model).folder == crops / "cam1"
     assert open_store(crops / "g.zarr").attrs["class_names"] == ["background", "head", "upper_body", "lower_body"]

@@ -9,19 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from hcga.datasets.layouts.links import refuse_leaving
-from hcga.datasets.layouts.listing import (
-    LARGEST,
-    image_files,
-    is_image,
-    parse,
-    require_one_identity_a_name,
-    row,
-    subfolders,
-    visible,
-)
+from hcga.datasets.layouts.listing import LARGEST, image_files, parse, require_one_identity_a_name, row, subfolders
 from hcga.errors import InputError, brief
 from hcga.files import is_file, leads_below
+from hcga.folders import is_image, visible
+from hcga.links import refuse_leaving
 from hcga.samples import SPLITS
 
 REQUIRED, OPTIONAL = ("path", "split", "pid", "camid"), ("sequence", "frame")
