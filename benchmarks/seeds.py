@@ -62,7 +62,7 @@ def mask_agreement(runs: list[Path]) -> pd.DataFrame:
         stores = [open_store(folder / f"masks/{name}.zarr") for folder in runs]
         masks, labels = ([read_all(array(store, kind)) for store in stores] for kind in ("masks", "labels"))
         found = compare(masks, labels, rows_of)
-        rows[name] = {"same part, %": found.same_part, "adjusted Rand index of labels": found.adjusted_rand}
+        rows[name] = {"same part, %": found.same_part, "adjusted Rand index of labels": found.rand_labels}
     return pd.DataFrame(rows)
 
 

@@ -15,13 +15,16 @@ from hcga.runs.workspace import Workspace
 from hcga.samples import identities, read_samples_of
 from hcga.stores import array, open_store, read_all
 
+FIGURES = ("same_part", "rand_parts", "rand_labels")
+
 
 class Agreement(NamedTuple):
     """Agreement of the masks of a round between seeds, means over all pairs of seeds."""
 
     same_part: float  # share of the cells with the same part, per cent; nan where there are no masks
-    adjusted_rand: float  # of the labels before parts were assigned, mean over identities: 1 the same, 0 by chance
-    identities: pd.DataFrame  # pid, images, same_part, adjusted_rand
+    rand_parts: float  # adjusted Rand index of the parts, mean over identities: 1 the same, 0 as by chance
+    rand_labels: float  # likewise of HCNet's labels before they become parts; other sources' labels are their parts
+    identities: pd.DataFrame  # pid, images, and the three of each
 
 
 def seed_agreement(runs: Sequence[Workspace], round_name: str) -> Agreement:
@@ -62,11 +65,14 @@ def compare(masks: Sequence[np.ndarray], labels: Sequence[np.ndarray], rows_of: 
     rows = []
     for pid, chosen in rows_of.items():
         same = [agreement(masks[first][chosen], masks[second][chosen]) for first, second in pairs]
-        rand = [adjusted_rand(labels[first][chosen], labels[second][chosen]) for first, second in pairs]
-        rows.append((pid, len(chosen), _mean(same), _mean(rand)))
-    table = pd.DataFrame(rows, columns=["pid", "images", "same_part", "adjusted_rand"])
+        rand = [
+            _mean([adjusted_rand(of[first][chosen], of[second][chosen]) for first, second in pairs])
+            for of in (masks, labels)
+        ]
+        rows.append((pid, len(chosen), _mean(same), *rand))
+    table = pd.DataFrame(rows, columns=["pid", "images", *FIGURES])
     overall = _mean([agreement(masks[first], masks[second]) for first, second in pairs])
-    return Agreement(overall, _mean(table["adjusted_rand"]), table)
+    return Agreement(overall, _mean(table["rand_parts"]), _mean(table["rand_labels"]), table)
 
 
 def adjusted_rand(first: np.ndarray, second: np.ndarray) -> float:

@@ -51,7 +51,7 @@ def with_full_paths(values: Mapping[str, Any], workspace: Workspace) -> dict[str
     changed = copy.deepcopy(dict(values))
     for section, field in _paths(changed):
         path = section.get(field)
-        if isinstance(path, str) and not _made(path, workspace) and _lies_outside_git(workspace.root, path):
+        if isinstance(path, str) and not made(path, workspace) and _lies_outside_git(workspace.root, path):
             section[field] = str((workspace.root / path).resolve())
     return changed
 
@@ -63,7 +63,8 @@ def _paths(values: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     yield values["backbone"], "weights"
 
 
-def _made(path: str, workspace: Workspace) -> bool:
+def made(path: str, workspace: Workspace) -> bool:
+    """Whether a stage makes what is at a path."""
     return any(Path(path).is_relative_to(output) for output in workspace.outputs())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -9,15 +10,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from hcga.ablation.agreement import FIGURES as AGREEMENT
 from hcga.ablation.agreement import seed_agreement
 from hcga.ablation.experiments import Found
 from hcga.ablation.tables import Figures, Table
+from hcga.ablation.variants import change
 from hcga.csv_files import read_table
 from hcga.datasets.readers import LAYOUTS
 from hcga.errors import InputError
 from hcga.figures import SHOWN, collect_figures, read_metrics
-from hcga.params import Params
+from hcga.params import Params, read_params
 from hcga.runs.revisions import open_revision
+from hcga.runs.staleness import differences
 
 # Title -> column of `collect_figures`, as `hcga figures` calls them.
 TRAPEZOID = "mAP trapez."
@@ -26,14 +30,16 @@ MASKS = {title: SHOWN[title] for title in ("mask fg IoU", "mask part IoU", "fore
 HEAD = {title: SHOWN[title] for title in ("head train IoU", "head in occl.", "empty parts")}
 FIGURES = RETRIEVAL | MASKS | HEAD
 TELLING = ("Rank-1", "Rank-5", "mAP", "mask fg IoU")  # of them, in a line
+# Params that do not make a run another method than the paper's.
+IRRELEVANT = re.compile(r"(seed|device|threads|processes|dask|synthetic|datasets|external)\b|coparse\.workers$")
 
 
 class Results(NamedTuple):
     """All that is known of a table's runs."""
 
     runs: pd.DataFrame  # a row a run and round: row, seed, name, commit, baseline (its code), round, last, figures
-    agreement: pd.DataFrame  # a row a table's row and round: row, round, same_part, adjusted_rand
-    identities: pd.DataFrame  # the same of each identity: row, round, pid, images, same_part, adjusted_rand
+    agreement: pd.DataFrame  # a row a table's row and round: row, round, figures of `Agreement`
+    identities: pd.DataFrame  # the same of each identity: row, round, pid, images, figures
     paper: dict[str, Figures]  # row -> figures of the paper on this data set
     notes: list[str]  # what a reader must know
 
@@ -115,6 +121,7 @@ def collect(root: Path, table: Table, found: Sequence[Found]) -> Results:
         except InputError as error:
             notes.append(f"Agreement between the seeds of row {row} is not known: {error}")
     paper, of_paper = papers_rows(table, done, runs)
+    of_paper += unlike_paper(root, table, [run for run in done if run.variant.row in paper])
     return Results(runs, _joined(agreements), _joined(identities), paper, [*notes, *of_paper])
 
 
@@ -133,9 +140,7 @@ def _agreement(root: Path, row: str, runs: Sequence[Found]) -> tuple[pd.DataFram
         revisions = [open_revision(root, run.experiment.commit) for run in runs if run.experiment]
         for name in runs[0].variant.params.rounds:
             found = seed_agreement(revisions, name)
-            overall.append(
-                {"row": row, "round": name, "same_part": found.same_part, "adjusted_rand": found.adjusted_rand}
-            )
+            overall.append({"row": row, "round": name} | {figure: getattr(found, figure) for figure in AGREEMENT})
             tables.append(found.identities.assign(row=row, round=name)[["row", "round", *found.identities]])
     return pd.DataFrame(overall), _joined(tables)
 
@@ -160,6 +165,22 @@ def papers_rows(table: Table, done: Sequence[Found], runs: pd.DataFrame) -> tupl
     if done and layouts and not shown and not notes:
         notes.append(f"The paper has figures for {', '.join(layouts)}; these runs are on other data.")
     return shown, list(dict.fromkeys(notes))
+
+
+def unlike_paper(root: Path, table: Table, runs: Sequence[Found]) -> list[str]:
+    """Name the params in which runs differ from the paper's, which `params/` has for its data sets."""
+    differing: dict[str, set[str]] = {}
+    for run in runs:
+        file = Path("params", f"{_layout(run.variant.params).replace(':', '_')}.yaml")
+        if (root / file).is_file():
+            wanted = change(read_params(root / file), table.base | table.rows[run.variant.row].set, str(file))
+            names = {name for name in differences(wanted, run.variant.values) if not IRRELEVANT.match(name)}
+            differing.setdefault(str(file), set()).update(names)
+    return [
+        f"The paper's figures are of the settings of {file}; these runs have others: {', '.join(sorted(of))}."
+        for file, of in differing.items()
+        if of
+    ]
 
 
 def _layout(params: Params) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from hcga.ablation.checkout import Checkout
 from hcga.ablation.experiments import Found, match
+from hcga.ablation.inputs import made
 from hcga.ablation.results import last_figures
 from hcga.ablation.variants import Variant
 from hcga.errors import InputError
+from hcga.masks.label_images import holds_label_images
 from hcga.runs.commands import alone_in, reason_of, stopping_on_signals
 from hcga.runs.runlog import FOLDER
 from hcga.runs.workspace import Workspace
@@ -40,6 +42,25 @@ def refuse_other_params(found: Sequence[Found], commit: str) -> None:
                     f"{experiment.name} has run at this commit with other params: {difference}. Keep the two apart by "
                     f"--label NAME, or drop the earlier one: dvc exp remove {experiment.name}"
                 )
+
+
+def refuse_missing_masks(workspace: Workspace, found: Sequence[Found], commit: str) -> None:
+    """Refuse to begin where a row has the masks of another parser, and there are none: the stages would, run by run.
+
+    Raises
+    ------
+    InputError
+        With the row, and what to do.
+    """
+    for run in found:
+        root, params = run.variant.params.external.root, run.variant.params
+        if run.finished_at(commit) or params.coparse.source != "external" or made(root, workspace):
+            continue
+        if not (workspace.root / root).is_dir() or not holds_label_images(workspace.root / root):
+            raise InputError(
+                f"row {run.variant.row} has coparse.source external, but {root} holds no label image: say where some "
+                "are by --set external.root=FOLDER, or leave the row out with --rows"
+            )
 
 
 def run_all(workspace: Workspace, found: Sequence[Found], commit: str, template: str, say: Say) -> list[str]:

@@ -11,16 +11,16 @@ from hcga.ablation.results import HEAD, MASKS, RETRIEVAL, TRAPEZOID, Results
 from hcga.ablation.tables import Figures
 
 PAPER = {"Rank-1": "rank1", "Rank-5": "rank5", "mAP": "mAP", TRAPEZOID: "mAP_trapezoid"}  # beside which figure of ours
-AGREEMENT = {"same part": "same_part", "adj. Rand": "adjusted_rand"}
+AGREEMENT = {"same part": "same_part", "adj. Rand": "rand_parts", "of labels": "rand_labels"}
 LEGEND = {  # of the columns that do not explain themselves
     TRAPEZOID: "mAP trapez.: as the paper's beside it was computed, see docs/method.md.",
     "mask fg IoU": "mask ... IoU: of the training masks with the true ones, where they are known.",
     "foreground": "foreground: share of the masks' cells.",
     "in occluders": "in occluders: share of the cells in the boxes of known occluders that the masks call foreground; "
     "masks that know nothing of them have as much there as everywhere.",
-    "same part": "same part, adj. Rand: agreement of the masks between seeds, mean over pairs of seeds; same part: "
-    "share of the cells; adj. Rand: adjusted Rand index, mean over identities (1: the same groups, 0: as by chance), "
-    "of hcnet's labels before they become parts, of the parts themselves of other sources.",
+    "same part": "same part, adj. Rand, of labels: agreement of the masks between seeds, mean over pairs of seeds; "
+    "same part: share of the cells; adj. Rand: adjusted Rand index of the parts, mean over identities (1: the same "
+    "groups, 0: as by chance); of labels: likewise of hcnet's labels before they become parts.",
     "head train IoU": "head train IoU: foreground of the parsing head on training images.",
     "head in occl.": "head in occl.: as in occluders, of the parsing head on test images.",
     "empty parts": "empty parts: of those seen in queries, the ones to which GAM leaves no cell.",
@@ -138,7 +138,7 @@ def _retrieval(summed: pd.DataFrame) -> dict[str, list[str]]:
 
 def _masks(summed: pd.DataFrame) -> dict[str, list[str]]:
     agreement = {
-        title: [_plain(value, 2 if name == "adjusted_rand" else 1) for value in summed[name]]
+        title: [_plain(value, 1 if name == "same_part" else 2) for value in summed[name]]
         for title, name in AGREEMENT.items()
         if name in summed
     }

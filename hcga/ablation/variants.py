@@ -49,18 +49,18 @@ def plan(table: Table, base: Mapping[str, Any], workspace: Workspace, choice: Ch
     Raises
     ------
     InputError
-        A row is unknown, its params are impossible, or the command line changes what the row is about.
+        A row is unknown, its params are impossible, or the command line changes what every row sets itself.
     """
     common = {**table.base, **choice.settings}
     if choice.validation is not None:
         common["prepare.validation"] = choice.validation
     if choice.label and not re.fullmatch(LABEL, choice.label):
         raise InputError(f"--label {choice.label}: letters, digits, _, + and -, no other signs")
-    variants = []
+    rows, variants = _known_rows(table, choice.rows), []
+    _refuse_conflicts(table, rows, choice.settings)
     for seed in choice.seeds or table.seeds:
-        for name in _known_rows(table, choice.rows):
+        for name in rows:
             row = table.rows[name]
-            _refuse_conflicts(name, row, choice.settings)
             where = f"table {table.name}, row {name}"
             values = change(base, {**common, **row.set, "seed": seed}, where)
             check_params(values, where)
@@ -69,6 +69,13 @@ def plan(table: Table, base: Mapping[str, Any], workspace: Workspace, choice: Ch
             end = suffix(params, choice.label)
             variants.append(Variant(f"{table.name}-{name}-seed{seed}{end}", name, seed, values, params))
     return variants
+
+
+def kept_settings(table: Table, choice: Choice) -> list[str]:
+    """Say which rows set themselves what the command line sets for all: the row counts."""
+    rows = _known_rows(table, choice.rows)
+    setting = {key: [name for name in rows if _sets(table.rows[name], key)] for key in choice.settings}
+    return [f"--set {key}: row {', '.join(own)} has a value of its own." for key, own in setting.items() if own]
 
 
 def suffix(params: Params, label: str) -> str:
@@ -105,9 +112,14 @@ def _known_rows(table: Table, wanted: Sequence[str]) -> list[str]:
     return [name for name in table.rows if not wanted or name in wanted]
 
 
-def _refuse_conflicts(name: str, row: Row, settings: Mapping[str, Any]) -> None:
+def _refuse_conflicts(table: Table, rows: Sequence[str], settings: Mapping[str, Any]) -> None:
     for key in settings:
         if key == "seed":
             raise InputError("--set seed: a table runs over several; use --seeds")
-        if any(key == own or key.startswith(f"{own}.") or own.startswith(f"{key}.") for own in row.set):
-            raise InputError(f"--set {key}: row {name} sets it itself; leave it out, or leave the row out with --rows")
+        if all(_sets(table.rows[name], key) for name in rows):
+            raise InputError(f"--set {key}: table {table.name} sets it itself, in row {', '.join(rows)}; leave it out")
+
+
+def _sets(row: Row, key: str) -> bool:
+    """Whether a row sets a key of params.yaml, or a part of it, or more."""
+    return any(key == own or key.startswith(f"{own}.") or own.startswith(f"{key}.") for own in row.set)

@@ -12,7 +12,7 @@ import click
 from hcga.ablation.experiments import Found, list_experiments, match
 from hcga.ablation.inputs import refuse_uncommitted
 from hcga.ablation.tables import Table, load_table
-from hcga.ablation.variants import Choice, Variant, plan, suffix
+from hcga.ablation.variants import Choice, Variant, kept_settings, plan, suffix
 from hcga.cli.settings import read_settings
 from hcga.errors import InputError
 from hcga.params import check_params, read_params
@@ -63,7 +63,7 @@ def ablate(
         if dry:
             _list_runs(match(workspace.root, variants, commit), commit)
             return
-        failed = [] if show else _run(workspace, variants, commit, start)
+        failed = [] if show else _run(workspace, variants, commit, start, kept_settings(table, choice))
         _show(workspace, table, match(workspace.root, variants, commit), choice, commit, output)
         if failed:
             raise click.ClickException(f"{len(failed)} of {len(variants)} runs failed: {', '.join(failed)}")
@@ -94,13 +94,18 @@ def _list_runs(found: Sequence[Found], commit: str) -> None:
         click.echo(f"{run.variant.name}  {state}")
 
 
-def _run(workspace: Workspace, variants: Sequence[Variant], commit: str, params_file: Path) -> list[str]:
-    """Run what has not run; names of what failed. Ctrl-C ends the program."""
-    from hcga.ablation.runner import refuse_other_params, run_all
+def _run(
+    workspace: Workspace, variants: Sequence[Variant], commit: str, params_file: Path, notes: Sequence[str]
+) -> list[str]:
+    """Say the notes and run what has not run; names of what failed. Ctrl-C ends the program."""
+    from hcga.ablation.runner import refuse_missing_masks, refuse_other_params, run_all
 
     refuse_uncommitted(workspace)
+    for note in notes:
+        click.echo(note)
     found = match(workspace.root, variants, commit)
     refuse_other_params(found, commit)
+    refuse_missing_masks(workspace, found, commit)
     try:
         failed = run_all(workspace, found, commit, params_file.read_text("utf-8"), click.echo)
     except KeyboardInterrupt:
@@ -146,7 +151,9 @@ def _show(
     from hcga.ablation.results import collect
     from hcga.ablation.runner import folder_of
 
-    summary = summarise(table, found, collect(workspace.root, table, found), commit)
+    results = collect(workspace.root, table, found)
+    results = results._replace(notes=[*kept_settings(table, choice), *results.notes])
+    summary = summarise(table, found, results, commit)
     click.echo(as_text(summary))
     folder = output or Path(os.path.relpath(folder_of(workspace)))
     part = "-part" if choice.rows or choice.seeds else ""

@@ -36,18 +36,20 @@ def test_agreement_is_the_mean_over_pairs_of_seeds() -> None:
     labels[1, 2] = [[0, 1, 1, 1]]
     labels[0, 2] = [[5, 5, 6, 6]]
     found = compare(list(masks), list(labels), {4: np.array([0, 1]), 9: np.array([2])})
-    rand = adjusted_rand(labels[0, 2], labels[1, 2])
+    parts, groups = (adjusted_rand(of[0, 2], of[1, 2]) for of in (masks, labels))
     expected = pd.DataFrame(
         {
             "pid": [4, 9],
             "images": [2, 1],
             "same_part": [100 / 3, 75 / 3],
-            "adjusted_rand": [1.0, (rand + 0 + 0) / 3],  # against one group everything is as by chance
+            "rand_parts": [1.0, (parts + 1 + 0) / 3],  # one group each is the same, against one all else is by chance
+            "rand_labels": [1.0, (groups + 0 + 0) / 3],
         }
     )
     pd.testing.assert_frame_equal(found.identities, expected)
     assert found.same_part == pytest.approx((100 * 11 / 12 + 0 + 0) / 3)
-    assert found.adjusted_rand == pytest.approx(expected["adjusted_rand"].mean())
+    assert found.rand_parts == pytest.approx(expected["rand_parts"].mean())
+    assert found.rand_labels == pytest.approx(expected["rand_labels"].mean())
 
 
 def test_the_order_of_seeds_does_not_matter() -> None:
@@ -56,12 +58,12 @@ def test_the_order_of_seeds_does_not_matter() -> None:
     rows_of = {1: np.arange(3), 2: np.arange(3, 5)}
     first, second = compare(masks, masks, rows_of), compare(masks[::-1], masks[::-1], rows_of)
     assert first.same_part == pytest.approx(second.same_part)
-    assert first.adjusted_rand == pytest.approx(second.adjusted_rand)
+    assert first.rand_labels == pytest.approx(second.rand_labels)
 
 
 def test_without_masks_nothing_is_known() -> None:
     nothing = np.full((2, 4, 2), UNLABELLED, np.uint8)
     found = compare([nothing, nothing], [nothing, nothing], {1: np.arange(2)})
     assert np.isnan(found.same_part)
-    assert np.isnan(found.adjusted_rand)
+    assert np.isnan([found.rand_parts, found.rand_labels]).all()
     assert found.identities["same_part"].isna().all()

@@ -8,7 +8,7 @@ from conftest import DEFAULT, ROOT
 
 from hcga.ablation.agreement import seed_agreement
 from hcga.ablation.experiments import Experiment, Found
-from hcga.ablation.results import papers_rows
+from hcga.ablation.results import papers_rows, unlike_paper
 from hcga.ablation.tables import Table
 from hcga.ablation.variants import Choice, plan
 from hcga.errors import InputError
@@ -58,6 +58,18 @@ def test_else_it_is_said_why_not(settings: dict[str, Any], queries: int, note: s
     assert beside(settings, queries) == ({}, [note])
 
 
+def test_settings_that_are_not_the_paper_s_are_named() -> None:
+    papers = read_params(ROOT / "params/occluded_dukemtmc.yaml") | {"seed": 7, "threads": 3}
+
+    def unlike(settings: dict[str, Any]) -> list[str]:
+        variants = plan(TABLE, papers, Workspace(ROOT), Choice(settings=settings, rows=["a"]))
+        return unlike_paper(ROOT, TABLE, [Found(variant, None, []) for variant in variants])
+
+    assert unlike({}) == []
+    (note,) = unlike({"image.height": 128, "gam.t": 2, "rounds": {"r1": {"prev": "init", "until_epoch": 1}}})
+    assert "of params/occluded_dukemtmc.yaml; these runs have others: gam.t, image.height, rounds.r1" in note
+
+
 def test_of_several_data_sets_the_paper_says_nothing() -> None:
     main = read_params(DEFAULT)["datasets"]["main"] | {"layout": "occluded_dukemtmc", "root": "/data/duke"}
     other = main | {"layout": "market1501", "splits": ["train"]}
@@ -68,7 +80,7 @@ def test_of_several_data_sets_the_paper_says_nothing() -> None:
 def test_seeds_agree_with_themselves(workspace_folder: Path) -> None:
     workspace = Workspace(workspace_folder)
     found = seed_agreement([workspace, workspace], "r1")
-    assert (found.same_part, found.adjusted_rand) == (100, 1)
+    assert (found.same_part, found.rand_parts, found.rand_labels) == (100, 1, 1)
     assert found.identities["pid"].tolist() == [3, 8]
     assert found.identities["images"].tolist() == [2, 1]
 

@@ -28,7 +28,13 @@ def results() -> Results:
     for seed, rank1 in ((1, 50), (2, 52), (3, 57)):
         runs += [run("isp", seed, "r1", rank1 - 9, 20 + seed), run("isp", seed, "r2", rank1, 30)]
     agreement = pd.DataFrame(
-        {"row": "isp", "round": ["r1", "r2"], "same_part": [61.0, 72.5], "adjusted_rand": [0.5, 0.25]}
+        {
+            "row": "isp",
+            "round": ["r1", "r2"],
+            "same_part": [61.0, 72.5],
+            "rand_parts": [0.5, 0.25],
+            "rand_labels": [0.4, 0.15],
+        }
     )
     return Results(pd.DataFrame(runs), agreement, pd.DataFrame(), {"isp": Figures(rank1=62.8, mAP_trapezoid=52.3)}, [])
 
@@ -60,6 +66,7 @@ def test_rows_show_the_last_round_and_the_paper_s_figures(results: Results) -> N
             "mask fg IoU": ["-", "30.0 ± 0.0", "-"],
             "same part": ["-", "72.5", "-"],
             "adj. Rand": ["-", "0.25", "-"],
+            "of labels": ["-", "0.15", "-"],
         },
     }
 

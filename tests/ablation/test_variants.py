@@ -5,7 +5,7 @@ import pytest
 from conftest import DEFAULT, ROOT
 
 from hcga.ablation.tables import Table
-from hcga.ablation.variants import Choice, change, plan
+from hcga.ablation.variants import Choice, change, kept_settings, plan
 from hcga.errors import InputError
 from hcga.params import read_params
 from hcga.runs.workspace import Workspace
@@ -45,11 +45,18 @@ def test_the_command_line_goes_over_the_base_and_the_row_over_both() -> None:
     runs = planned(settings={"train.images": 8, "rounds": {"a": {"prev": "init", "until_epoch": 1}}}, seeds=[1])
     assert all(values["train"]["images"] == 8 for values in runs.values())
     assert all(list(values["rounds"]) == ["a"] for values in runs.values())  # replaced, not merged
-    with pytest.raises(InputError, match=r"--set gam.t: row t2 sets it itself; leave it out"):
-        planned(settings={"gam.t": 3})
-    with pytest.raises(InputError, match=r"--set gam: row t2 sets it itself"):
-        planned(settings={"gam": {"t": 3}})
-    assert planned(settings={"gam.t": 3}, rows=["plain"], seeds=[1])["ways-plain-seed1"]["gam"]["t"] == 3
+    thresholds = [values["gam"]["t"] for values in planned(settings={"gam.t": 3}, seeds=[1]).values()]
+    assert thresholds == [3, 2]
+
+
+@pytest.mark.parametrize("settings", [{"gam.t": 3}, {"gam": {"t": 3}}])
+def test_rows_keep_what_they_are_about_and_it_is_said(settings: dict[str, Any]) -> None:
+    (key,) = settings
+    assert kept_settings(TABLE, Choice(settings=settings)) == [f"--set {key}: row t2 has a value of its own."]
+    assert kept_settings(TABLE, Choice(settings=settings, rows=["plain"])) == []
+    assert kept_settings(TABLE, Choice(settings={"gamma": 1})) == []
+    with pytest.raises(InputError, match=rf"--set {key}: table ways sets it itself, in row t2; leave it out"):
+        planned(settings=settings, rows=["t2"])
 
 
 @pytest.mark.parametrize(("share", "end"), [(0.2, "val20"), (0.125, "val12_5")])

@@ -317,7 +317,7 @@ def test_show_sums_up_seeds_beside_the_paper_and_writes_it(inside: Path, tmp_pat
     (first, second), (first_labels, second_labels) = zip(masks(1), masks(2), strict=True)
     rows_of = {3: np.arange(2), 8: np.array([2]), 9: np.arange(3, 5)}
     agreed = compare([first, second], [first_labels, second_labels], rows_of)
-    masks_of_both = f"2 31.5 ± 0.7 {agreed.same_part:.1f} {agreed.adjusted_rand:.2f}"
+    masks_of_both = f"2 31.5 ± 0.7 {agreed.same_part:.1f} {agreed.rand_parts:.2f} {agreed.rand_labels:.2f}"
     assert grid_table(shown.stdout) == [
         "both 2 15.0 ± 7.1 65.9 80.0 ± 0.0 20.0 ± 0.0 19.0 ± 0.0 56.0",
         "foreground 2 20.0 ± 7.1 - 80.0 ± 0.0 20.0 ± 0.0 19.0 ± 0.0 -",
@@ -352,7 +352,7 @@ def test_show_without_a_table_shows_each_that_has_runs(inside: Path) -> None:
     assert twice.stdout.count("Table 0: What is matched") == 2
     conflict = CliRunner().invoke(main, ["ablate", "--show", "--set", "evaluate.features=I"])
     assert conflict.exit_code == 1
-    assert conflict.stderr.startswith("Error: --set evaluate.features: row both sets it itself")
+    assert conflict.stderr.startswith("Error: --set evaluate.features: table matched sets it itself")
     other = CliRunner().invoke(main, ["ablate", "--show", "--label", "other"])
     assert other.exit_code == 1
     assert "no run of a table has such a name; there are matched-" in other.stderr
