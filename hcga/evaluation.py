@@ -108,7 +108,8 @@ def evaluate_round(
         table = rate_identities(table, samples, drawn, parsed, truth, part_classes)
         statistics = read_statistics(embeddings, np.arange(len(samples)))
         visible = visible_parts(statistics, params)
-        covered = parts_covered(parsed, samples, occlusion, part_classes)
+        true = "truth" in truth and attribute(truth, "part_classes", int) == part_classes
+        covered = parts_covered(array(truth, "truth") if true else parsed, samples, occlusion, part_classes)
         figures |= visibility_figures(visible, statistics.guided, covered, samples, occlusion, part_classes)
     figures = tidy(figures)
     log.info("%s", summarise(figures))

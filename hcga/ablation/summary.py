@@ -25,7 +25,8 @@ LEGEND = {  # of the columns that do not explain themselves
     "head in occl.": "head in occl.: as in occluders, of the parsing head on test images.",
     "empty parts": "empty parts: of those seen in queries, the ones to which GAM leaves no cell.",
     "images": "Parts seen: share of the test images in which a part counts as visible, by evaluate.visibility; "
-    "covered: of those in which an occluder's box covers half or more of where the part is in whole images.",
+    "covered: of those in which an occluder's box covers half or more of where the part is in whole images, by the "
+    "true masks, or by the parsing head where there are none.",
 }
 
 

@@ -10,7 +10,6 @@ import zarr
 
 from hcga.masks.parts import BLOCK, UNLABELLED, foreground
 from hcga.occluders import BOX, Occlusion
-from hcga.samples import shows_identity
 from hcga.stores import read_rows
 
 
@@ -42,16 +41,16 @@ def share_inside(masks: zarr.Array[Any] | np.ndarray, boxes: pd.DataFrame) -> fl
 
 
 def parts_covered(
-    parsed: zarr.Array[Any] | np.ndarray, samples: pd.DataFrame, occlusion: Occlusion, part_classes: int
+    maps: zarr.Array[Any] | np.ndarray, samples: pd.DataFrame, occlusion: Occlusion, part_classes: int
 ) -> np.ndarray:
     """Say which parts lie behind an occluder, by half or more of where they are in whole images.
 
     Parameters
     ----------
-    parsed : (N, h, w) uint8
-        Most likely classes; read a few images at a time.
+    maps : (N, h, w) uint8
+        Part classes, in cells or pixels; read a few images at a time. Best the truth, which no run changes.
     samples : DataFrame
-        With columns pid and split, N rows.
+        With column pid, N rows.
     occlusion : Occlusion
         Of the N images.
     part_classes : int
@@ -60,19 +59,19 @@ def parts_covered(
     Returns
     -------
     (N, C - 1) bool
-        Of each cell counts how many whole test images have the part there. Nothing is covered of a part that none has,
-        nor in images without an occluder.
+        Of each cell counts how many whole images of identities have the part there. Nothing is covered of a part that
+        none has, nor in images without an occluder.
     """
     parts = np.arange(1, part_classes)
-    whole = np.flatnonzero(shows_identity(samples) & occlusion.known & ~occlusion.occluded)
-    places = np.zeros((part_classes - 1, *parsed.shape[1:]))
+    whole = np.flatnonzero((samples["pid"] > 0).to_numpy() & occlusion.known & ~occlusion.occluded)
+    places = np.zeros((part_classes - 1, *maps.shape[1:]))
     for start in range(0, len(whole), BLOCK):
-        places += (read_rows(parsed, whole[start : start + BLOCK])[:, None] == parts[:, None, None]).sum(0)
+        places += (read_rows(maps, whole[start : start + BLOCK])[:, None] == parts[:, None, None]).sum(0)
     total, covered = places.sum((1, 2)), np.zeros((len(samples), part_classes - 1), bool)
     rows, place = np.unique(occlusion.boxes["row"].to_numpy(np.int64), return_inverse=True)
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
-        inside = _inside((len(block), *parsed.shape[1:]), occlusion.boxes[BOX], place - start)
+        inside = _inside((len(block), *maps.shape[1:]), occlusion.boxes[BOX], place - start)
         behind = np.einsum("nhw,phw->np", inside, places)
         covered[block] = (behind >= total / 2) & (total > 0)
     return covered

@@ -45,17 +45,17 @@ def test_more_boxes_than_are_read_at_once_count_each_for_its_own_image(monkeypat
 
 @pytest.mark.parametrize("block", [1, 2, 100])
 def test_a_part_is_covered_where_it_is_in_whole_images(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    """Part 1 is in the upper two rows of two whole test images, part 2 in the third of one; nobody has part 3."""
+    """Part 1 is in the upper two rows of three whole images, part 2 in the third of one; nobody has part 3."""
     monkeypatch.setattr(covered_cells, "BLOCK", block)
-    parsed = np.zeros((7, 4, 2), np.uint8)
-    parsed[:3, :2], parsed[0, 2] = 1, 2
-    parsed[3:] = 3  # training image, distractor, and those that are covered
+    maps = np.zeros((7, 4, 2), np.uint8)
+    maps[:4, :2], maps[0, 2] = 1, 2
+    maps[4:] = 3  # distractor, and those that are covered
     samples = pd.DataFrame({"split": [*["query"] * 3, "train", *["gallery"] * 3], "pid": [1, 1, 1, 1, -1, 2, 2]})
     boxes = [(2, 0, 0, 1, 0.2), (2, 0, 0, 0.4, 0.5), (5, 0, 0, 0.4, 0.5), (6, 0, 0.3, 1, 0.7), (6, 0, 0.2, 0.4, 0.3)]
     table = pd.DataFrame(boxes, columns=["row", *BOX])
     known, occluded = np.ones(7, bool), np.isin(np.arange(7), table["row"])
-    covered = parts_covered(parsed, samples, Occlusion(known, occluded, table), 4)
+    covered = parts_covered(maps, samples, Occlusion(known, occluded, table), 4)
     assert np.flatnonzero(covered.any(1)).tolist() == [2, 5, 6]
     assert covered[[2, 5, 6]].tolist() == [[True, False, False], [True, False, False], [True, True, False]]
-    nothing = parts_covered(parsed, samples, Occlusion(~known, ~known, table[:0]), 4)
+    nothing = parts_covered(maps, samples, Occlusion(~known, ~known, table[:0]), 4)
     assert not nothing.any()
