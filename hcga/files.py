@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -136,8 +137,9 @@ def _put(draft: Path, path: Path, flushed: bool) -> None:
 def _kept_for(path: Path, key: str) -> Path:
     """Folder in which a run with this key keeps what it has for `path`; what those with other keys have left goes."""
     kept = scratch_folder(path, key)
-    for left in path.parent.glob(f".{path.name}.*.part"):
-        if left != kept and not left.match("*.lock.part"):
+    others = re.compile(rf"\.{re.escape(path.name)}\.(?!lock\.)[0-9A-Za-z]+\.part")
+    for left in path.parent.iterdir():
+        if left != kept and others.fullmatch(left.name):
             _remove(left)
     kept.mkdir(exist_ok=True)
     return kept
@@ -183,7 +185,7 @@ def flush(path: Path, below: bool = True) -> None:
 
 def write_note(path: Path, text: str) -> None:
     """Write a text with its digest, for `read_note`."""
-    with fresh(path) as draft:
+    with fresh(path, flushed=True) as draft:
         draft.write_text(f"{digest(text.encode())} {text}", encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ LARGE = 1_000_000  # pixels; of images beyond, one at a time is decoded: each ta
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow knows others, and hands some to other programs
 UNREADABLE = (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error)  # what Pillow says of bad files
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N")  # one channel of 16 bits
+TILE = (322, 323)  # TIFF tags: width and height of its tiles
 TURNED = range(2, 9)  # EXIF orientations other than upright
 Image.MAX_IMAGE_PIXELS = None  # Pillow would warn or refuse at other sizes; `_opened` does before a pixel is decoded
 GREY = (128, 128, 128)  # what shines through transparent pixels
@@ -121,12 +123,13 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """Open an image of bearable size; whatever goes wrong until the end of the block names the file."""
     try:
         with Image.open(path, formats=FORMATS) as image:
-            if min(image.size) < SMALLEST or image.width * image.height > LARGEST:
+            width, height = _decoded(image)
+            if min(image.size) < SMALLEST or width * height > LARGEST:
                 raise InputError(
-                    f"{path}: {image.width} x {image.height} pixels; at least {SMALLEST} along a side and at most "
+                    f"{path}: {width} x {height} pixels; at least {SMALLEST} along a side and at most "
                     f"{LARGEST // 10**6} megapixels are wanted: delete or replace it"
                 )
-            with _one_large if image.width * image.height > LARGE else nullcontext():
+            with _one_large if width * height > LARGE else nullcontext():
                 yield image
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; replace it") from None
@@ -139,6 +142,13 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except UNREADABLE as error:
         blame_machine(error)
         raise InputError(f"{path}: cannot be decoded ({error}); it may be truncated: replace it") from None
+
+
+def _decoded(image: Image.Image) -> tuple[int, int]:
+    """Width and height of what is decoded at once: of the image, or of a tile of a TIFF that is larger than that."""
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    tile = [tags.get(number, 0) for number in TILE]
+    return max(image.size, (tile[0], tile[1]), key=math.prod)
 
 
 def _to_rgb(path: Path, image: Image.Image) -> Image.Image:

@@ -24,6 +24,7 @@ Count = Annotated[int, Field(ge=1)]
 LARGEST_SIDE = 4096  # pixels
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # as torch takes it
 COARSEST_STRIDE = 32  # of the backbone's last map
+Side = Annotated[int, Field(ge=COARSEST_STRIDE, le=LARGEST_SIDE, multiple_of=COARSEST_STRIDE)]  # of an input, pixels
 
 
 class Section(BaseModel):
@@ -107,8 +108,8 @@ class Prepare(Section):
 class Image(Section):
     """Size of the network's input in pixels."""
 
-    height: Annotated[int, Field(ge=COARSEST_STRIDE, le=LARGEST_SIDE, multiple_of=COARSEST_STRIDE)]
-    width: Annotated[int, Field(ge=COARSEST_STRIDE, le=LARGEST_SIDE, multiple_of=COARSEST_STRIDE)]
+    height: Side
+    width: Side
 
 
 class Backbone(Section):

@@ -6,7 +6,8 @@ import errno
 import re
 import resource
 import shutil
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 import psutil
 
@@ -19,7 +20,8 @@ REFUSED = (  # by a disk or a file system, whatever the file holds
     *(errno.EIO, errno.EREMOTEIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN),
     *(errno.EROFS, errno.EACCES, errno.EPERM),
 )
-CGROUPS = Path("/sys/fs/cgroup")
+CGROUPS, GROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+V2, V1 = ("max", "current"), ("limit_in_bytes", "usage_in_bytes")  # what their files are called: memory.max, ...
 SHARED, SHARED_BYTES = Path("/dev/shm"), 2**20
 HANDLES, HANDLES_OF_WORKER = 64, 2  # open files of a stage, about three times of what it has, and for each worker
 MEMORY = re.compile(r"[^.]*(out of memory|can't allocate memory)[^.]*")  # in messages of PyTorch, of any device
@@ -79,14 +81,23 @@ def need_handles(workers: int) -> None:
 
 
 def free_memory() -> int:
-    """Bytes of memory that this process may still take: of the machine, or of its container if that has less."""
+    """Bytes of memory that this process may still take: of the machine, or of its container or job if that has less."""
     free = psutil.virtual_memory().available
-    for folder, limit, used in ((CGROUPS, "max", "current"), (CGROUPS / "memory", "limit_in_bytes", "usage_in_bytes")):
+    for folder, limit, used in _groups():
         text = _read(folder / f"memory.{limit}")
         if text.isdecimal():  # else there is none
             taken = int(_read(folder / f"memory.{used}")) - _reclaimable(_read(folder / "memory.stat"))
             free = min(free, max(0, int(text) - taken))
     return free
+
+
+def _groups() -> Iterator[tuple[Path, str, str]]:
+    """Folders of the control groups that this process is in, the outermost too, and what their files are called."""
+    own = dict(line.split(":", 2)[1:] for line in _read(GROUPS_OF_PROCESS).splitlines())
+    for controller, root, (limit, used) in (("", CGROUPS, V2), ("memory", CGROUPS / "memory", V1)):
+        group = PurePosixPath("/", next((path for of, path in own.items() if controller in of.split(",")), ""))
+        for place in (group, *group.parents):
+            yield root / place.relative_to("/"), limit, used
 
 
 def fault_of_machine(error: BaseException) -> str | None:

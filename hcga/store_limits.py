@@ -1,18 +1,29 @@
-"""What an array of a store may be: its description is believed before a value is read, and may name any size."""
+"""What an array of a store may be: its description is believed before a value is read, and may name any size.
+
+Nor is a chunk unpacked that says it is larger than the array's chunks are: hence zstd alone, whose frames begin with
+their size.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zarr
+from zarr.codecs import ZstdCodec
+from zarr.registry import fully_qualified_name, register_codec
 
 from hcga.errors import brief
 
+if TYPE_CHECKING:
+    from zarr.core.array_spec import ArraySpec
+    from zarr.core.buffer import Buffer
+
 ROW_BYTES, ROWS = 2**28, 10**8  # of a row and of what is unpacked at once; of an array
 KINDS = "buif"  # numpy's letters of truth values and real numbers
-CODECS = {"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "zstd"}
+CODECS = {"bytes", "crc32c", "sharding_indexed", "transpose", "zstd"}
+MAGIC, WIDE = b"\x28\xb5\x2f\xfd", 64  # of a zstd frame; bytes that checksums may add to a chunk
 # What the stages write, by name: dimensions and dtypes.
 SHAPES = {
     "images": (4, ["uint8"]),
@@ -22,6 +33,40 @@ SHAPES = {
     **dict.fromkeys(["image", "foreground"], (2, ["int8", "float16", "float32"])),
     **dict.fromkeys(["likely", "guided", "peak"], (2, ["float16", "float32"])),
 }
+
+
+class BoundedZstd(ZstdCodec):
+    """zstd that unpacks no more than a chunk holds; `ValueError` for a frame that says it is larger, or says nothing.
+
+    zarr reads every array of this process with it.
+    """
+
+    def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
+        size, most = (
+            _frame_size(chunk_bytes.to_bytes()[:18]),
+            math.prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize,
+        )
+        if size is None or size > most + WIDE:
+            raise ValueError(
+                f"a chunk of {most:,} bytes unpacks to {'an unknown number' if size is None else f'{size:,}'}"
+            )
+        return super()._decode_sync(chunk_bytes, chunk_spec)
+
+
+register_codec("zstd", BoundedZstd)
+zarr.config.set({"codecs.zstd": fully_qualified_name(BoundedZstd)})
+
+
+def _frame_size(head: bytes) -> int | None:
+    """Bytes to which a zstd frame unpacks, by its header (RFC 8878, 3.1.1.1); None if that does not say."""
+    if head[:4] != MAGIC or len(head) < 5:
+        return None
+    descriptor = head[4]
+    single = descriptor >> 5 & 1  # segment: then there is no window descriptor
+    length = (single, 2, 4, 8)[descriptor >> 6]
+    start = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3]
+    field = head[start : start + length]
+    return int.from_bytes(field, "little") + (256 if length == 2 else 0) if length and len(field) == length else None
 
 
 def what_is_wrong(found: zarr.Array[Any], name: str) -> str | None:

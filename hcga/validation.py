@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from hcga.errors import InputError, brief
 
-LARGEST = 100_000  # values of a file
+LARGEST, LARGEST_TEXT = 100_000, 4 * 2**20  # values and letters of a file
 LONGEST = 100  # letters of a name for which a near one is looked for
 # What ruamel.yaml raises beside its own: of numbers, dates and tags that are none, and of nesting.
 UNREADABLE = (YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
@@ -55,6 +55,8 @@ def read_yaml(text: str, problem: str) -> Any:
 
     What is nested or repeated, by aliases, without bounds is none either: to write it out would take all memory.
     """
+    if len(text) > LARGEST_TEXT:
+        raise InputError(f"{problem}: {len(text):,} letters, {LARGEST_TEXT:,} are the most")
     try:
         value = YAML(typ="safe").load(text)
         size = _size(value)

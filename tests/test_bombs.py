@@ -85,6 +85,21 @@ def test_so_are_photographs(tmp_path: Path) -> None:
         load_image(bomb, 8, 8)
 
 
+@pytest.mark.usefixtures("no_decoding")
+def test_so_are_tiles_that_are_larger_than_their_image(tmp_path: Path) -> None:
+    bomb, wide = tmp_path / "a.tif", 12_000
+    packed = zlib.compress(bytes(100))
+    tags = [(256, 3, 16), (257, 3, 16), (258, 3, 8), (259, 3, 8), (262, 3, 1), (277, 3, 1)]
+    tags += [(322, 4, wide), (323, 4, wide), (324, 4, 8), (325, 4, len(packed))]
+    entries = b"".join(struct.pack("<HHII", number, kind, 1, value) for number, kind, value in tags)
+    start = 8 + len(packed)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    bomb.write_bytes(b"II*\0" + struct.pack("<I", start) + packed + directory)
+    for read in READERS:
+        with pytest.raises(InputError, match=r"a\.tif: 12000 x 12000 pixels; .* at most 25 megapixels"):
+            read(bomb)
+
+
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])
 def test_text_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, kind: bytes) -> None:
     bomb, packed = tmp_path / "a.png", zlib.compress(bytes(8 * 2**20))

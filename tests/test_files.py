@@ -199,6 +199,17 @@ def test_scratch_outlives_a_death_and_goes_when_all_is_done(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [], "that of the other key has gone too"
 
 
+@pytest.mark.parametrize("name", ["[ab].zarr", "*.zarr", "a", "a.zarr.parquet"])
+def test_scratch_of_another_output_stays(tmp_path: Path, name: str) -> None:
+    state = tmp_path / ".a.zarr.key.part/state"
+    state.parent.mkdir()
+    state.touch()
+    with scratch(tmp_path / name, "other"):
+        assert state.exists()
+    with scratch(tmp_path / "a.zarr", "other"):
+        assert not state.exists()
+
+
 def test_the_key_is_another_when_code_inputs_or_settings_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, folder = tmp_path / "file", tmp_path / "folder"
     file.write_text("a")

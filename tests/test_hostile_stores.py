@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zarr
+from numcodecs import Zstd
 from safetensors.numpy import save_file
+from zarr.codecs import ZstdCodec
 
 from hcga.errors import InputError
 from hcga.network.checkpoints import load_model, load_optimiser, save_model
 from hcga.network.prnet import PRNet, new_card
+from hcga.store_limits import _frame_size
 from hcga.store_writing import write_store
-from hcga.stores import array, attribute, open_store, read_rows
+from hcga.stores import array, attribute, open_store, read_all, read_rows
 from hcga.view.confidence import part_classes_of
 
 HUGE = 10**9
@@ -82,7 +86,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a word for a shape": (lambda values: values.update(shape="abc"), "damaged"),
     "unknown codec": (packed_by("os.system", command="id"), "damaged .*Unknown codec"),
     "pickle": (packed_by("numcodecs.pickle"), "damaged .*Unknown codec"),
-    "another codec": (packed_by("numcodecs.lzma"), r"packed by 'numcodecs\.lzma', known are blosc, bytes"),
+    "another codec": (packed_by("numcodecs.lzma"), r"packed by 'numcodecs\.lzma', known are bytes, crc32c"),
     "objects": (lambda values: values.update(data_type="object"), "damaged"),
     "texts": (of_type("string", "", "vlen-utf8"), "not numbers by rows"),
     "bytes": (of_type("variable_length_bytes", "", "vlen-bytes"), "not numbers by rows"),
@@ -98,6 +102,34 @@ def test_descriptions_of_arrays(store: Path, name: str, whole: bool) -> None:
     rewrite(store, change)
     with pytest.raises(InputError, match=rf"a\.zarr/images: .*({message})"):
         read_rows(array(open_store(store), "images", whole), np.array([0, 2]))
+
+
+def test_gzip_has_no_end_and_is_refused(store: Path) -> None:
+    rewrite(store, packed_by("gzip", level=1))
+    with pytest.raises(
+        InputError, match=r"packed by 'gzip', known are bytes, crc32c, sharding_indexed, transpose, zst"
+    ):
+        array(open_store(store), "images")
+
+
+@pytest.mark.parametrize("frame", ["of another size", "of no known size", "no frame"])
+def test_chunks_unpack_to_what_they_hold(tmp_path: Path, frame: str) -> None:
+    group = zarr.create_group(tmp_path / "a.zarr", zarr_format=3)
+    labels = group.create_array("labels", shape=(1, 8, 8), chunks=(1, 8, 8), dtype="uint8", compressors=ZstdCodec())
+    labels[:] = 7
+    assert read_all(array(open_store(tmp_path / "a.zarr"), "labels")).sum() == 7 * 64
+    packed = bytes(Zstd().encode(bytes(10**7)))
+    unsaid = packed[:4] + bytes([packed[4] & 0b00011111, 0x50]) + packed[9:]
+    chunk = {"of another size": packed, "of no known size": unsaid, "no frame": b"abc"}[frame]
+    (tmp_path / "a.zarr/labels/c/0/0/0").write_bytes(chunk)
+    number = "10,000,000" if frame == "of another size" else "an unknown number"
+    with pytest.raises(InputError, match=rf"labels: damaged \(a chunk of 64 bytes unpacks to {number}\)"):
+        read_all(array(open_store(tmp_path / "a.zarr"), "labels"))
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 65_791, 65_792, 2**20])
+def test_a_frame_says_to_what_it_unpacks(size: int) -> None:
+    assert _frame_size(bytes(Zstd().encode(bytes(size)))) == size
 
 
 @pytest.mark.parametrize("file", ["zarr.json", "images/zarr.json"])

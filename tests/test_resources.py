@@ -30,6 +30,7 @@ Disk = namedtuple("Disk", "total used free")
 def groups(tmp_path, monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: MACHINE)
     monkeypatch.setattr(resources, "CGROUPS", tmp_path)
+    monkeypatch.setattr(resources, "GROUPS_OF_PROCESS", tmp_path / "own")
     (tmp_path / "memory").mkdir()
     return tmp_path
 
@@ -59,6 +60,18 @@ def test_a_container_has_what_its_limit_leaves(groups, names, statistics, free):
     assert free_memory() == 0
     (groups / names[0]).write_text("9223372036854771712\n")
     assert free_memory() == 10_000, "of cgroups v1 with no limit"
+
+
+@pytest.mark.parametrize(
+    ("own", "place"), [("0::/job/step", "job/memory.max"), ("9:cpu,memory:/job", "memory/job/memory.limit_in_bytes")]
+)
+def test_so_has_a_job_below_the_outermost_group(groups, own, place):
+    (groups / "own").write_text(f"1:name=systemd:/elsewhere\n{own}\n")
+    (groups / place).parent.mkdir(exist_ok=True, parents=True)
+    (groups / place).write_text("7000\n")
+    used = "memory.usage_in_bytes" if "limit" in place else "memory.current"
+    (groups / place).with_name(used).write_text("2000\n")
+    assert free_memory() == 5000
 
 
 def test_what_the_disk_cannot_hold_is_refused_before_it_is_begun(tmp_path, monkeypatch):

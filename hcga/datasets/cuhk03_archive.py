@@ -20,8 +20,9 @@ from hcga.images import LARGEST
 from hcga.runs.progress import track
 
 NAME = re.compile(r"[1-9]\d{0,3}_0{0,3}[1-9]\d{0,4}_[12]_0{0,3}[1-9]\d{0,3}\.png")  # pair, person, view, column, from 1
+DEFLATE = 1  # number of the filter
 PAIRS = 1000  # of cameras at most; there are five
-UNREADABLE = (OSError, LookupError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError)
+UNREADABLE = (OSError, LookupError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError, zlib.error)
 
 
 def extract_cuhk03(archive: Path, protocol: Path, boxes: str, root: Path) -> None:
@@ -84,7 +85,22 @@ def _own(file: Any, found: Any, most: int = LARGEST) -> Any:
         raise ValueError("what should be values is a folder, or lies in another file")
     if max(found.size, math.prod(found.chunks or ())) > most:
         raise ValueError(f"{brief(found.name)} has {found.size} values, at most {most} are wanted")
+    _refuse_bombs(found)
     return found
+
+
+def _refuse_bombs(found: Any) -> None:
+    """Refuse chunks that unpack to more than they hold: HDF5 would unpack them to their end. `ValueError`."""
+    packing = found.id.get_create_plist()
+    filters = [packing.get_filter(number)[0] for number in range(packing.get_nfilters())]
+    if filters not in ([], [DEFLATE]):
+        raise ValueError(f"{brief(found.name)} is packed by HDF5's filters {filters}, wanted is gzip or none")
+    if filters:
+        most = math.prod(found.chunks) * found.dtype.itemsize
+        for number in range(found.id.get_num_chunks()):
+            _, packed = found.id.read_direct_chunk(found.id.get_chunk_info(number).chunk_offset)
+            if len(zlib.decompressobj().decompress(packed, most + 1)) > most:
+                raise ValueError(f"{brief(found.name)} unpacks to more than it holds")
 
 
 def _read_protocol(path: Path) -> tuple[list[str], list[int], dict[str, list[int]]]:
@@ -106,7 +122,7 @@ def _read_protocol(path: Path) -> tuple[list[str], list[int], dict[str, list[int
             raise ValueError(f"places {min(listed)} to {max(listed)} of {len(names)} names, {len(labels)} labels")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it comes with the code of Zhong et al., CUHK03-NP") from None
-    except (*UNREADABLE, zlib.error) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path}: no protocol of CUHK03-NP ({error}); a file saved from a web page may hold the page instead"
         ) from None

@@ -53,8 +53,8 @@ def read_arrays(content: bytes) -> dict[str, list[Any]]:
 
 def _unpack(part: bytes, most: int) -> bytes:
     unpacker = zlib.decompressobj()
-    unpacked = unpacker.decompress(part, most)
-    if not unpacker.eof:
+    unpacked = unpacker.decompress(part, most + 1)  # 0 would be any number
+    if not unpacker.eof or len(unpacked) > most:
         raise ValueError(f"it is cut short, or unpacks to more than {UNPACKED // 2**20} MB")
     return unpacked
 

@@ -120,6 +120,7 @@ def _hidden(place: Path) -> bool:
 
 
 def _in_store(root: Path) -> dict[str, LabelImage]:
+    refuse_leaving(root, (file.relative_to(root).as_posix() for file in sorted(root.rglob("*"))))
     store = open_store(root, whole=False)
     labels, paths = array(store, "labels", whole=False), store.attrs.get("paths")
     if not (isinstance(paths, list) and len(paths) == labels.shape[0] and all(map(_is_name, paths))):

@@ -6,23 +6,26 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from hcga.errors import REMEDY, InputError, brief
 from hcga.files import fresh
-from hcga.network.prnet import Card, PRNet
+from hcga.network.prnet import Card, PRNet, is_of_classifier
 from hcga.resources import blame_machine
 
 CARD = "hcga"  # the one key of the metadata: several would be written in random order
 ADAM = "adam"
-NAMED = 5  # of the tensors that do not fit
+NAMED, NAME = 5, 100  # of the tensors or fields that do not fit; letters
 C = TypeVar("C", bound=Card)
 
 
 def save_model(network: PRNet, card: Card, path: Path) -> None:
-    """Write weights and card; equal weights and cards give equal bytes."""
-    _save(network.state_dict(), path, {CARD: card.model_dump_json()})
+    """Write weights and card; equal weights and cards give equal bytes. Without classifiers if the card has none."""
+    tensors = network.state_dict().items()
+    kept = {name: value for name, value in tensors if card.identities or not is_of_classifier(name)}
+    _save(kept, path, {CARD: card.model_dump_json()})
 
 
 def load_model(path: Path) -> tuple[PRNet, Card]:
@@ -42,11 +45,18 @@ def load_described(path: Path, kind: type[C], remedy: str) -> tuple[PRNet, C]:
     try:
         card = kind.model_validate_json(metadata[CARD])
         _refuse_other_shapes(tensors, card)
-    except (KeyError, ValueError, InputError) as error:  # pydantic's own are ValueErrors
-        raise InputError(f"{path}: holds no model of this version of hcga ({error}); {remedy}") from None
+    except (KeyError, ValueError, InputError) as error:
+        told = _fields(error) if isinstance(error, ValidationError) else error
+        raise InputError(f"{path}: holds no model of this version of hcga ({told}); {remedy}") from None
     network = PRNet(card)
     network.load_state_dict(tensors)
     return network.to(memory_format=torch.channels_last).eval(), card
+
+
+def _fields(error: ValidationError) -> str:
+    """What is wrong with a card, in one line."""
+    wrong = [": ".join(filter(None, [".".join(map(str, each["loc"]))[:NAME], each["msg"]])) for each in error.errors()]
+    return "; ".join(wrong[:NAMED]) + (f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else "")
 
 
 def _refuse_other_shapes(tensors: dict[str, torch.Tensor], card: Card) -> None:

@@ -19,6 +19,7 @@ from hcga.errors import InputError
 from hcga.files import flush, note_beside, read_note, resumable, write_note
 from hcga.masks.parts import STRIDE, mask_attributes
 from hcga.network.forward import Pass, Remote, Shapes, environment_of, forward
+from hcga.network.memory import refuse_large_images
 from hcga.network.prnet import Card, Embedding, PRNet
 from hcga.resources import need_disk, shrunk
 from hcga.runs.environment import Environment
@@ -152,6 +153,9 @@ def _stream(
 ) -> None:
     """Read, compute and write batch after batch, all three at once; memory does not grow with the number of images."""
     with resumable(path, key or uuid4().hex) as draft, ThreadPoolExecutor(1) as disk:
+        if isinstance(network, PRNet):
+            height, width = array(images, "images").shape[1:3]
+            refuse_large_images(network, min(BATCH, count), (height, width))
         rows = _Rows(draft, count, shapes, {**attributes, **image_set(images)})
         batches = [slice(start, min(start + BATCH, count)) for start in range(rows.first, count, BATCH)]
         computed = forward(network, compute, images, batches, shapes, path)

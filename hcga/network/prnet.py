@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from hcga.network.backbone import Backbone, pixel_statistics
-from hcga.params import Pooling, Positive
+from hcga.params import Pooling, Positive, Side
 from hcga.runs.environment import Environment
 
 LARGEST = 10**6  # of the sizes that a card names
@@ -26,9 +26,9 @@ class Card(BaseModel):
     channels: Annotated[int, Field(ge=1, le=LARGEST)]  # q
     attention: bool
     part_classes: Annotated[int, Field(ge=2, le=255)]  # C
-    identities: Annotated[int, Field(ge=1, le=LARGEST)]  # outputs of the classifiers
-    height: Annotated[int, Field(ge=1, le=LARGEST)]  # of the input, pixels
-    width: Annotated[int, Field(ge=1, le=LARGEST)]
+    identities: Annotated[int, Field(ge=0, le=LARGEST)]  # outputs of the classifiers; 0: it has none
+    height: Side  # of the input, pixels
+    width: Side
     mean: Annotated[list[Number], Field(min_length=3, max_length=3)]  # of RGB in [0, 1]
     std: Annotated[list[Positive], Field(min_length=3, max_length=3)]
     pooling: Pooling  # of foreground and parts, see `pool_aligned`
@@ -197,10 +197,17 @@ def pool_aligned(
     return pooled[:, 0], pooled[:, 1:]
 
 
-def _neck(features: int, identities: int) -> tuple[nn.BatchNorm1d, nn.Linear]:
+def is_of_classifier(name: str) -> bool:
+    """Whether a tensor of a PRNet is of a classifier, which training alone needs."""
+    return name.partition(".")[0].endswith("_classifier")
+
+
+def _neck(features: int, identities: int) -> tuple[nn.BatchNorm1d, nn.Module]:
     """Batch norm without bias and a classifier without bias."""
     neck = nn.BatchNorm1d(features)
     neck.bias.requires_grad_(False)
+    if not identities:
+        return neck, nn.Identity()
     classifier = nn.Linear(features, identities, bias=False)
     nn.init.normal_(classifier.weight, std=0.001)
     return neck, classifier

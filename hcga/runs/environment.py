@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from hcga.devices import float_type
+from hcga.files import digest
 
 CPUINFO = Path("/proc/cpuinfo")
+CHOOSING = re.compile(r"(ATEN_CPU_CAPABILITY|(ONEDNN|DNNL)_MAX_CPU_ISA|MKL_(ENABLE_INSTRUCTIONS|CBWR))$")
 
 
 class Environment(BaseModel):
@@ -21,6 +24,7 @@ class Environment(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: str  # cpu, cuda or mps, and the name of the processor
+    instructions: str  # of the CPU: what PyTorch uses of them, a digest of all, and variables that change the choice
     threads: int  # of the CPU's arithmetic
     processes: int = 1  # that train together
     floats: str  # float32 or bfloat16
@@ -38,6 +42,7 @@ def environment(device: torch.device) -> Environment:
     """Describe this process as it computes on a device."""
     return Environment(
         device=f"{device.type}: {_processor(device)}",
+        instructions=_instructions(),
         threads=torch.get_num_threads(),
         processes=int(os.environ.get("WORLD_SIZE", "1")),  # as torchrun says
         floats=float_type(device),
@@ -55,6 +60,17 @@ def environment(device: torch.device) -> Environment:
 def _processor(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _instructions() -> str:
+    """Virtual machines call processors of several generations by one name, and libraries can be told to use less."""
+    flags = digest(" ".join(sorted(_cpuinfo("flags").split())).encode())[:8]
+    told = [f"{name}={value}" for name, value in sorted(os.environ.items()) if CHOOSING.match(name)]
+    return " ".join([torch.backends.cpu.get_cpu_capability(), flags, *told])
+
+
+def _cpuinfo(name: str) -> str:
+    """What Linux says of the first processor core."""
     lines = CPUINFO.read_text("utf-8", errors="replace").splitlines() if CPUINFO.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")

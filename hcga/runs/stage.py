@@ -29,7 +29,6 @@ from hcga.runs.stopping import stopping_at_once
 from hcga.wording import duration
 
 log = logging.getLogger(__name__)
-FIRST = os.environ.get("RANK", "0") == "0"  # of processes that train together, or alone
 ELSEWHERE = ("dask",)  # section that says where a stage computes, and changes no result
 PATH: Any = click.Path(path_type=Path)
 
@@ -79,14 +78,20 @@ def _roots(params: Params, sections: Collection[str]) -> list[Path]:
 
 def _name() -> str:
     """Name of the stage, such as train@r1, if DVC has started it: from a folder below with `../dvc.yaml:` before it."""
-    return os.environ.get("DVC_STAGE", "").rpartition(":")[2] if FIRST else ""
+    name = os.environ.get("DVC_STAGE", "").rpartition(":")[2]
+    return name if _is_first(name) else ""
+
+
+def _is_first(stage: str) -> bool:
+    """Whether this process is alone, or the first of those that train together; schedulers have a RANK for any job."""
+    return os.environ.get("RANK", "0") == "0" or not (stage or "train").startswith("train")
 
 
 def _log_as(name: str) -> None:
     """Log to standard error, each line with the stage's name: `grep train@r2` finds them in the log of a whole run."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Named(f"{name}: " if name else ""))
-    logging.basicConfig(level=logging.INFO if FIRST else logging.WARNING, handlers=[handler])
+    logging.basicConfig(level=logging.INFO if _is_first(name) else logging.WARNING, handlers=[handler])
 
 
 class _Named(logging.Formatter):

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# The last is of a terminal that is closed; what `nohup` has had ignored stays so.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOON, SAME = 0.05, 1.0  # seconds
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,10 @@ class Stopped(SystemExit):
 
     def __str__(self) -> str:
         return f"stopped by {signal.Signals(self.number).name}"
+
+
+def _heeded() -> list[signal.Signals]:
+    return [which for which in SIGNALS if which != signal.SIGHUP or signal.getsignal(which) != signal.SIG_IGN]
 
 
 Stop = Callable[[], Stopped | None]  # what to raise once somebody has asked, else None
@@ -49,7 +54,7 @@ def stopping_at_once() -> Iterator[None]:
         else:
             told(ignored)
 
-    before = {which: signal.signal(which, stop) for which in SIGNALS}
+    before = {which: signal.signal(which, stop) for which in _heeded()}
     told, sys.unraisablehook = sys.unraisablehook, insist
     try:
         yield
@@ -98,7 +103,7 @@ def stop_requests() -> Iterator[Stop]:
         for which, handler in before.items():
             signal.signal(which, handler)
 
-    for which in SIGNALS:
+    for which in _heeded():
         before[which] = signal.signal(which, note)
     try:
         yield lambda: asked[0] if asked else None

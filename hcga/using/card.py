@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hcga.errors import printable
+from hcga.errors import brief, printable
 from hcga.figures import collect_figures, format_figures
 from hcga.files import digest
-from hcga.network.prnet import Card, Number
+from hcga.network.prnet import Card, Number, is_of_classifier
 from hcga.params import Embed, Gam, Matching
 from hcga.runs.environment import Environment
 from hcga.using.calibration import Calibration, describe_calibration
@@ -19,6 +19,7 @@ from hcga.wording import counted
 NO_LICENCE = "none was given: ask whoever made this model, and look at the terms of the data it was trained on"
 # Of a card, what besides weights decides an embedding.
 DECIDING = {"backbone", "channels", "attention", "part_classes", "pooling", "height", "width", "mean", "std"}
+FORMAT = 1  # of a card in a file: another one for each change that a program of before cannot read
 SPLITS = ("train", "query", "gallery")
 Text = Annotated[str, Field(max_length=10_000)]
 Label = Annotated[str, Field(max_length=200)]
@@ -61,6 +62,8 @@ class Use(_Frozen):
     licence: Text
     hcga: Label  # version
     calibration: Calibration | None = None  # of similarities
+    digest: Label | None = None  # see `model_digest`: of the weights in a file, so that damage to them is seen
+    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = FORMAT
     params: Annotated[dict[Label, Section], Field(max_length=20)]  # that made it
 
 
@@ -68,6 +71,15 @@ class ModelCard(Card):
     """A card with what a round has beyond that which stage train writes: figures, and how it is used."""
 
     use: Use
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_this_format(cls, values: Any) -> Any:
+        use = values.get("use") if isinstance(values, dict) else None
+        found = use.get("format") if isinstance(use, dict) else None
+        if isinstance(use, dict) and found != FORMAT:
+            raise ValueError(f"it is of format {brief(found)}, this version reads {FORMAT}")
+        return values
 
     @model_validator(mode="after")
     def _features_are_trained(self) -> ModelCard:
@@ -80,12 +92,15 @@ class ModelCard(Card):
 def model_digest(tensors: dict[str, torch.Tensor], card: ModelCard) -> str:
     """Digest of what decides an embedding: weights, network, size of the input, GAM, flip; 32 hexadecimal digits.
 
+    Classifiers do not.
+
     The file of a model and the round that it was made of have the same, whatever they say of licence and figures.
     """
     settings = card.model_dump_json(include={**dict.fromkeys(DECIDING, True), "use": {"gam", "embed"}})
     weights = [
         part
         for name, value in sorted(tensors.items())
+        if not is_of_classifier(name)
         for part in (f"{name} {value.dtype} {tuple(value.shape)}".encode(), value.cpu().contiguous().numpy().tobytes())
     ]
     return digest(settings.encode(), *weights)

@@ -18,6 +18,7 @@ from hcga.images import load_image
 from hcga.network.checkpoints import load_described, save_model
 from hcga.network.forward import environment_of
 from hcga.network.inference import BATCH
+from hcga.network.memory import refuse_large_images
 from hcga.network.prnet import PRNet
 from hcga.retrieval.similarity import similarity
 from hcga.runs.environment import Environment
@@ -78,8 +79,10 @@ class Model:
     """
 
     def __init__(self, network: PRNet, card: ModelCard) -> None:
-        self._network, self.card = network, card
-        self.digest = model_digest(network.state_dict(), card)
+        self._network, self.digest = network, model_digest(network.state_dict(), card)
+        use = card.use.model_copy(update={"digest": self.digest})
+        self.card = card.model_copy(update={"identities": 0, "use": use})  # it is saved without the classifiers
+        self._looked_at = 0  # images at once for which there is memory
 
     @classmethod
     def load(
@@ -110,6 +113,8 @@ class Model:
             )
         if path.is_file() or path.suffix == SUFFIX or not isinstance(source, str):
             network, card = load_described(path, ModelCard, REMEDY)
+            if card.use.digest != model_digest(network.state_dict(), card):
+                raise InputError(f"{path}: damaged, its weights are not those that were written; {REMEDY}")
         else:
             try:
                 network, card = read_round(Path(), parse_place(source), licence)
@@ -118,7 +123,10 @@ class Model:
         return cls(network.to(choose_device(device, threads)), card)
 
     def save(self, path: Path) -> None:
-        """Write weights and card as one file, which `load` reads; equal models give equal bytes."""
+        """Write weights and card as one file, which `load` reads; equal models give equal bytes.
+
+        The classifiers stay out: no embedding needs them, and they know each person of the training.
+        """
         save_model(self._network, self.card, path)
 
     def deployed(self) -> Deployed:
@@ -288,6 +296,9 @@ class Model:
         """Embed a batch, n of (H, W, 3) uint8 of the network's size."""
         if not images:
             return nothing(self.card.channels, self.card.part_classes)
+        if len(images) > self._looked_at:
+            refuse_large_images(self._network, len(images), self.size)
+            self._looked_at = len(images)
         device, use = self._network.mean.device, self.card.use
         pixels = torch.from_numpy(np.stack(images)).to(device)
         with torch.inference_mode(), precision(device):

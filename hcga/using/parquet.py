@@ -25,6 +25,7 @@ ABOUT = b"hcga"  # key of the metadata
 STATISTICS = ("likely", "guided", "peak")
 MOST_ROWS, MOST_BYTES = 10**7, 2**30  # of the table; of a group of rows, unpacked
 GROUP_ROWS, GROUP_BYTES = 2**14, MOST_BYTES // 4  # from which on a group is written
+ROWS_AT_ONCE = 2**10  # that are read
 
 
 @contextmanager
@@ -87,12 +88,16 @@ def unpack_parquet(path: Path, model: Model, target: Path) -> None:
         for column in _schema(model):
             if (found := file.schema_arrow.field(column.name).type) != column.type:
                 raise InputError(f"{path}: column {column.name} has {found}, the model asks for {column.type}; {ANEW}")
-        names = [str(name) for group in groups for name in file.read_row_group(group, ["path"])["path"].to_pylist()]
-        if not names or max(len(name.encode()) for name in names) > LONGEST:
-            raise InputError(f"{path}: no names, or endless ones; {ANEW}")
+        names: list[str] = []
+        for some in file.iter_batches(ROWS_AT_ONCE, columns=["path"]):  # which a file may say once for all rows
+            names += map(str, some["path"].to_pylist())
+            if len(names) > MOST_ROWS or any(len(name.encode()) > LONGEST for name in names[-len(some) :]):
+                raise InputError(f"{path}: endless names, or endless many; {ANEW}")
+        if not names:
+            raise InputError(f"{path}: no names; {ANEW}")
         with zarr_rows(target, {MODEL: about[MODEL], FOLDER: None}, len(names), names, model) as write:
-            for group in groups:
-                table = file.read_row_group(group)
+            for some in file.iter_batches(ROWS_AT_ONCE):
+                table = arrow.Table.from_batches([some])
                 write([str(name) for name in table["path"].to_pylist()], _read(path, table, model))
     except (arrow.ArrowException, OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: no readable table of embeddings ({error}); {ANEW}") from None

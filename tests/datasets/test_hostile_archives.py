@@ -1,5 +1,6 @@
 """Archives of MATLAB that unpack without end, claim any size or take their values from other files."""
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from hcga.datasets import matlab
 from hcga.datasets.cuhk03_archive import _read_protocol, extract_cuhk03
+from hcga.datasets.matlab import HEADER, read_arrays
 from hcga.errors import InputError
 
 h5py = pytest.importorskip("h5py")
@@ -53,13 +56,29 @@ def nothing(file: Any, folder: Path) -> None:
     file.create_dataset("detected", (1, 5), h5py.ref_dtype)
 
 
+def packed_without_end(file: Any, folder: Path) -> None:
+    image = file.create_dataset("image", (3, 8, 8), np.uint8, chunks=(3, 8, 8), compression="gzip")
+    image.id.write_direct_chunk((0, 0, 0), zlib.compress(bytes(10**6)))
+    hold(file, image)
+
+
+def packed_otherwise(file: Any, folder: Path) -> None:
+    hold(file, file.create_dataset("image", data=np.ones(SHAPE, np.uint8), chunks=SHAPE, compression="lzf"))
+
+
 def write_protocol(path: Path, **changes: Any) -> None:
     places = {f"{split}_idx": [[1]] for split in ("train", "query", "gallery")}
     names = np.array([["1_001_1_01.png"]], object)
     savemat(path, {"filelist": names, "labels": [[1]], **places} | changes, do_compression=True)
 
 
-@pytest.mark.parametrize("make", [of_another_file, virtual, a_link, huge, many_pairs, a_folder, nothing])
+ARCHIVES: list[Make] = [
+    *(of_another_file, virtual, a_link, huge, many_pairs, a_folder, nothing),
+    *(packed_without_end, packed_otherwise),
+]
+
+
+@pytest.mark.parametrize("make", ARCHIVES)
 def test_archives(tmp_path: Path, make: Make) -> None:
     (tmp_path / "other").write_bytes(b"secret" * 1000)
     with h5py.File(tmp_path / "other.mat", "w") as file:
@@ -92,6 +111,26 @@ def test_protocols(tmp_path: Path, changes: dict[str, Any], message: str) -> Non
     with pytest.raises(InputError, match=rf"protocol\.mat: no protocol of CUHK03-NP .*{message}") as caught:
         extract_cuhk03(tmp_path / "archive.mat", tmp_path / "protocol.mat", "detected", tmp_path / "new")
     assert len(str(caught.value)) < 1000
+
+
+def test_a_part_that_unpacks_to_all_that_is_allowed_leaves_nothing_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_protocol(tmp_path / "protocol.mat")
+    head, own = (tmp_path / "protocol.mat").read_bytes()[:HEADER], b""
+    for size in (992, 10**6):  # of an array of bytes; its own description has 32
+        savemat(tmp_path / "x.mat", {"x": np.zeros((1, size), np.uint8)}, do_compression=True)
+        own += (tmp_path / "x.mat").read_bytes()[HEADER:]
+    (tmp_path / "protocol.mat").write_bytes(head + own)
+    content = (tmp_path / "protocol.mat").read_bytes()
+    first = len(zlib.decompressobj().decompress(content[HEADER + 8 :]))
+    monkeypatch.setattr(matlab, "UNPACKED", first)
+    given = []
+    unpack = matlab._unpack
+    monkeypatch.setattr(matlab, "_unpack", lambda part, most: given.append(most) or unpack(part, most))
+    with pytest.raises(ValueError, match="unpacks to more than"):
+        read_arrays(content)
+    assert given == [first, 0]
 
 
 def test_cells_within_cells(tmp_path: Path) -> None:

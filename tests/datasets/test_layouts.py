@@ -11,7 +11,7 @@ from pyarrow.parquet import write_table as write_parquet
 from hcga.datasets.catalogue import catalogue
 from hcga.datasets.check import count_splits, examine_table
 from hcga.datasets.examples import make_example
-from hcga.datasets.layouts import generic
+from hcga.datasets.layouts import generic, listing
 from hcga.datasets.readers import LAYOUTS, read_data_set
 from hcga.errors import InputError
 from hcga.params import LayoutName
@@ -317,6 +317,25 @@ def test_a_small_parquet_file_may_not_unpack_to_any_size(tmp_path: Path, monkeyp
     monkeypatch.setattr(generic, "MOST_BYTES", 10)
     with pytest.raises(InputError, match=r"read as a table \(1 rows, .* bytes; 10,000,000 and 10 are the most"):
         read_data_set("table", tmp_path)
+
+
+def test_nor_one_whose_description_says_too_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand rows of one long word, which the file has once."""
+    write_parquet(pa.table({"path": ["a" * 10_000] * 1000}), tmp_path / "samples.parquet")
+    monkeypatch.setattr(generic, "MOST_BYTES", 10**6)
+    with pytest.raises(InputError, match=r"read as a table \(1,000 rows, 10,004,000 bytes; 10,000,000 and 1,000,"):
+        read_data_set("table", tmp_path)
+
+
+def test_tables_and_lists_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generic, "MOST_BYTES", 10)
+    monkeypatch.setattr(listing, "LONGEST_LIST", 10)
+    for name in ("samples.csv", "train.list"):
+        (tmp_path / name).write_text("path,split,pid,camid\n")
+    with pytest.raises(InputError, match=r"samples\.csv: cannot be read as a table \(21 bytes; 10 are the most"):
+        read_data_set("table", tmp_path)
+    with pytest.raises(InputError, match=r"train\.list: 21 bytes, 10 are the most; it lists"):
+        listing.read_lines(tmp_path / "train.list", "it lists")
 
 
 def test_folders_of_identities_say_who_and_file_names_which_camera(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from hcga.errors import InputError
 from hcga.masks.label_images import find_label_images, names_of, other_files
+from hcga.store_writing import write_store
 
 PATHS = ["train/0002_c1.jpg", "train/0002_c2.jpg.jpg"]
 SAMPLES = pd.DataFrame({"dataset": "main", "path": PATHS})
@@ -47,6 +48,18 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
     (root / "0002_c2.png").symlink_to(tmp_path / "elsewhere.png")
     with pytest.raises(InputError, match=r"masks/0002_c2.png: a link out of .*/masks, to .*/elsewhere.png; put"):
         find_label_images(root, SAMPLES)
+
+
+def test_nor_do_those_of_a_store(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"password")
+    write_store(tmp_path / "masks.zarr", {"labels": np.zeros((1, 8, 8), np.uint8)}, paths=["a.png"])
+    samples = pd.DataFrame({"dataset": ["main"], "path": ["a.jpg"]})
+    assert find_label_images(tmp_path / "masks.zarr", samples)[0][0].read().sum() == 0
+    (chunk,) = (file for file in (tmp_path / "masks.zarr/labels/c").rglob("*") if file.is_file())
+    chunk.unlink()
+    chunk.symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match=r"a link out of .*masks\.zarr"):
+        find_label_images(tmp_path / "masks.zarr", samples)
 
 
 def test_other_files_but_for_what_systems_and_editors_leave(tmp_path: Path) -> None:

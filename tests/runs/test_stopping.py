@@ -6,16 +6,27 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from hcga.runs import stopping
 from hcga.runs.busy import LOCKS
-from hcga.runs.stopping import Stopped, stop_requests, stopping_at_once
+from hcga.runs.stage import _name
+from hcga.runs.stopping import SIGNALS, Stopped, stop_requests, stopping_at_once
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The tests may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_request_is_noted(number: signal.Signals) -> None:
     asked: list[Stopped | None] = []
 
@@ -46,7 +57,7 @@ def test_a_second_ctrl_c_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         insist()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_block_ends_at_once_and_closes_what_is_open(number: signal.Signals, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     before, closed = signal.getsignal(number), []
@@ -102,11 +113,32 @@ def test_in_a_block_that_ends_at_once_the_first_request_may_still_be_noted(monke
     assert noted != [None]
 
 
-def test_handlers_are_as_before_afterwards() -> None:
-    before = [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)]
-    with stop_requests():
-        assert [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)] != before
-    assert [signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)] == before
+@pytest.mark.parametrize("block", [stop_requests, stopping_at_once])
+def test_handlers_are_as_before_afterwards(block: Callable[[], AbstractContextManager[object]]) -> None:
+    before = [signal.getsignal(which) for which in SIGNALS]
+    with block():
+        assert not any(signal.getsignal(which) == handler for which, handler in zip(SIGNALS, before, strict=True))
+    assert [signal.getsignal(which) for which in SIGNALS] == before
+
+
+@pytest.mark.parametrize("block", [stop_requests, stopping_at_once])
+def test_what_nohup_ignores_stays_ignored(block: Callable[[], AbstractContextManager[object]]) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with block():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+@pytest.mark.parametrize(
+    ("rank", "stage", "name"),
+    [("0", "train@r1", "train@r1"), ("1", "train@r1", ""), ("1", "evaluate@r1", "evaluate@r1"), ("1", "", "")],
+)
+def test_a_scheduler_s_rank_takes_no_name_from_a_stage(
+    monkeypatch: pytest.MonkeyPatch, rank: str, stage: str, name: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("DVC_STAGE", stage)
+    assert _name() == name
 
 
 def test_a_stage_stops_and_saves_when_dvc_has_ended(tmp_path: Path) -> None:

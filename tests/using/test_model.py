@@ -11,6 +11,8 @@ import torch
 from conftest import ROOT
 from PIL import Image
 from pydantic import ValidationError
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from trained import new_checkout, new_crops, new_file, new_model, new_weights
 
 from hcga.errors import InputError
@@ -52,6 +54,32 @@ def test_it_comes_back_from_its_file_and_from_its_round(model: Model, model_file
     before = model_file.read_bytes()
     Model.load(model_file).save(model_file)
     assert model_file.read_bytes() == before
+
+
+def test_its_file_knows_nobody_of_the_training_and_each_bit_counts(
+    model: Model, model_file: Path, weights: Path, tmp_path: Path
+) -> None:
+    whole = load_file(model_file)
+    assert {name for name in load_file(weights) if name not in whole} == {
+        f"{name}_classifier.weight" for name in ("image", "foreground", "part")
+    }
+    content = bytearray(model_file.read_bytes())
+    content[-5] ^= 1
+    (tmp_path / "damaged.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=r"damaged\.safetensors: damaged, its weights are not those that were written"):
+        Model.load(tmp_path / "damaged.safetensors")
+
+
+@pytest.mark.parametrize("found", ["9", "null", '"x"'])
+def test_a_file_of_another_format_says_so(model: Model, model_file: Path, tmp_path: Path, found: str) -> None:
+    with safe_open(model_file, framework="pt") as file:
+        card = json.loads(file.metadata()["hcga"])
+    card["use"]["format"] = json.loads(found)
+    save_file(load_file(model_file), tmp_path / "a.safetensors", {"hcga": json.dumps(card)})
+    with pytest.raises(
+        InputError, match=r"holds no model of this version of hcga \(Value error, it is of format .*, this"
+    ):
+        Model.load(tmp_path / "a.safetensors")
 
 
 def test_an_embedding_is_that_of_stage_embed(model: Model, weights: Path, crops: Path) -> None:

@@ -19,7 +19,8 @@ from hcga.samples import SPLITS
 REQUIRED, OPTIONAL = ("path", "split", "pid", "camid"), ("sequence", "frame")
 TABLES = ("samples.csv", "samples.parquet")
 LIMITS = {"pid": (-1, LARGEST), "camid": (0, LARGEST), "sequence": (0, LARGEST), "frame": (0, LARGEST)}
-MOST_ROWS, MOST_BYTES = 10**7, 2**30  # of a Parquet table, unpacked
+MOST_ROWS, MOST_BYTES = 10**7, 2**30  # of a table, unpacked
+ROWS_AT_ONCE = 2**10
 IDENTITY = re.compile(r"(?P<pid>-1|\d+)")
 NAME = re.compile(r"(?P<camid>\d+)_.+")
 
@@ -90,6 +91,8 @@ def _load(file: Path) -> pd.DataFrame:
 
 def _read_csv(file: Path) -> pd.DataFrame:
     """Values as they stand: 'NA' is a name, not a gap. A comma at the end of each row is let pass."""
+    if (size := file.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"{size:,} bytes; {MOST_BYTES:,} are the most")
     with file.open(encoding="utf-8-sig", newline="") as text:
         header, *values = [line for line in csv.reader(text) if line] or [[]]
     for number, line in enumerate(values, 1):
@@ -101,14 +104,24 @@ def _read_csv(file: Path) -> pd.DataFrame:
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:
-    """A table that its own description does not call too large: a small file may unpack to any size."""
-    from pyarrow.parquet import read_metadata  # a dependency of this alone
+    """A table, some rows at a time: a small file may unpack to any size, whatever its own description says."""
+    from pyarrow import Table  # a dependency of this alone
+    from pyarrow.parquet import ParquetFile
 
-    told = read_metadata(file)
+    table = ParquetFile(file)
+    told = table.metadata
     size = sum(told.row_group(number).total_byte_size for number in range(told.num_row_groups))
-    if told.num_rows > MOST_ROWS or size > MOST_BYTES:
+    batches, rows = [], 0
+    if max(told.num_rows, size) <= MOST_BYTES:
+        size = 0
+        for batch in table.iter_batches(ROWS_AT_ONCE):
+            batches.append(batch)
+            rows, size = rows + len(batch), size + batch.nbytes
+            if rows > MOST_ROWS or size > MOST_BYTES:
+                break
+    if max(rows, told.num_rows) > MOST_ROWS or size > MOST_BYTES:
         raise ValueError(f"{told.num_rows:,} rows, {size:,} bytes; {MOST_ROWS:,} and {MOST_BYTES:,} are the most")
-    return pd.read_parquet(file)
+    return Table.from_batches(batches, table.schema_arrow).to_pandas()
 
 
 def _refuse(file: Path, table: pd.DataFrame, column: str, wrong: pd.Series[bool], problem: str) -> None:

@@ -11,6 +11,7 @@ from hcga.files import is_file, leads_below
 from hcga.folders import is_image, require_plain_name, visible
 from hcga.links import refuse_leaving
 
+LONGEST_LIST = 2**28  # bytes
 LARGEST = 10**9  # of identities, cameras, sequences and frames
 
 Row = dict[str, object]
@@ -144,6 +145,8 @@ def read_lines(path: Path, what: str) -> list[str]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; {what}")
     refuse_leaving(path.parent, [path.name])
+    if (size := path.stat().st_size) > LONGEST_LIST:
+        raise InputError(f"{path}: {size:,} bytes, {LONGEST_LIST:,} are the most; {what}")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
