@@ -64,11 +64,11 @@ def main(work: Path, repeats: int) -> None:
 def coparse(work: Path, count: int, repeats: int, dask: Dask | None) -> list[float]:
     """Label all identities."""
     camids = np.tile(np.arange(IMAGES) * 4 // IMAGES, IDENTITIES)
-    label = partial(label_identity, camids=camids, params=load_params(REPOSITORY / "params.yaml").coparse, seed=(0,))
+    label = partial(label_identity, params=load_params(REPOSITORY / "params.yaml").coparse, seed=(0,))
     rows = {pid: np.arange(IMAGES) + IMAGES * pid for pid in range(IDENTITIES)}
     source = Input(work / "features.zarr", "features")
     with connected(dask, "cpu", 1) as cluster:
-        return times(lambda: list(map_identities(label, source, rows, count, hcnet_bytes, cluster)), repeats)
+        return times(lambda: list(map_identities(label, source, rows, camids, count, hcnet_bytes, cluster)), repeats)
 
 
 def infer(work: Path, count: int, repeats: int, dask: Dask | None, matching: bool = False) -> list[float]:

@@ -76,10 +76,11 @@ def watch():
 
 store, images = Path(sys.argv[1]), int(sys.argv[2])
 count = array(open_store(store), "features").shape[0]
-work = partial(label_identity, camids=np.zeros(count, int), params=load_params("params.yaml").coparse, seed=(0,))
+work = partial(label_identity, params=load_params("params.yaml").coparse, seed=(0,))
 peak = [0, 0]
 threading.Thread(target=watch, daemon=True).start()
-list(map_identities(work, Input(store, "features"), {1: np.arange(count - images, count)}, 1, hcnet_bytes))
+source, rows, camids = Input(store, "features"), np.arange(count - images, count), np.zeros(count, int)
+list(map_identities(work, source, {1: rows}, camids, 1, hcnet_bytes))
 print(*(size // 1024 for size in peak))
 """  # a program of its own, since a worker loads again what its parent's script loads
 
@@ -188,7 +189,7 @@ def with_workers(store: Path, camids: np.ndarray, params: Coparse, repeats: int)
     rows = {pid: np.arange(IMAGES) + IMAGES * (pid - 1) for pid in range(1, IDENTITIES + 1)}
     many = {pid: rows[(pid - 1) % IDENTITIES + 1] for pid in range(1, 4 * IDENTITIES + 1)}
     source = Input(store, "features")
-    work = partial(label_identity, camids=np.tile(camids, IDENTITIES), params=params, seed=(0,))
+    work, every = partial(label_identity, params=params, seed=(0,)), np.tile(camids, IDENTITIES)
     once = partial(work, params=params.model_copy(update={"iterations": 1}))
     times = {}
     for workers in (1, 2):
@@ -196,9 +197,9 @@ def with_workers(store: Path, camids: np.ndarray, params: Coparse, repeats: int)
         taken = []
         for _ in range(repeats):
             began = time.perf_counter()
-            list(map_identities(once, source, few, workers, hcnet_bytes))
+            list(map_identities(once, source, few, every, workers, hcnet_bytes))
             started = time.perf_counter()
-            list(map_identities(work, source, many, workers, hcnet_bytes))
+            list(map_identities(work, source, many, every, workers, hcnet_bytes))
             taken.append(time.perf_counter() - 2 * started + began)
         times[workers] = float(np.median(taken)) / len(many)
     click.echo(f"an identity, by 1 worker {times[1]:.2f} s, by 2 {times[2]:.2f} s: {times[1] / times[2]:.2f} times")

@@ -27,18 +27,17 @@ class Labelling(NamedTuple):
 
 
 def label_identity(
-    pid: int, rows: np.ndarray, values: np.ndarray, camids: np.ndarray, params: Coparse, seed: tuple[int, ...]
+    pid: int, camids: np.ndarray, values: np.ndarray, params: Coparse, seed: tuple[int, ...]
 ) -> Labelling:
     """Label the images of one identity.
 
     Parameters
     ----------
     pid : int
-    rows : (n,) int64
+    camids : (n,) int64
+        Of its images.
     values : (n, ...)
-        Those rows of an `hcga.coparsing.inputs.Input`.
-    camids : (N,) int64
-        Of all images.
+        Their rows of an `hcga.coparsing.inputs.Input`.
     params : Coparse
     seed : tuple of int
         (seed, epoch); the decoder's comes from it and the pid.
@@ -48,7 +47,7 @@ def label_identity(
     FloatingPointError
         See `label_together`.
     """
-    (found,) = label_together(as_input(values)[None], camids[rows][None], params, [(*seed, pid)])
+    (found,) = label_together(as_input(values)[None], camids[None], params, [(*seed, pid)])
     return found
 
 

@@ -21,13 +21,21 @@ def map_on_cluster(
     work: Callable[[int, np.ndarray, np.ndarray], T],
     source: Input,
     identities: Mapping[int, np.ndarray],
+    camids: np.ndarray,
     cluster: Workers,
 ) -> Iterator[tuple[int, T]]:
     """As `hcga.coparsing.pool.map_identities`; errors as of `Workers.map`."""
     store = cluster.share(source.store)
-    tasks = {pid: (work, store, source.name, pid, rows) for pid, rows in identities.items()}
+    tasks = {pid: (work, store, source.name, pid, rows, camids[rows]) for pid, rows in identities.items()}
     return cluster.map(_do, tasks, "identity", AHEAD, in_order=False)
 
 
-def _do(work: Callable[[int, np.ndarray, np.ndarray], T], store: Shared, name: str, pid: int, rows: np.ndarray) -> T:
-    return work(pid, rows, read_rows(shared_array(store, name), rows))
+def _do(
+    work: Callable[[int, np.ndarray, np.ndarray], T],
+    store: Shared,
+    name: str,
+    pid: int,
+    rows: np.ndarray,
+    camids: np.ndarray,
+) -> T:
+    return work(pid, camids, read_rows(shared_array(store, name), rows))

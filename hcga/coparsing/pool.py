@@ -39,13 +39,15 @@ SCARCE = (
     "most likely for want of memory. What is done is kept: free some memory, or set coparse.workers lower, and run "
     "`dvc repro` again"
 )
-Work = Callable[[int, np.ndarray, np.ndarray], T]  # of pid, its rows (n,) int64 and their values (n, ...)
+Images = tuple[np.ndarray, np.ndarray]  # of an identity: rows and cameras, (n,) int64
+Work = Callable[[int, np.ndarray, np.ndarray], T]  # of pid, cameras (n,) int64 and values (n, ...) of its images
 
 
 def map_identities(
     work: Work[T],
     source: Input,
     identities: Mapping[int, np.ndarray],
+    camids: np.ndarray,
     workers: int | None,
     of_image: Callable[[tuple[int, ...]], float],
     cluster: Workers | None = None,
@@ -62,6 +64,8 @@ def map_identities(
     source : Input
     identities : mapping of int to (n,) int64
         pid to rows; the largest are started first.
+    camids : (N,) int64
+        Camera of each image; the work is given those of its rows.
     workers : int or None
         Number of processes; None for one a core, or as many as there is memory for.
     of_image : callable
@@ -84,9 +88,9 @@ def map_identities(
     """
     largest_first = {pid: identities[pid] for pid in sorted(identities, key=lambda pid: (-len(identities[pid]), pid))}
     if cluster:
-        found = map_on_cluster(work, source, largest_first, cluster)
+        found = map_on_cluster(work, source, largest_first, camids, cluster)
     else:
-        found = _map_here(work, source, largest_first, workers, of_image)
+        found = _map_here(work, source, largest_first, camids, workers, of_image)
     yield from track(found, "co-parsing", len(identities), "identity")
 
 
@@ -94,6 +98,7 @@ def _map_here(
     work: Work[T],
     source: Input,
     identities: Mapping[int, np.ndarray],
+    camids: np.ndarray,
     workers: int | None,
     of_image: Callable[[tuple[int, ...]], float],
 ) -> Iterator[tuple[int, T]]:
@@ -102,7 +107,7 @@ def _map_here(
     workers = choose_workers([*map(len, identities.values())], of_image(shape), workers, free_memory())
     need_handles(workers)
     log.info("%d identities, %d workers of one thread each", len(identities), workers)
-    return _map(work, source, identities, workers)
+    return _map(work, source, {pid: (rows, camids[rows]) for pid, rows in identities.items()}, workers)
 
 
 class _WorkerDied(Exception):
@@ -113,7 +118,7 @@ class _WorkerDied(Exception):
         self.pids = pids  # that were being worked on, by it or by others
 
 
-def _map(work: Work[T], source: Input, identities: Mapping[int, np.ndarray], workers: int) -> Iterator[tuple[int, T]]:
+def _map(work: Work[T], source: Input, identities: Mapping[int, Images], workers: int) -> Iterator[tuple[int, T]]:
     """As `_map_here`; whose worker has died is tried again, alone."""
     left, at_rest = dict(identities), 0
     while left:
@@ -131,26 +136,26 @@ def _map(work: Work[T], source: Input, identities: Mapping[int, np.ndarray], wor
                 yield pid, _try_alone(work, source, pid, left.pop(pid))
 
 
-def _try_alone(work: Work[T], source: Input, pid: int, rows: np.ndarray) -> T:
+def _try_alone(work: Work[T], source: Input, pid: int, images: Images) -> T:
     for _ in range(TRIES):
         with suppress(_WorkerDied):
-            ((_, result),) = _map_in_pool(work, source, {pid: rows}, 1)
+            ((_, result),) = _map_in_pool(work, source, {pid: images}, 1)
             return result
     raise InputError(
-        f"identity {pid} ({counted(len(rows), 'image')}): its co-parsing worker was killed {TRIES} times, though it "
-        f"was the only one; {SCARCE}"
+        f"identity {pid} ({counted(len(images[0]), 'image')}): its co-parsing worker was killed {TRIES} times, though "
+        f"it was the only one; {SCARCE}"
     )
 
 
 def _map_in_pool(
-    work: Work[T], source: Input, identities: Mapping[int, np.ndarray], workers: int
+    work: Work[T], source: Input, identities: Mapping[int, Images], workers: int
 ) -> Iterator[tuple[int, T]]:
     context = _context()
     at_work, started = context.RawArray("q", [NOBODY] * workers), context.Value("q", 0)
     with ProcessPoolExecutor(workers, context, _start_worker, (work, source, at_work, started)) as pool:
         try:
             with stop_requests():  # a worker that is half started would not end with the others
-                tasks = {pool.submit(_do, pid, rows): pid for pid, rows in identities.items()}
+                tasks = {pool.submit(_do, pid, *images): pid for pid, images in identities.items()}
             for task in as_completed(tasks):
                 yield tasks[task], task.result()
         except BrokenProcessPool:
@@ -198,6 +203,6 @@ def _start_worker(work: Work[Any], source: Input, at_work: Any, started: Any) ->
         started.value += 1
 
 
-def _do(pid: int, rows: np.ndarray) -> Any:
+def _do(pid: int, rows: np.ndarray, camids: np.ndarray) -> Any:
     _at_work[_slot] = pid  # until it takes the next: its result is on the way for a while
-    return _work(pid, rows, read_rows(_values, rows))
+    return _work(pid, camids, read_rows(_values, rows))

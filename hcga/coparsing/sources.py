@@ -90,8 +90,8 @@ def hcnet(material: Material) -> Iterator[tuple[int, Parsed]]:
         memory = memory_of_batches(devices)
         found = label_in_batches(source, *every, params, material.seed, devices, memory, material.done)
     else:
-        work = partial(label_identity, camids=material.camids, params=params, seed=material.seed)
-        found = map_identities(work, source, material.rows_of, params.workers, hcnet_bytes, cluster)
+        work = partial(label_identity, params=params, seed=material.seed)
+        found = map_identities(work, source, material.rows_of, material.camids, params.workers, hcnet_bytes, cluster)
     for pid, labelling in found:
         labels = downsample(labelling.labels) if rgb else labelling.labels
         masks = reassign_labels(labels, material.part_classes, params.background, params.split, params.borders)
@@ -109,7 +109,7 @@ def isp(material: Material) -> Iterator[tuple[int, Parsed]]:
     work = partial(_cluster, part_classes=material.part_classes, seed=material.seed)
     source = Input(material.features, "features")
     workers, cluster = material.params.workers, material.cluster
-    for pid, masks in map_identities(work, source, material.rows_of, workers, isp_bytes, cluster):
+    for pid, masks in map_identities(work, source, material.rows_of, material.camids, workers, isp_bytes, cluster):
         yield pid, Parsed(masks, masks, {}, ())
 
 

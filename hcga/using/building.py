@@ -12,11 +12,12 @@ from hcga.files import digest, run_key, scratch
 from hcga.kept_arrays import KeptArrays, Result
 from hcga.network.inference import BATCH
 from hcga.outputs import require_output
+from hcga.resources import need_disk
 from hcga.using.crops import Crops
 from hcga.using.embedded import Dtype, Embedded, join
 from hcga.using.model import Batch, Model, OnBadImage, require_some
 from hcga.using.parquet import is_ours, parquet_sink
-from hcga.using.store import Sink, is_store, zarr_sink
+from hcga.using.store import Sink, is_store, row_bytes, zarr_sink
 
 PART = 64 * BATCH  # images whose embeddings are kept at once
 
@@ -58,14 +59,18 @@ def build_gallery(
         raise InputError(f"--output {target}: is there and is no store of embeddings; remove it or give another name")
     if target.suffix == ".parquet" and dtype != "float32":
         raise InputError(f"--output {target}: a Parquet table has float32; give a name that ends in .zarr for {dtype}")
+    packed, kept = (len(crops.names) * row_bytes(model, dtype, packed) for packed in (True, False))
+    need_disk(target, packed + kept)  # what is kept for another run goes when the store is whole
     with (
-        scratch(target, run_key([], model.digest, model.environment)) as folder,
+        scratch(target, run_key([], model.digest, model.environment, dtype)) as folder,
         sink(target, model, crops) as write,
     ):
-        return write_embeddings(model, crops, on_bad_image, write, KeptArrays(folder))
+        return write_embeddings(model, crops, on_bad_image, write, KeptArrays(folder), dtype)
 
 
-def write_embeddings(model: Model, crops: Crops, on_bad_image: OnBadImage, write: Sink, kept: KeptArrays) -> Written:
+def write_embeddings(
+    model: Model, crops: Crops, on_bad_image: OnBadImage, write: Sink, kept: KeptArrays, dtype: Dtype = "float32"
+) -> Written:
     """Embed crops and hand them on, part after part; parts that a run which died has kept are not embedded again."""
     files = crops.files
     parts = [range(start, min(start + PART, len(files))) for start in range(0, len(files), PART)]
@@ -75,7 +80,9 @@ def write_embeddings(model: Model, crops: Crops, on_bad_image: OnBadImage, write
     batches = model.embed_in_batches([files[place] for place in left], on_bad_image)
     images, before, problems = 0, 0, list[str]()
     for part in parts:
-        result = (kept.get(part.start) if part in done else None) or _join(_of(batches, len(part)), left, states[part])
+        result = (kept.get(part.start) if part in done else None) or _join(
+            _of(batches, len(part)), left, states[part], dtype
+        )
         places = result.told["places"]
         if places and part not in done:
             kept.add(part.start, *result)
@@ -88,7 +95,7 @@ def write_embeddings(model: Model, crops: Crops, on_bad_image: OnBadImage, write
     return Written(images, before, problems)
 
 
-def _join(batches: Iterable[Batch], places: Sequence[int], state: str) -> Result:
+def _join(batches: Iterable[Batch], places: Sequence[int], state: str, dtype: Dtype) -> Result:
     """What is kept of a part: `places` are those of all images that are embedded, of which the batches count."""
     made = list(batches)
     told = {
@@ -96,7 +103,7 @@ def _join(batches: Iterable[Batch], places: Sequence[int], state: str) -> Result
         "places": [places[place] for batch in made for place in batch.places],
         "problems": [problem for batch in made for problem in batch.problems.values()],
     }
-    return Result(join([batch.embedded for batch in made]).arrays(), told)
+    return Result(join([batch.embedded for batch in made]).quantised(dtype).arrays(), told)
 
 
 def _of(batches: Iterator[Batch], count: int) -> Iterator[Batch]:

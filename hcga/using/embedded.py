@@ -51,6 +51,10 @@ class Embedded:
         """All by name."""
         return {name: getattr(self, name) for name in NAMES}
 
+    def quantised(self, dtype: Dtype) -> Embedded:
+        """The same with vectors of a dtype, see `quantise`."""
+        return Embedded(**self.arrays() | {name: quantise(getattr(self, name), dtype) for name in VECTORS})
+
     def compared_by(self, matching: Matching) -> Embeddings:
         """What is compared, with a decision on which parts are visible."""
         statistics = PartStatistics(self.likely, self.guided, self.peak)
@@ -80,14 +84,14 @@ def join(several: Sequence[Embedded]) -> Embedded:
 def quantise(vectors: np.ndarray, dtype: Dtype) -> np.ndarray:
     """Quantise vectors (..., q) float32, each by its largest absolute number, which becomes 127 (float16: 1).
 
-    Cosines, which are all that is ever looked at, do not see that.
+    Cosines, which are all that is ever looked at, do not see that. What is quantised already stays.
 
     Raises
     ------
     InputError
         A number is not finite.
     """
-    if dtype == "float32":
+    if vectors.dtype == dtype:
         return vectors
     if not np.isfinite(vectors).all():
         raise InputError(f"the model gives numbers that are not finite, and {dtype} would hide it; give another model")

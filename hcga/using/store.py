@@ -22,7 +22,7 @@ from hcga.resources import need_disk, shrunk
 from hcga.store_writing import add_array, writing
 from hcga.stores import array, attribute, folder_of, open_store, read_finite, read_rows
 from hcga.using.crops import Crops
-from hcga.using.embedded import NAMES, VECTORS, Dtype, Embedded, quantise
+from hcga.using.embedded import NAMES, VECTORS, Dtype, Embedded
 from hcga.using.model import Model
 
 MODEL, FOLDER, CLASSES, PATHS = "model", "folder", "class_names", "paths"  # attributes; the last is an array
@@ -60,26 +60,29 @@ def zarr_rows(
     target: Path, about: dict[str, Any], most: int, names: Iterable[str], model: Model, dtype: Dtype = "float32"
 ) -> Iterator[Sink]:
     """Give what writes at most so many rows into a zarr store whose names are among some."""
-    shapes = _shapes(model)
+    shapes, dtypes = _shapes(model), _dtypes(dtype)
     length = max(len(name.encode()) for name in names)
-    dtypes = dict.fromkeys(NAMES, "float32") | dict.fromkeys(VECTORS, dtype)
-    row = sum(shrunk(name, math.prod(shape) * np.dtype(dtypes[name]).itemsize) for name, shape in shapes.items())
     with writing(target, **about) as store:
-        need_disk(target, most * (row + length))
+        need_disk(target, most * (row_bytes(model, dtype, packed=True) + length))
         writers = {name: add_array(store, name, (most, *shape), dtypes[name]) for name, shape in shapes.items()}
         writers[PATHS] = add_array(store, PATHS, (most, length), "uint8")
         written = 0
 
         def write(rows: list[str], embedded: Embedded) -> None:
             nonlocal written
-            vectors = {name: quantise(getattr(embedded, name), dtype) for name in VECTORS}
-            for name, values in {**embedded.arrays(), **vectors, PATHS: _pack(rows, length)}.items():
+            for name, values in {**embedded.quantised(dtype).arrays(), PATHS: _pack(rows, length)}.items():
                 writers[name].append(values)
             written += len(rows)
 
         yield write
         for writer in writers.values():
             writer.finish(missing=most - written)
+
+
+def row_bytes(model: Model, dtype: Dtype, packed: bool) -> float:
+    """Bytes of an image's embedding, in a store, where it is packed, or as it is kept for another run."""
+    sizes = {name: math.prod(shape) * np.dtype(_dtypes(dtype)[name]).itemsize for name, shape in _shapes(model).items()}
+    return sum(shrunk(name, size) if packed else size for name, size in sizes.items())
 
 
 def open_gallery(path: Path, model: Model) -> Gallery:
@@ -131,6 +134,10 @@ def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
     """Shape of a row of each array."""
     channels, parts = model.card.channels, model.card.part_classes - 1
     return dict(zip(NAMES, [(channels,), (channels,), (parts, channels), *[(parts,)] * 3], strict=True))
+
+
+def _dtypes(dtype: Dtype) -> dict[str, str]:
+    return dict.fromkeys(NAMES, "float32") | dict.fromkeys(VECTORS, dtype)
 
 
 def is_store(path: Path) -> bool:

@@ -20,12 +20,12 @@ def count_threads(*_: object) -> tuple[int, ...]:
     return torch.get_num_threads(), *(library["num_threads"] for library in threadpool_info())
 
 
-def die_with(whom: int, folder: Path, pid: int, rows: np.ndarray, values: np.ndarray) -> int:
+def die_with(whom: int, folder: Path, pid: int, camids: np.ndarray, values: np.ndarray) -> int:
     """Kill the worker, also that which tries again, and leave a note each time."""
     if pid == whom:
         (folder / str(os.getpid())).touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return len(rows)
+    return len(camids)
 
 
 def at_gate(work: Callable[..., object], folder: Path, *arguments: object) -> object:
@@ -39,7 +39,7 @@ def at_gate(work: Callable[..., object], folder: Path, *arguments: object) -> ob
     return work(*arguments)
 
 
-def refuse(pid: int, rows: np.ndarray, values: np.ndarray) -> None:
+def refuse(pid: int, camids: np.ndarray, values: np.ndarray) -> None:
     raise OSError(f"identity {pid}")
 
 

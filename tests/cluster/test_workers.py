@@ -1,6 +1,7 @@
 """Co-parsing, extraction and embedding on the workers of a Dask scheduler: the bytes of a run here, or words."""
 
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -74,7 +75,7 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Input:
 @pytest.fixture(scope="module")
 def label(default_params: Params) -> Any:
     params = default_params.coparse.model_copy(update={"iterations": 4, "min_labels": 2})
-    return partial(label_identity, camids=CAMIDS, params=params, seed=(5, 2))
+    return partial(label_identity, params=params, seed=(5, 2))
 
 
 @pytest.fixture
@@ -107,7 +108,27 @@ def inside(share: str | None = None, workers: int = 2) -> Iterator[Dask]:
 
 
 def on(cluster: Workers | None, work: Any, source: Input) -> dict[int, Any]:
-    return dict(map_identities(work, source, IDENTITIES, 1, hcnet_bytes, cluster))
+    return dict(map_identities(work, source, IDENTITIES, CAMIDS, 1, hcnet_bytes, cluster))
+
+
+class Counting:
+    """Workers that only look at what they would be sent."""
+
+    def __init__(self) -> None:
+        self.largest = 0
+
+    def share(self, path: Path) -> Path:
+        return path
+
+    def map(self, function: Any, tasks: dict[int, Any], *_: Any, **__: Any) -> Iterator[tuple[int, Any]]:
+        self.largest = max(len(pickle.dumps((function, *arguments))) for arguments in tasks.values())
+        yield from ()
+
+
+def test_a_task_carries_its_own_images_alone(features: Input, label: Any) -> None:
+    cluster, camids = Counting(), np.zeros(10**6, np.int64)
+    list(map_identities(label, features, IDENTITIES, camids, 1, hcnet_bytes, cluster))  # type: ignore[arg-type]
+    assert 0 < cluster.largest < 10_000
 
 
 def assert_equal(found: dict[int, Labelling], expected: dict[int, Labelling]) -> None:

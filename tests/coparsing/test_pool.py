@@ -54,8 +54,8 @@ def params(default_params):
 
 def label_identities(path, identities, camids, params, seed, name="features"):
     """HCNet in the pool."""
-    work = partial(label_identity, camids=camids, params=params, seed=seed)
-    return map_identities(work, Input(path, name), identities, params.workers, hcnet_bytes)
+    work = partial(label_identity, params=params, seed=seed)
+    return map_identities(work, Input(path, name), identities, camids, params.workers, hcnet_bytes)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -84,7 +84,7 @@ def count_threads(*_):
 
 
 def test_a_worker_computes_on_one_thread(features):
-    for _, found in map_identities(count_threads, Input(features[0], "features"), IDENTITIES, 1, hcnet_bytes):
+    for _, found in map_identities(count_threads, Input(features[0], "features"), IDENTITIES, CAMIDS, 1, hcnet_bytes):
         assert set(found) == {1}
 
 
@@ -97,7 +97,7 @@ def test_error_of_a_worker_surfaces(features, params):
 
 
 def test_an_identity_whose_worker_is_killed_again_is_named(features):
-    found = map_identities(partial(die_at, 9), Input(features[0], "features"), IDENTITIES, 2, hcnet_bytes)
+    found = map_identities(partial(die_at, 9), Input(features[0], "features"), IDENTITIES, CAMIDS, 2, hcnet_bytes)
     told = r"identity 9 \(4 images\): its co-parsing worker was killed 2 times, though it was the only one; most likely"
     with pytest.raises(InputError, match=told):
         list(found)
@@ -106,7 +106,7 @@ def test_an_identity_whose_worker_is_killed_again_is_named(features):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_identity_whose_worker_was_killed_is_tried_again(features, workers, tmp_path, caplog):
     work = partial(die_once, tmp_path)
-    found = list(map_identities(work, Input(features[0], "features"), IDENTITIES, workers, hcnet_bytes))
+    found = list(map_identities(work, Input(features[0], "features"), IDENTITIES, CAMIDS, workers, hcnet_bytes))
     assert sorted(found) == [(pid, len(rows)) for pid, rows in IDENTITIES.items()]
     assert {file.name for file in tmp_path.iterdir()} == {"9", "12"}, "both have died"
     tried = " ".join(caplog.messages)
@@ -117,7 +117,7 @@ def test_an_identity_whose_worker_was_killed_is_tried_again(features, workers, t
 def test_a_worker_that_is_killed_before_it_begins_is_an_error(features, monkeypatch):
     monkeypatch.setattr(pool, "_do", end)
     with pytest.raises(InputError, match="a co-parsing worker was killed 2 times before it began; most likely for"):
-        list(map_identities(count_threads, Input(features[0], "features"), IDENTITIES, 2, hcnet_bytes))
+        list(map_identities(count_threads, Input(features[0], "features"), IDENTITIES, CAMIDS, 2, hcnet_bytes))
 
 
 def end(*_):
@@ -126,43 +126,43 @@ def end(*_):
 
 def test_a_worker_that_is_killed_when_its_result_is_on_the_way_is_tried_again(features, tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "_do", partial(die_after, tmp_path / "dead"))
-    found = map_identities(partial(die_at, None), Input(features[0], "features"), IDENTITIES, 1, hcnet_bytes)
+    found = map_identities(partial(die_at, None), Input(features[0], "features"), IDENTITIES, CAMIDS, 1, hcnet_bytes)
     assert sorted(found) == [(pid, len(rows)) for pid, rows in IDENTITIES.items()]
     assert (tmp_path / "dead").exists()
 
 
-def die_after(dead, pid, rows):
+def die_after(dead, pid, rows, camids):
     """The first result is never sent."""
-    result = pool._do(pid, rows)
+    result = pool._do(pid, rows, camids)
     if not dead.exists():
         dead.touch()
         end()
     return result
 
 
-def die_at(whom, pid, rows, values):
+def die_at(whom, pid, camids, values):
     if pid == whom:
         end()
-    return len(rows)
+    return len(camids)
 
 
-def die_once(folder, pid, rows, values):
+def die_once(folder, pid, camids, values):
     """Identities 9 and 12 die when they are tried for the first time."""
     if pid in (9, 12) and not (folder / str(pid)).exists():
         (folder / str(pid)).touch()
         end()
-    return len(rows)
+    return len(camids)
 
 
-def interrupt(pid, rows, values):
+def interrupt(pid, camids, values):
     """As Ctrl-C does with all processes of a terminal."""
     os.kill(os.getppid(), signal.SIGINT)  # that from which workers fork
     os.kill(os.getpid(), signal.SIGINT)
-    return len(rows)
+    return len(camids)
 
 
 def test_ctrl_c_is_for_the_parent_alone(features):
-    found = dict(map_identities(interrupt, Input(features[0], "features"), IDENTITIES, 2, hcnet_bytes))
+    found = dict(map_identities(interrupt, Input(features[0], "features"), IDENTITIES, CAMIDS, 2, hcnet_bytes))
     assert found == {pid: len(rows) for pid, rows in IDENTITIES.items()}
 
 
@@ -180,7 +180,8 @@ def test_workers_end_at_once_with_a_parent_that_is_killed_or_asked_to_stop(featu
         "from hcga.runs.stopping import stopping_at_once\n"
         "print(flush=True)\n"
         "source, few = Input(Path(sys.argv[1]), 'features'), {3: np.array([1, 4])}\n"
-        "with stopping_at_once(): list(map_identities(test_pool.wait, source, few, 1, test_pool.hcnet_bytes))"
+        "camids, of_image = test_pool.CAMIDS, test_pool.hcnet_bytes\n"
+        "with stopping_at_once(): list(map_identities(test_pool.wait, source, few, camids, 1, of_image))"
     )
     folders = [str(features[0]), str(Path(__file__).parent), str(ROOT / "tests")]
     parent = subprocess.Popen([sys.executable, "-c", code, *folders], start_new_session=True, stdout=subprocess.PIPE)
@@ -340,10 +341,10 @@ def test_the_largest_identities_are_started_first(features, params, monkeypatch)
         def __exit__(self, *error):
             return None
 
-        def submit(self, task, pid, rows):
+        def submit(self, task, pid, rows, camids):
             started.append(len(rows))
             future = Future()
-            future.set_result(task(pid, rows))
+            future.set_result(task(pid, rows, camids))
             return future
 
     threads = torch.get_num_threads()
@@ -385,5 +386,5 @@ def test_a_request_to_stop_while_workers_start_ends_those_that_have(features, mo
     monkeypatch.setattr(pool.ProcessPoolExecutor, "submit", submitted)
     few = {3: np.array([1, 4])}
     with pytest.raises(Stopped), stopping_at_once():
-        list(map_identities(wait, Input(features[0], "features"), few, 1, hcnet_bytes))
+        list(map_identities(wait, Input(features[0], "features"), few, CAMIDS, 1, hcnet_bytes))
     assert not multiprocessing.active_children()
