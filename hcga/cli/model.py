@@ -26,7 +26,7 @@ def model() -> None:
 
 
 @model.command()
-@click.argument("source", metavar="[REV:]ROUND|FILE")
+@click.argument("source", metavar="[REV:]ROUND|REV|FILE")
 @click.option("--output", "-o", "target", type=PATH, required=True, help="File to write: .safetensors, .onnx or .pt2.")
 @click.option("--licence", help="Terms of use to name in the card of a round.  [default: says that none was given]")
 @click.option("--calibrate", "calibrated", is_flag=True, help="Learn from the held-out people what similarities mean.")
@@ -53,13 +53,13 @@ def export(source: str, target: Path, licence: str | None, calibrated: bool) -> 
         if licence not in (None, made.card.use.licence):
             raise InputError(f"--licence: {source} has one in its card; export the round anew with another")
         if calibrated:
-            from hcga.runs.revisions import parse_place
+            from hcga.runs.revisions import find_place
             from hcga.using.calibrating import calibrate_model
             from hcga.using.people import held_out_people
 
             if Path(source).is_file():
                 raise InputError(f"--calibrate: {source} has no held-out people; see `hcga model calibrate`")
-            calibrate_model(made, held_out_people(Path(), parse_place(source), made))
+            calibrate_model(made, held_out_people(Path(), find_place(Path(), source), made))
         remark = ""
         with writing(target):
             if target.suffix == SUFFIX:

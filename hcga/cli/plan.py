@@ -84,8 +84,8 @@ def _remarks(measured: Measured, wanted: Size, gpus: int | None) -> list[str]:
     ]
     if ratio > CHECKED:
         told.append(
-            f"UNCHECKED: {ratio:,.0f} times the images of the run. Plans are compared with runs of up to {CHECKED:.0f} "
-            "times; beyond that this is a guess, and a run on more of the data makes it a better one."
+            f"UNCHECKED: {ratio:,.0f} times the images of the run, so take it for an order of magnitude; a run on more "
+            "of the data makes it a better one."
         )
     if not measured.on_gpus("train"):
         idle = f", so --gpus {gpus} divides nothing" if gpus else ""

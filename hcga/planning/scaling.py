@@ -92,7 +92,7 @@ FLOAT, PIXEL = 4, 3  # bytes
 HEAVY = ("extract", "coparse", "train", "embed")
 LEAST = 0.5  # of their seconds must be beyond the start, where they are to be scaled by more than
 FREELY = 3.0
-CHECKED = 10.0  # times the images: up to there plans have been compared with runs
+CHECKED = 10.0  # times the images: as far as benchmarks/planning.py compares plans with runs
 
 
 def scale(

@@ -47,6 +47,24 @@ def parse_place(text: str) -> Place:
     return Place(rev if colon else WORKSPACE, name)
 
 
+def find_place(root: Path, text: str) -> Place:
+    """Read `revision:round` or `round`, or a revision by itself, of which the last round is meant.
+
+    Raises
+    ------
+    InputError
+        It is neither a round of the checkout's params.yaml nor a revision.
+    """
+    place = parse_place(text)
+    rounds = [*Workspace(root).params.rounds]
+    if ":" in text or place.round in rounds:
+        return place
+    try:
+        return Place(text, [*open_revision(root, text).params.rounds][-1])
+    except InputError as error:
+        raise InputError(f"no round of params.yaml ({', '.join(rounds)}), and no revision: {error}") from None
+
+
 def open_revision(root: Path, name: str) -> Workspace:
     """Open the checkout itself or a revision of it.
 

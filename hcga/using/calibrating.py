@@ -42,7 +42,7 @@ class Quality(NamedTuple):
 
 
 def calibrate(people: People, matching: Matching) -> Calibration:
-    """Fit a log-likelihood ratio on all pairs, and say how good such fits are for people they have not seen.
+    """Fit a log-likelihood ratio on all pairs, and say how good such fits are for queries of people they have not seen.
 
     Both kinds of pairs weigh the same in a fit, so that its log odds are a log-likelihood ratio, whatever their
     numbers. For the figures people are divided into `FOLDS`: the pairs of a fold's queries are judged by a fit on the

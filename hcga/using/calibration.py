@@ -71,7 +71,7 @@ class Calibration(_Frozen):
     people: Pairs
     source: Annotated[str, Field(max_length=200)]  # who they are
     thresholds: Annotated[dict[Rate, Threshold], Field(max_length=10)]  # by false positive rate, such as 1e-2
-    cllr: Number  # bits a pair at even odds, 0 is best, 1 says nothing; this and the rest on people not learnt from
+    cllr: Number  # bits a pair at even odds, 0 is best, 1 says nothing; this and the rest of queries not learnt from
     brier: Share
     ece: Share  # expected calibration error: of the stated probabilities, mean over the pairs
     reliability: Annotated[list[Bin], Field(max_length=100)]
@@ -100,8 +100,8 @@ def describe_calibration(calibration: Calibration) -> str:
     rows = [
         f"log-likelihood ratio {of.slope:.2f} * similarity {of.intercept:+.2f}",
         f"learnt on {of.same:,} pairs of one person and {of.different:,} of two; {of.people:,} people, {of.source}",
-        f"on people not learnt from: Cllr {of.cllr:.3f} bits, and at even odds Brier score {of.brier:.3f}, expected "
-        f"calibration error {of.ece:.3f}",
+        f"of queries of people not learnt from: Cllr {of.cllr:.3f} bits, and at even odds Brier score "
+        f"{of.brier:.3f}, expected calibration error {of.ece:.3f}",
     ]
     rows += [
         f"similarity from {threshold.similarity:.4f} on: at most {_per_cent(rate)} of the pairs of two, "

@@ -23,7 +23,7 @@ from hcga.network.prnet import PRNet
 from hcga.retrieval.similarity import similarity
 from hcga.runs.environment import Environment
 from hcga.runs.progress import track
-from hcga.runs.revisions import parse_place
+from hcga.runs.revisions import find_place
 from hcga.terms import WHOLE, Matched, cosines, match
 from hcga.using.calibration import EVEN, Calibration
 from hcga.using.card import NO_LICENCE, ModelCard, model_digest
@@ -94,7 +94,7 @@ class Model:
         ----------
         source : str or Path
             A file that `save` or `hcga model export` has written, or a place as text: `r3`, `HEAD:r3`,
-            `my-experiment:r2`. What is a file is taken for one.
+            `my-experiment:r2`, or `HEAD~1` for its last round. What is a file is taken for one.
         device, threads
             See `hcga.devices.choose_device`.
         licence : str
@@ -117,7 +117,7 @@ class Model:
                 raise InputError(f"{path}: damaged, its weights are not those that were written; {REMEDY}")
         else:
             try:
-                network, card = read_round(Path(), parse_place(source), licence)
+                network, card = read_round(Path(), find_place(Path(), source), licence)
             except InputError as error:
                 raise InputError(f"{source}: no file, and as a round of a checkout: {error}") from None
         return cls(network.to(choose_device(device, threads)), card)

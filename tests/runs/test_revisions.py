@@ -24,7 +24,7 @@ from hcga.errors import InputError
 from hcga.masks import comparison
 from hcga.masks.comparison import changed_shares, compare_masks, describe_difference
 from hcga.masks.parts import UNLABELLED
-from hcga.runs.revisions import Place, Revision, open_revision
+from hcga.runs.revisions import WORKSPACE, Place, Revision, find_place, open_revision
 from hcga.runs.workspace import Workspace
 from hcga.samples import COLUMNS, write_samples
 from hcga.store_writing import write_store
@@ -272,6 +272,15 @@ def test_params_of_another_version_are_said_to_be_so(inside: Path) -> None:
     words = r"(?s)revision (\w{7}) is of another version of this program .*seed: missing.*git worktree add ../\1 \1"
     with pytest.raises(InputError, match=words):
         open_revision(inside, "first").params  # noqa: B018
+
+
+def test_a_revision_by_itself_is_its_last_round(inside: Path) -> None:
+    rounds = [*Workspace(inside).params.rounds]
+    assert find_place(inside, rounds[0]) == Place(WORKSPACE, rounds[0])
+    assert find_place(inside, f"HEAD:{rounds[0]}") == Place("HEAD", rounds[0])
+    assert find_place(inside, "HEAD") == Place("HEAD", rounds[-1])
+    with pytest.raises(InputError, match=rf"no round of params\.yaml \({', '.join(rounds)}\), and no revision: .*r99"):
+        find_place(inside, "r99")
 
 
 def test_a_round_that_a_revision_lacks_is_named_with_it(inside: Path) -> None:
