@@ -101,7 +101,7 @@ def settle(network: PRNet, card: Card) -> None:
 def new_forms(deployed: Deployed) -> dict[str, Run]:
     """Each form of a network, ready to run."""
     program = trace(deployed)
-    compiled: Any = torch.compile(deployed, dynamic=False)
+    compiled: Any = torch.compile(deployed, dynamic=True)  # as docs/using.md says
     return {
         "PyTorch": run_module(deployed),
         "torch.compile": run_module(compiled),
