@@ -7,6 +7,7 @@ training identities:
 
 - `all`, `middle`: everything, or the middle 60 % of the columns, is foreground: what anybody could guess;
 - `masks`: those of the round;
+- `authors`, `perimeter`: labels of HCNet made into masks by either rule of CPLR, `coparse.background`;
 - `labels`: what the source had before parts were assigned, each of an identity's labels assigned to the side that is
   best for the IoU of that identity, which needs the truth: no rule of CPLR can do better;
 - `k-means`: the same with as many clusters of the identity's features as it has labels;
@@ -26,26 +27,31 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression
 
 from hcga.artifacts import open_artifact
+from hcga.coparsing.labels import reassign_labels
 from hcga.masks.parts import UNLABELLED, downsample, foreground
 from hcga.masks.quality import middle
+from hcga.runs.revisions import WORKSPACE, open_revision
 from hcga.runs.stage import PATH, clear_errors
-from hcga.runs.workspace import Workspace
 from hcga.samples import identities, read_samples
-from hcga.stores import array, read_rows
+from hcga.stores import array, attribute, read_rows
 
 CELLS = 20_000  # of the identities that teach the probe, at most
 
 
 @click.command()
 @click.option("--checkout", type=PATH, default=Path(), help="Folder of the run.")
+@click.option(
+    "--rev", default=WORKSPACE, show_default=True, help="Revision of it, such as an experiment of `hcga ablate`."
+)
 @click.option("--round", "round_name", required=True, help="Its masks, and the features that they were made from.")
 @click.option("--identities", "count", default=32, show_default=True, help="How many, evenly spread over the pids.")
-def main(checkout: Path, round_name: str, count: int) -> None:
+def main(checkout: Path, rev: str, round_name: str, count: int) -> None:
     """Print the foreground IoU of masks, of the best that could be made of labels and features, and of guesses."""
     with clear_errors():
-        workspace = Workspace(checkout)
+        workspace = open_revision(checkout, rev)
         features = array(open_artifact(workspace, "extract", "features", round_name), "features")
         store = open_artifact(workspace, "coparse", "masks", round_name)
+        part_classes = attribute(store, "part_classes", int)
         truth = array(open_artifact(workspace, "prepare", "truth"), "truth")
         rows_of = identities(read_samples(workspace.path("prepare", "samples")))
     pids = np.unique(np.linspace(0, len(rows_of) - 1, count).round().astype(int))
@@ -66,6 +72,8 @@ def main(checkout: Path, round_name: str, count: int) -> None:
             "all": np.ones_like(person),
             "middle": foreground(middle(true))[known],
             "masks": foreground(masks)[known],
+            "authors": foreground(reassign_labels(labels, part_classes, "authors"))[known],
+            "perimeter": foreground(reassign_labels(labels, part_classes, "perimeter"))[known],
             "labels": best_assignment(labels[known], person),
             "k-means": best_assignment(clusters, person),
         }
@@ -76,7 +84,7 @@ def main(checkout: Path, round_name: str, count: int) -> None:
     found["probe"] = [overlap(probe.predict(cells), person) for cells, person in asked]
     for name, counts in found.items():
         inside, either = np.sum(counts, 0)
-        click.echo(f"{name:8} {100 * inside / either:5.1f}")
+        click.echo(f"{name:9} {100 * inside / either:5.1f}")
     click.echo(f"person less active than its surroundings in {100 * np.mean(weaker):.1f} % of {len(weaker)} images")
 
 

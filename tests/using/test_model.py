@@ -217,9 +217,7 @@ def test_a_file_without_use_or_with_features_that_were_not_trained_is_refused(
         Model.load(tmp_path / "m.safetensors")
     with pytest.raises(InputError, match=r"none.safetensors: cannot be read"):
         Model.load("none.safetensors")
-    with pytest.raises(
-        InputError, match=r"r8: no file, and as a round of a checkout: no round of .*, and no revision"
-    ):
+    with pytest.raises(InputError, match=r"r8: no file, and as a round of a checkout: no round of .*, and no revision"):
         Model.load("r8")
 
 
