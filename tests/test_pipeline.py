@@ -431,7 +431,7 @@ def test_a_stage_that_was_killed_goes_on_from_there(checkout: Checkout, tmp_path
     assert not list((copy.folder / "data").rglob("*.part"))
 
 
-@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL of one process"])
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL of rank 0", "SIGKILL of rank 1"])
 def test_a_training_by_two_processes_that_ends_early_goes_on(checkout: Checkout, tmp_path: Path, end: str) -> None:
     """And ends with the bytes of one that was let alone, which is near to that of one process; with a state a step."""
     copy = Checkout(shutil.copytree(checkout.folder, tmp_path / "copy", ignore=shutil.ignore_patterns(".git", ".dvc")))
@@ -468,7 +468,8 @@ def test_a_training_by_two_processes_that_ends_early_goes_on(checkout: Checkout,
     if end == "SIGTERM":
         process.terminate()
     else:
-        children[-1].kill()
+        ranks = {child.environ().get("RANK"): child for child in children}
+        ranks[end[-1]].kill()
     said = process.stderr.read()
     assert process.wait(120) == (143 if end == "SIGTERM" else 1), said
     assert "Traceback" not in said
