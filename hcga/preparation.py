@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from hcga.datasets.catalogue import digest_if_there, join_tables, read_catalogues
-from hcga.datasets.check import count_splits, format_counts, heed, settle
+from hcga.datasets.check import format_counts, heed, settle
 from hcga.datasets.truth import PartLabels, truth_file
 from hcga.errors import InputError
 from hcga.files import code_digest, digest, note_beside, read_note, write_note
@@ -22,7 +22,7 @@ from hcga.images import load_image, load_labels, resize_labels
 from hcga.masks.parts import UNLABELLED, foreground
 from hcga.params import Dataset, Image
 from hcga.runs.progress import Progress
-from hcga.samples import describe_image_set
+from hcga.samples import count_splits, describe_image_set
 from hcga.store_writing import add_array, draft_store, writing
 
 log = logging.getLogger(__name__)

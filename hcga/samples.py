@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,17 @@ COLUMNS = ("split", "pid", "camid", "sequence", "frame", "path", "dataset")
 JUNK, DISTRACTOR = -1, 0
 BESIDE = "-"  # between digest and size
 LARGEST_PID = 10**18  # identities of several data sets are numbered on
+
+
+class SplitCounts(NamedTuple):
+    """What a split consists of; junk and distractors are images, but no identities."""
+
+    split: str
+    images: int
+    identities: int
+    cameras: int
+    distractors: int
+    junk: int
 
 
 def arrange(samples: pd.DataFrame) -> pd.DataFrame:
@@ -145,6 +156,18 @@ def _is_fine(values: pd.Series[Any]) -> pd.Series[bool]:
     if values.name == "dataset":
         return values.map(lambda name: re.fullmatch(NAME, name) is not None).astype(bool)
     return pd.to_numeric(values, errors="coerce").between(JUNK, LARGEST_PID) & (values.dtype.kind == "i")
+
+
+def count_splits(table: pd.DataFrame) -> list[SplitCounts]:
+    """Count what each split of a table (columns split, pid, camid) consists of; splits without images are left out."""
+    counts = []
+    for split in SPLITS:
+        part = table[table["split"] == split]
+        if len(part):
+            people = part["pid"][part["pid"] > DISTRACTOR].nunique()
+            others = [int((part["pid"] == pid).sum()) for pid in (DISTRACTOR, JUNK)]
+            counts.append(SplitCounts(split, len(part), people, part["camid"].nunique(), *others))
+    return counts
 
 
 def identities(samples: pd.DataFrame) -> dict[int, np.ndarray]:

@@ -143,9 +143,10 @@ def _report(datasets: Mapping[str, Dataset], folder: Path, prepare: Prepare | No
     one by itself.
     """
     from hcga.datasets.catalogue import catalogue, join_tables
-    from hcga.datasets.check import compare_counts, count_splits, examine_table, format_counts, settle
+    from hcga.datasets.check import compare_counts, examine_table, format_counts, settle
     from hcga.datasets.files import examine_files, examine_labels
     from hcga.datasets.truth import truth_file
+    from hcga.samples import count_splits
 
     refuse_common_splits(datasets, folder)
     findings, tables = [], {}

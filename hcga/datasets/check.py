@@ -12,7 +12,7 @@ from hcga.datasets.readers import LAYOUTS
 from hcga.errors import InputError
 from hcga.files import digest
 from hcga.held_out import hold_out
-from hcga.samples import DISTRACTOR, JUNK, SPLITS, arrange
+from hcga.samples import DISTRACTOR, JUNK, SplitCounts, arrange, count_splits
 
 log = logging.getLogger(__name__)
 EXAMPLES = 5  # named in a finding
@@ -26,29 +26,6 @@ class Finding(NamedTuple):
 
     severity: Literal["error", "warning"]
     text: str
-
-
-class SplitCounts(NamedTuple):
-    """What a split consists of; junk and distractors are images, but no identities."""
-
-    split: str
-    images: int
-    identities: int
-    cameras: int
-    distractors: int
-    junk: int
-
-
-def count_splits(table: pd.DataFrame) -> list[SplitCounts]:
-    """Count what each split of a table (columns split, pid, camid) consists of; splits without images are left out."""
-    counts = []
-    for split in SPLITS:
-        part = table[table["split"] == split]
-        if len(part):
-            people = part["pid"][part["pid"] > DISTRACTOR].nunique()
-            others = [int((part["pid"] == pid).sum()) for pid in (DISTRACTOR, JUNK)]
-            counts.append(SplitCounts(split, len(part), people, part["camid"].nunique(), *others))
-    return counts
 
 
 def format_counts(counts: list[SplitCounts]) -> str:

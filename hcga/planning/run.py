@@ -20,7 +20,7 @@ from hcga.planning.scaling import FREELY, Ran, Rates, Shape, Size, scale, togeth
 from hcga.runs.environment import environment
 from hcga.runs.runlog import RunLog
 from hcga.runs.workspace import Workspace
-from hcga.samples import DISTRACTOR, identities, read_samples
+from hcga.samples import count_splits, identities, read_samples
 
 MB = 2**20
 LEAST_IMAGES = 300  # of training, to scale up by more than FREELY
@@ -104,9 +104,8 @@ def _is_present(workspace: Workspace, stage: str) -> bool:
 
 def measured_size(samples: pd.DataFrame) -> Size:
     """Count images and identities of a sample table."""
-    count = samples["split"].value_counts()
-    people = samples.loc[(samples["split"] == "train") & (samples["pid"] > DISTRACTOR), "pid"].nunique()
-    return Size(int(count["train"]), int(people), int(count["query"]), int(count["gallery"]))
+    of = {counts.split: counts for counts in count_splits(samples)}
+    return Size(of["train"].images, of["train"].identities, of["query"].images, of["gallery"].images)
 
 
 def shape_of(workspace: Workspace) -> Shape:

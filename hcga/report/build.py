@@ -22,8 +22,9 @@ from hcga.report.templates import page_environment
 from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.retrieval.visibility import VISIBLE_FROM, read_statistics, visible_parts
 from hcga.runs.runlog import Finished
-from hcga.samples import identities, image_names
+from hcga.samples import count_splits, identities, image_names
 from hcga.stores import array, attribute, read_all, read_rows
+from hcga.wording import counted
 
 IDENTITIES, IMAGES = 6, 8  # in the sample, and as many of the worst; of each of them
 SHEET = "worst/{}.jpg"  # of a round: a contact sheet of its worst identities, as a kind of file that DVC plots
@@ -75,13 +76,10 @@ def list_degenerate(run: Run) -> dict[str, list[str]]:
 
 def describe_set(samples: pd.DataFrame) -> list[str]:
     """Images and identities of each split, in words."""
-    lines = []
-    for split, rows in samples.groupby("split", sort=False):
-        known = rows["pid"][rows["pid"] > 0].nunique()
-        cameras = rows["camid"].nunique()
-        places = f"{cameras} camera{'s' if cameras > 1 else ''}"
-        lines.append(f"{split}: {len(rows):,} images of {known:,} identities at {places}")
-    return lines
+    return [
+        f"{of.split}: {of.images:,} images of {of.identities:,} identities at {counted(of.cameras, 'camera')}"
+        for of in count_splits(samples)
+    ]
 
 
 def draw_charts(run: Run) -> dict[str, str]:

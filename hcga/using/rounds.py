@@ -19,8 +19,8 @@ from hcga.runs.recorded import dvc_digest
 from hcga.runs.revisions import Place, Revision, open_revision
 from hcga.runs.staleness import is_stale
 from hcga.runs.workspace import Workspace
-from hcga.samples import DISTRACTOR, read_samples
-from hcga.using.card import NO_LICENCE, SPLITS, Counted, DataSet, ModelCard, Use
+from hcga.samples import count_splits, read_samples
+from hcga.using.card import NO_LICENCE, Counted, DataSet, ModelCard, Use
 
 KEPT = ("package", "hub", "none")  # values of backbone.weights that name no file of somebody's disk
 MAKING = ("backbone", "image", "prepare", "coparse", "gam", "train", "rounds")  # sections that make a model; no paths
@@ -80,12 +80,8 @@ def count_data_sets(samples: pd.DataFrame, params: Params) -> dict[str, DataSet]
     """Count images and identities of each split of each data set, from the arranged sample table."""
     found = {}
     for name, rows in samples.groupby("dataset"):
-        splits = {
-            split: Counted(images=len(of), identities=of["pid"][of["pid"] > DISTRACTOR].nunique())
-            for split, of in rows.groupby("split")
-        }
-        ordered = {split: splits[split] for split in SPLITS if split in splits}
-        found[str(name)] = DataSet(layout=params.datasets[str(name)].layout, splits=ordered)
+        splits = {of.split: Counted(images=of.images, identities=of.identities) for of in count_splits(rows)}
+        found[str(name)] = DataSet(layout=params.datasets[str(name)].layout, splits=splits)
     return found
 
 

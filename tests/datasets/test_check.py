@@ -2,18 +2,11 @@ import pandas as pd
 import pytest
 
 from hcga.datasets.catalogue import join_tables
-from hcga.datasets.check import (
-    SplitCounts,
-    check_counts,
-    compare_counts,
-    count_splits,
-    examine_table,
-    format_counts,
-    settle,
-)
+from hcga.datasets.check import check_counts, compare_counts, examine_table, format_counts, settle
 from hcga.datasets.readers import LAYOUTS
 from hcga.errors import InputError
 from hcga.files import digest
+from hcga.samples import SplitCounts, count_splits
 
 # Two identities train, two are tested at two cameras, with a distractor and junk.
 SOUND = [

@@ -9,13 +9,13 @@ import pytest
 from pyarrow.parquet import write_table as write_parquet
 
 from hcga.datasets.catalogue import catalogue
-from hcga.datasets.check import count_splits, examine_table
+from hcga.datasets.check import examine_table
 from hcga.datasets.examples import make_example
 from hcga.datasets.layouts import generic, listing
 from hcga.datasets.readers import LAYOUTS, read_data_set
 from hcga.errors import InputError
 from hcga.params import LayoutName
-from hcga.samples import COLUMNS
+from hcga.samples import COLUMNS, count_splits
 
 # Images, identities and cameras of train, query and gallery; 12 identities with 6 images each are drawn.
 WHOLE = {"train": (36, 6, 2), "query": (12, 6, 2), "gallery": (24, 6, 2)}

@@ -177,7 +177,7 @@ def test_the_command_says_what_is_wanted_what_was_measured_and_what_it_takes(
         "measured  6 training images of 3 identities, 2 queries, 1 gallery images, on "
         "cpu: Abacus, 2 threads, 4 processes",
     ]
-    assert said[2].startswith("UNCHECKED: 1,000 times the images of the run.")
+    assert said[2].startswith("UNCHECKED: 1,000 times the images of the run, so")
     assert said[3].startswith("UNKNOWN: what a GPU takes. Times are for cpu: Abacus, as in the run, so --gpus 2 ")
     assert said[5].split() == ["stage", "time", "memory,", "GB", "workers,", "GB", "disk,", "GB"]
     assert said[6].split()[:4] == ["prepare", "30", "min", "1"]  # 0.3 s and 667 times 2.7 s
