@@ -68,7 +68,7 @@ def pass_bytes(network: PRNet, shape: tuple[int, int, int]) -> float:
             layer.register_forward_hook(note)
     try:
         with torch.inference_mode():
-            described.maps(torch.empty((*shape, 3), dtype=torch.uint8, device="meta"))
+            described.backbone(torch.empty((shape[0], 3, *shape[1:]), device="meta"))
     except RuntimeError:
         return 0.0
     return float(most)

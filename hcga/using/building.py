@@ -59,13 +59,11 @@ def build_gallery(
         raise InputError(f"--output {target}: is there and is no store of embeddings; remove it or give another name")
     if target.suffix == ".parquet" and dtype != "float32":
         raise InputError(f"--output {target}: a Parquet table has float32; give a name that ends in .zarr for {dtype}")
-    packed, kept = (len(crops.names) * row_bytes(model, dtype, packed) for packed in (True, False))
-    need_disk(target, packed + kept)  # what is kept for another run goes when the store is whole
-    with (
-        scratch(target, run_key([], model.digest, model.environment, dtype)) as folder,
-        sink(target, model, crops) as write,
-    ):
-        return write_embeddings(model, crops, on_bad_image, write, KeptArrays(folder), dtype)
+    with scratch(target, run_key([], model.digest, model.environment, dtype)) as folder:
+        packed, kept = (len(crops.names) * row_bytes(model, dtype, packed) for packed in (True, False))
+        need_disk(target, packed + kept)  # what is kept for another run goes when the store is whole
+        with sink(target, model, crops) as write:
+            return write_embeddings(model, crops, on_bad_image, write, KeptArrays(folder), dtype)
 
 
 def write_embeddings(

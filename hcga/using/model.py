@@ -79,9 +79,8 @@ class Model:
     """
 
     def __init__(self, network: PRNet, card: ModelCard) -> None:
-        self._network, self.digest = network, model_digest(network.state_dict(), card)
-        use = card.use.model_copy(update={"digest": self.digest})
-        self.card = card.model_copy(update={"identities": 0, "use": use})  # it is saved without the classifiers
+        self._network, self.card = network, _as_saved(network, card)
+        self.digest = str(self.card.use.digest)
         self._looked_at = 0  # images at once for which there is memory
 
     @classmethod
@@ -127,7 +126,7 @@ class Model:
 
         The classifiers stay out: no embedding needs them, and they know each person of the training.
         """
-        save_model(self._network, self.card, path)
+        save_model(self._network, _as_saved(self._network, self.card), path)
 
     def deployed(self) -> Deployed:
         """Give what computes the outputs of an exported file, a module on the CPU, such as for `torch.compile`."""
@@ -306,6 +305,12 @@ class Model:
         if not all(np.isfinite(values).all() for values in embedded.arrays().values()):
             raise InputError("the model gives embeddings that are not finite: its training has diverged; use another")
         return embedded
+
+
+def _as_saved(network: PRNet, card: ModelCard) -> ModelCard:
+    """The card of a file: it has the digest of what decides an embedding, and says that there are no classifiers."""
+    use = card.use.model_copy(update={"digest": model_digest(network.state_dict(), card)})
+    return card.model_copy(update={"identities": 0, "use": use})
 
 
 def require_some(kept: Sequence[object], problems: Sequence[str]) -> None:

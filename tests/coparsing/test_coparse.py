@@ -119,12 +119,12 @@ def test_masks_and_labels_stand_in_the_rows_of_the_table(calls, samples, previou
 
 def test_hcnet_gets_the_rows_of_every_training_identity(calls, samples, previous, params):
     coparse(samples, previous, params)
-    ((work, source, rows_of, workers, of_image, cluster),) = calls
+    ((work, source, rows_of, camids, workers, of_image, cluster),) = calls
     assert cluster is None
     assert (source, workers, of_image) == (Input(FEATURES, "features"), params.workers, hcnet_bytes)
     assert (work.func, work.keywords["params"], work.keywords["seed"]) == (label_identity, params, SEED)
     assert {pid: rows.tolist() for pid, rows in rows_of.items()} == {3: [0], 7: [1, 2], 12: [3, 4]}
-    assert work.keywords["camids"][:5].tolist() == [1, 1, 1, 1, 2]
+    assert camids[:5].tolist() == [1, 1, 1, 1, 2]
 
 
 def test_gpus_get_all_identities_at_once(calls, samples, previous, params, monkeypatch):
@@ -359,9 +359,9 @@ def test_isp_gets_the_features_and_a_seed_of_its_own_for_each_identity(samples, 
     seen = []
     monkeypatch.setattr(sources, "cluster_identity", lambda *arguments: seen.append(arguments) or EXPECTED[:2])
 
-    def map_identities(work, source, rows_of, workers, of_image, cluster):
+    def map_identities(work, source, rows_of, camids, workers, of_image, cluster):
         assert (source, workers, of_image, cluster) == (Input(FEATURES, "features"), 5, isp_bytes, None)
-        yield from ((pid, work(pid, rows, np.ones(1))[: len(rows)]) for pid, rows in rows_of.items())
+        yield from ((pid, work(pid, camids[rows], np.ones(1))[: len(rows)]) for pid, rows in rows_of.items())
 
     monkeypatch.setattr(sources, "map_identities", map_identities)
     found = coparse(samples, previous, params.model_copy(update={"source": "isp", "workers": 5}))

@@ -213,7 +213,7 @@ def test_mistakes_are_one_message(run: Run, arguments: tuple[str, ...], message:
     [
         (
             "model export",
-            ["[REV:]ROUND|FILE", "--licence", ".onnx and .pt2", "figures are of an earlier run is refused"],
+            ["[REV:]ROUND|REV|FILE", "--licence", ".onnx and .pt2", "figures are of an earlier run is refused"],
         ),
         ("model show", ["FILE", "HEAD:r3"]),
         ("model calibrate", ["--people", "neither have trained the model nor test it"]),
