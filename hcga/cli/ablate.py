@@ -48,17 +48,17 @@ def ablate(
     """
     with clear_errors():
         workspace = Workspace(Path())
+        table = load_table(table_file) if table_file else None
         commit = head(workspace.root)
         start = params_file or workspace.params_file
         values = read_params(start)
         check_params(values, str(start))
         choice = _choice(**options)
-        if table_file is None:
+        if table is None:
             if dry or not show or choice.rows:
                 raise click.UsageError("name a TABLE, such as tables/mask_source.yaml; only --show does without")
             _show_every(workspace, values, choice, commit, output)
             return
-        table = load_table(table_file)
         variants = plan(table, values, workspace, choice)
         if dry:
             _list_runs(match(workspace.root, variants, commit), commit)
