@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -431,35 +431,52 @@ def test_a_stage_that_was_killed_goes_on_from_there(checkout: Checkout, tmp_path
     assert not list((copy.folder / "data").rglob("*.part"))
 
 
-@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL of rank 0", "SIGKILL of rank 1"])
-def test_a_training_by_two_processes_that_ends_early_goes_on(checkout: Checkout, tmp_path: Path, end: str) -> None:
-    """And ends with the bytes of one that was let alone, which is near to that of one process; with a state a step."""
-    copy = Checkout(shutil.copytree(checkout.folder, tmp_path / "copy", ignore=shutil.ignore_patterns(".git", ".dvc")))
-    entry = YAML(typ="safe").load(copy.folder / "dvc.lock")["stages"]["train@r2"]
-    outs = [copy.folder / out["path"] for out in entry["outs"]]
-    command = entry["cmd"].replace("--until-epoch 2", "--until-epoch 12").replace("python", sys.executable).split()
+class Together(NamedTuple):
+    """A training by two processes that was let alone, whose state would be kept at each step."""
 
-    def run() -> tuple[str, dict[str, bytes]]:
-        done = copy.run(*command)
+    copy: Checkout
+    command: list[str]
+    outs: list[Path]
+    whole: dict[str, bytes]
+
+    def run(self) -> tuple[str, dict[str, bytes]]:
+        """What it says, and the bytes of what it writes."""
+        done = self.copy.run(*self.command)
         assert done.returncode == 0, done.stderr
-        return done.stderr, {str(out): out.read_bytes() for out in outs}
+        return done.stderr, {str(out): out.read_bytes() for out in self.outs}
+
+
+@pytest.fixture(scope="module")
+def together(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Together:
+    """It is near to a training by one process."""
+    folder = tmp_path_factory.mktemp("together") / "copy"
+    copy = Checkout(shutil.copytree(checkout.folder, folder, ignore=shutil.ignore_patterns(".git", ".dvc")))
+    entry = YAML(typ="safe").load(copy.folder / "dvc.lock")["stages"]["train@r2"]
+    command = entry["cmd"].replace("--until-epoch 2", "--until-epoch 12").replace("python", sys.executable).split()
+    found = Together(copy, command, [copy.folder / out["path"] for out in entry["outs"]], {})
 
     def losses() -> np.ndarray:
         return pd.read_csv(copy.folder / "data/history/r2.csv")["loss"].to_numpy()
 
-    _, alone = run()
+    _, alone = found.run()
     of_one = losses()
     copy.change({"processes": 2})
-    _, whole = run()
+    _, whole = found.run()
     assert whole != alone
     np.testing.assert_allclose(losses()[:3], of_one[:3], rtol=0.02)
-    for out in outs:
-        out.unlink()
     resuming = copy.folder / "hcga/training/resuming.py"
     often = resuming.read_text("utf-8").replace("SECONDS = 60.0", "SECONDS = 0.0")
     assert often.count("SECONDS = 0.0") == 1
     resuming.write_text(often, "utf-8")
-    process = copy.start(*command)
+    return found._replace(whole=whole)
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL of rank 0", "SIGKILL of rank 1"])
+def test_a_training_by_two_processes_that_ends_early_goes_on(together: Together, end: str) -> None:
+    """And ends with the bytes of one that was let alone."""
+    for out in together.outs:
+        out.unlink()
+    process = together.copy.start(*together.command)
     assert process.stderr
     for line in process.stderr:
         if "epoch 4:" in line:
@@ -474,15 +491,15 @@ def test_a_training_by_two_processes_that_ends_early_goes_on(checkout: Checkout,
     assert process.wait(120) == (143 if end == "SIGTERM" else 1), said
     assert "Traceback" not in said
     assert not any(child.is_running() for child in children)
-    assert not any(out.exists() for out in outs)
-    told, again = run()
+    assert not any(out.exists() for out in together.outs)
+    told, again = together.run()
     if end == "SIGTERM":
         assert "kept after" in said
     else:
         assert re.search(r"Error: process \d of 2 ended with signal 9, so the others have ended too", said), said
     assert re.search(r"going on after \d+ epochs", told), told
-    assert again == whole
-    assert not list((copy.folder / "data").rglob("*.part"))
+    assert again == together.whole
+    assert not list((together.copy.folder / "data").rglob("*.part"))
 
 
 def test_a_training_by_torchrun_on_two_nodes_as_the_documents_have_it(checkout: Checkout, tmp_path: Path) -> None:
