@@ -20,7 +20,6 @@ NO_LICENCE = "none was given: ask whoever made this model, and look at the terms
 # Of a card, what besides weights decides an embedding.
 DECIDING = {"backbone", "channels", "attention", "part_classes", "pooling", "height", "width", "mean", "std"}
 FORMAT = 1  # of a card in a file: another one for each change that a program of before cannot read
-SPLITS = ("train", "query", "gallery")
 Text = Annotated[str, Field(max_length=10_000)]
 Label = Annotated[str, Field(max_length=200)]
 Count = Annotated[int, Field(ge=0)]
