@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 ROW_BYTES, ROWS = 2**28, 10**8  # of a row and of what is unpacked at once; of an array
 KINDS = "buif"  # numpy's letters of truth values and real numbers
 CODECS = {"bytes", "crc32c", "sharding_indexed", "transpose", "zstd"}
-MAGIC, WIDE = b"\x28\xb5\x2f\xfd", 64  # of a zstd frame; bytes that checksums may add to a chunk
+MAGIC, LONGEST_HEAD = b"\x28\xb5\x2f\xfd", 18  # of a zstd frame
+WIDE = 64  # bytes that checksums may add to a chunk
 # What the stages write, by name: dimensions and dtypes.
 SHAPES = {
     "images": (4, ["uint8"]),
@@ -42,10 +43,8 @@ class BoundedZstd(ZstdCodec):
     """
 
     def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
-        size, most = (
-            _frame_size(chunk_bytes.to_bytes()[:18]),
-            math.prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize,
-        )
+        most = math.prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize
+        size = _frame_size(chunk_bytes[:LONGEST_HEAD].to_bytes())
         if size is None or size > most + WIDE:
             raise ValueError(
                 f"a chunk of {most:,} bytes unpacks to {'an unknown number' if size is None else f'{size:,}'}"

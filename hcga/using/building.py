@@ -61,7 +61,8 @@ def build_gallery(
         raise InputError(f"--output {target}: a Parquet table has float32; give a name that ends in .zarr for {dtype}")
     with scratch(target, run_key([], model.digest, model.environment, dtype)) as folder:
         packed, kept = (len(crops.names) * row_bytes(model, dtype, packed) for packed in (True, False))
-        need_disk(target, packed + kept)  # what is kept for another run goes when the store is whole
+        there = sum(file.stat().st_size for file in folder.iterdir())  # of a run that died
+        need_disk(target, packed + max(0.0, kept - there))  # what is kept goes when the store is whole
         with sink(target, model, crops) as write:
             return write_embeddings(model, crops, on_bad_image, write, KeptArrays(folder), dtype)
 
