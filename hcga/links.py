@@ -27,6 +27,11 @@ def refuse_leaving(root: Path, paths: Iterable[str]) -> None:
             _refuse_outside(home, file)
 
 
+def refuse_leaving_below(root: Path) -> None:
+    """Do as `refuse_leaving` with all that is in a folder, such as a store from outside."""
+    refuse_leaving(root, (file.relative_to(root).as_posix() for file in sorted(root.rglob("*"))))
+
+
 def refuse_what_cannot_be_copied(root: Path) -> None:
     """Refuse links out of a data set, links to folders, of which a copy may have no end, and what is no file."""
     home = root.resolve()

@@ -15,7 +15,7 @@ from hcga.errors import InputError
 from hcga.files import leads_below
 from hcga.folders import BYSTANDERS, HIDDEN, require_plain_name
 from hcga.images import load_label_image
-from hcga.links import refuse_leaving
+from hcga.links import refuse_leaving, refuse_leaving_below
 from hcga.masks.parts import UNLABELLED
 from hcga.stores import array, open_store, read_rows
 
@@ -120,7 +120,7 @@ def _hidden(place: Path) -> bool:
 
 
 def _in_store(root: Path) -> dict[str, LabelImage]:
-    refuse_leaving(root, (file.relative_to(root).as_posix() for file in sorted(root.rglob("*"))))
+    refuse_leaving_below(root)
     store = open_store(root, whole=False)
     labels, paths = array(store, "labels", whole=False), store.attrs.get("paths")
     if not (isinstance(paths, list) and len(paths) == labels.shape[0] and all(map(_is_name, paths))):

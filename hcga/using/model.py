@@ -112,13 +112,14 @@ class Model:
             )
         if path.is_file() or path.suffix == SUFFIX or not isinstance(source, str):
             network, card = load_described(path, ModelCard, REMEDY)
-            if card.use.digest != model_digest(network.state_dict(), card):
+            model = cls(network.to(choose_device(device, threads)), card)
+            if card.use.digest != model.digest:
                 raise InputError(f"{path}: damaged, its weights are not those that were written; {REMEDY}")
-        else:
-            try:
-                network, card = read_round(Path(), find_place(Path(), source), licence)
-            except InputError as error:
-                raise InputError(f"{source}: no file, and as a round of a checkout: {error}") from None
+            return model
+        try:
+            network, card = read_round(Path(), find_place(Path(), source), licence)
+        except InputError as error:
+            raise InputError(f"{source}: no file, and as a round of a checkout: {error}") from None
         return cls(network.to(choose_device(device, threads)), card)
 
     def save(self, path: Path) -> None:

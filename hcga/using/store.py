@@ -16,7 +16,7 @@ import zarr
 
 from hcga.errors import InputError, brief, remedy
 from hcga.files import leads_below
-from hcga.links import refuse_leaving
+from hcga.links import refuse_leaving_below
 from hcga.masks.parts import part_names
 from hcga.resources import need_disk, shrunk
 from hcga.store_writing import add_array, writing
@@ -93,7 +93,7 @@ def open_gallery(path: Path, model: Model) -> Gallery:
     InputError
         It is none, is damaged, or was made by another model.
     """
-    refuse_leaving(path, (file.relative_to(path).as_posix() for file in sorted(path.rglob("*"))))
+    refuse_leaving_below(path)
     with remedy(ANEW):
         store = open_store(path)
         require_model(path, attribute(store, MODEL, str), model, ANEW)
