@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from hcga.errors import InputError, brief
 
@@ -61,6 +61,8 @@ def read_yaml(text: str, problem: str) -> Any:
         value = YAML(typ="safe").load(text)
         size = _size(value)
     except UNREADABLE as error:
+        if isinstance(error, MarkedYAMLError):
+            error.note = None  # says how to have ruamel.yaml let it pass
         raise InputError(f"{problem}: {error or type(error).__name__}") from None
     if size > LARGEST:
         raise InputError(f"{problem}: more than {LARGEST:,} values, written out")

@@ -55,14 +55,15 @@ def summarise(table: Table, found: Sequence[Found], results: Results, commit: st
 
 
 def _about(found: Sequence[Found], commit: str) -> str:
-    """The data, which identities of it are tested, and the code if it is that of HEAD."""
+    """The data, which identities of it are tested, and the code if that of all runs is HEAD's."""
     params = found[0].variant.params
     data = " + ".join(dataset.layout for dataset in params.datasets.values())
     if any(run.variant.params.datasets != params.datasets for run in found):
         data = "several data sets"
     share = params.prepare.validation
     tested = "tested on test identities" if share is None else f"tested on {100 * share:g} % of the training identities"
-    code = f", commit {commit[:7]}" if any(run.finished_at(commit) for run in found) else ""
+    here = [run.finished_at(commit) for run in found if run.experiment]
+    code = f", commit {commit[:7]}" if here and all(here) else ""
     return f"{data}, {params.image.height} x {params.image.width} pixels, {tested}{code}"
 
 
@@ -75,6 +76,13 @@ def _notes_on_runs(found: Sequence[Found], commit: str) -> list[str]:
         notes.append(f"{len(missing)} of {len(found)} runs are missing: {names}.")
     earlier = Counter(run.experiment.baseline[:7] for run in found if run.experiment and not run.finished_at(commit))
     notes += [f"{count} of {len(found)} runs are of commit {name}, not of HEAD." for name, count in earlier.items()]
+    baselines: dict[str, set[str]] = {}
+    for run in found:
+        if run.experiment:
+            baselines.setdefault(run.variant.row, set()).add(run.experiment.baseline)
+    mixed = [row for row, commits in baselines.items() if len(commits) > 1]
+    if mixed:
+        notes.append(f"Means of row {', '.join(mixed)} are over runs of several commits.")
     notes += [
         f"{run.variant.name} of commit {run.others[0][0].baseline[:7]} is left out: it ran with {run.others[0][1]}."
         for run in found
@@ -138,7 +146,8 @@ def write_all(summary: Summary, folder: Path, name: str) -> list[Path]:
     -------
     list of Path
         NAME.md, NAME.svg, NAME.csv (a row of the table each), NAME-rounds.csv, NAME-runs.csv (a run and round each) and
-        NAME-identities.csv (agreement between seeds); those that would be empty are left out, all if nothing has run.
+        NAME-identities.csv (agreement between seeds). Those that would be empty are left out, and removed where an
+        earlier call has written them; if nothing has run, nothing changes.
     """
     if not len(summary.rounds):
         return []
@@ -146,11 +155,13 @@ def write_all(summary: Summary, folder: Path, name: str) -> list[Path]:
     tables = {"": summary.rows, "-rounds": summary.rounds, "-runs": summary.results.runs}
     for suffix, table in {**tables, "-identities": summary.results.identities}.items():
         texts[f"{name}{suffix}.csv"] = _csv(table)
-    written = [folder / file for file, text in texts.items() if text]
-    for path in written:
-        with fresh(path) as draft:
-            draft.write_text(texts[path.name], encoding="utf-8")
-    return written
+    for file, text in texts.items():
+        if not text:
+            (folder / file).unlink(missing_ok=True)
+            continue
+        with fresh(folder / file) as draft:
+            draft.write_text(text, encoding="utf-8")
+    return [folder / file for file, text in texts.items() if text]
 
 
 def _csv(table: pd.DataFrame) -> str:

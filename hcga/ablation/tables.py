@@ -75,6 +75,8 @@ def _remark(error: ErrorDetails) -> str | None:
     value = error["input"]
     if error["type"] == "string_pattern_mismatch":
         return f"{brief(value)} becomes part of a name: letters, digits, _, + and -, no other signs"
+    if error["type"] == "dict_type":
+        return f"{brief(value)} ({type(value).__name__}) is no mapping; write a line NAME: ... for each"
     if "[key]" in error["loc"] and not isinstance(value, str):
         return f"{brief(value)} ({type(value).__name__}) is no name; write it in quotes"
     return None

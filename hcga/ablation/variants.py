@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hcga.ablation.inputs import with_full_paths
-from hcga.ablation.tables import LABEL, Row, Table
+from hcga.ablation.tables import LABEL, Table
 from hcga.errors import InputError
-from hcga.params import Params, check_params
+from hcga.params import Params, Section, check_params
 from hcga.runs.workspace import Workspace
 
 
@@ -49,33 +49,58 @@ def plan(table: Table, base: Mapping[str, Any], workspace: Workspace, choice: Ch
     Raises
     ------
     InputError
-        A row is unknown, its params are impossible, or the command line changes what every row sets itself.
+        A row is unknown, params of rows are impossible, or the command line changes what every row sets itself.
     """
     common = {**table.base, **choice.settings}
     if choice.validation is not None:
         common["prepare.validation"] = choice.validation
     if choice.label and not re.fullmatch(LABEL, choice.label):
         raise InputError(f"--label {choice.label}: letters, digits, _, + and -, no other signs")
-    rows, variants = _known_rows(table, choice.rows), []
-    _refuse_conflicts(table, rows, choice.settings)
+    rows = _known_rows(table, choice.rows)
+    _refuse_conflicts(table, rows, choice)
+    variants, wrong = [], []
     for seed in choice.seeds or table.seeds:
         for name in rows:
-            row = table.rows[name]
-            where = f"table {table.name}, row {name}"
-            values = change(base, {**common, **row.set, "seed": seed}, where)
-            check_params(values, where)
-            values = with_full_paths(values, workspace)
-            params = check_params(values, where)
+            changes = {**common, **table.rows[name].set, "seed": seed}
+            try:
+                values, params = _params_of_row(base, changes, f"table {table.name}, row {name}", workspace)
+            except InputError as error:
+                wrong.append(str(error))
+                continue
             end = suffix(params, choice.label)
             variants.append(Variant(f"{table.name}-{name}-seed{seed}{end}", name, seed, values, params))
+    if wrong:
+        raise InputError("\n".join(dict.fromkeys(wrong)))  # the same with every seed
     return variants
 
 
-def kept_settings(table: Table, choice: Choice) -> list[str]:
-    """Say which rows set themselves what the command line sets for all: the row counts."""
-    rows = _known_rows(table, choice.rows)
-    setting = {key: [name for name in rows if _sets(table.rows[name], key)] for key in choice.settings}
-    return [f"--set {key}: row {', '.join(own)} has a value of its own." for key, own in setting.items() if own]
+def _params_of_row(
+    base: Mapping[str, Any], changes: Mapping[str, Any], where: str, workspace: Workspace
+) -> tuple[dict[str, Any], Params]:
+    """What the params.yaml of a row holds, and the same checked; `where` begins what is said against it."""
+    for key, value in changes.items():
+        kind = Params.model_fields[key].annotation if key in Params.model_fields else None
+        whole = kind.model_fields if isinstance(kind, type) and issubclass(kind, Section) else {}
+        if isinstance(value, Mapping) and set(whole) - set(value):
+            field, inner = next(iter(value.items()), ("FIELD", "VALUE"))
+            raise InputError(f"{where}: {key} would be replaced as a whole; write {key}.{field}: {inner}")
+    values = change(base, changes, where)
+    check_params(values, where)
+    values = with_full_paths(values, workspace)
+    return values, check_params(values, where)
+
+
+def describe_settings(table: Table, choice: Choice) -> list[str]:
+    """Say what else sets what the command line sets for all rows: a row, which counts, or the table, which does not."""
+    rows, notes = _known_rows(table, choice.rows), []
+    for key, value in choice.settings.items():
+        own = [name for name in rows if _sets(table.rows[name].set, key)]
+        if own:
+            notes.append(f"--set {key}: row {', '.join(own)} has a value of its own.")
+        given = [base for base in table.base if _sets({base: None}, key) and table.base[base] != value]
+        if len(own) < len(rows):
+            notes += [f"--set {key} takes the place of {base} of the table's base." for base in given]
+    return notes
 
 
 def suffix(params: Params, label: str) -> str:
@@ -112,14 +137,23 @@ def _known_rows(table: Table, wanted: Sequence[str]) -> list[str]:
     return [name for name in table.rows if not wanted or name in wanted]
 
 
-def _refuse_conflicts(table: Table, rows: Sequence[str], settings: Mapping[str, Any]) -> None:
-    for key in settings:
+def _refuse_conflicts(table: Table, rows: Sequence[str], choice: Choice) -> None:
+    for key in choice.settings:
         if key == "seed":
             raise InputError("--set seed: a table runs over several; use --seeds")
-        if all(_sets(table.rows[name], key) for name in rows):
+        if all(_sets(table.rows[name].set, key) for name in rows):
             raise InputError(f"--set {key}: table {table.name} sets it itself, in row {', '.join(rows)}; leave it out")
+    for name in rows:
+        if _sets(table.rows[name].set, "seed"):
+            raise InputError(f"table {table.name}, row {name}: a table runs over several seeds; list them as `seeds`")
+        if choice.validation is not None and _sets(table.rows[name].set, "prepare.validation"):
+            raise InputError(
+                f"--validation: table {table.name}, row {name} sets prepare.validation; leave one of them out"
+            )
+    if _sets(table.base, "seed"):
+        raise InputError(f"table {table.name}, base: a table runs over several seeds; list them as `seeds`")
 
 
-def _sets(row: Row, key: str) -> bool:
-    """Whether a row sets a key of params.yaml, or a part of it, or more."""
-    return any(key == own or key.startswith(f"{own}.") or own.startswith(f"{key}.") for own in row.set)
+def _sets(changes: Mapping[str, Any], key: str) -> bool:
+    """Whether changes by dotted keys set a key of params.yaml, or a part of it, or more."""
+    return any(key == own or key.startswith(f"{own}.") or own.startswith(f"{key}.") for own in changes)

@@ -12,7 +12,7 @@ import click
 from hcga.ablation.experiments import Found, list_experiments, match
 from hcga.ablation.inputs import refuse_uncommitted
 from hcga.ablation.tables import Table, load_table
-from hcga.ablation.variants import Choice, Variant, kept_settings, plan, suffix
+from hcga.ablation.variants import Choice, describe_settings, plan, suffix
 from hcga.cli.settings import read_settings
 from hcga.errors import InputError
 from hcga.params import check_params, read_params
@@ -60,10 +60,14 @@ def ablate(
             _show_every(workspace, values, choice, commit, output)
             return
         variants = plan(table, values, workspace, choice)
+        found = match(workspace.root, variants, commit)
+        if not show:
+            for note in describe_settings(table, choice):
+                click.echo(note)
         if dry:
-            _list_runs(match(workspace.root, variants, commit), commit)
+            _list_runs(workspace, found, commit)
             return
-        failed = [] if show else _run(workspace, variants, commit, start, kept_settings(table, choice))
+        failed = [] if show else _run(workspace, found, commit, start)
         _show(workspace, table, match(workspace.root, variants, commit), choice, commit, output)
         if failed:
             raise click.ClickException(f"{len(failed)} of {len(variants)} runs failed: {', '.join(failed)}")
@@ -81,7 +85,10 @@ def _choice(
     return Choice(numbers, names, read_settings(settings, "train.images=8"), validation, label)
 
 
-def _list_runs(found: Sequence[Found], commit: str) -> None:
+def _list_runs(workspace: Workspace, found: Sequence[Found], commit: str) -> None:
+    """Print what would run; then refuse what `_run` would for want of masks."""
+    from hcga.ablation.runner import refuse_missing_masks
+
     for run in found:
         if run.finished_at(commit):
             state = "has run"
@@ -92,18 +99,14 @@ def _list_runs(found: Sequence[Found], commit: str) -> None:
         else:
             state = "would run"
         click.echo(f"{run.variant.name}  {state}")
+    refuse_missing_masks(workspace, found, commit)
 
 
-def _run(
-    workspace: Workspace, variants: Sequence[Variant], commit: str, params_file: Path, notes: Sequence[str]
-) -> list[str]:
-    """Say the notes and run what has not run; names of what failed. Ctrl-C ends the program."""
+def _run(workspace: Workspace, found: Sequence[Found], commit: str, params_file: Path) -> list[str]:
+    """Run what has not run; names of what failed. Ctrl-C ends the program."""
     from hcga.ablation.runner import refuse_missing_masks, refuse_other_params, run_all
 
     refuse_uncommitted(workspace)
-    for note in notes:
-        click.echo(note)
-    found = match(workspace.root, variants, commit)
     refuse_other_params(found, commit)
     refuse_missing_masks(workspace, found, commit)
     try:
@@ -152,7 +155,7 @@ def _show(
     from hcga.ablation.runner import folder_of
 
     results = collect(workspace.root, table, found)
-    results = results._replace(notes=[*kept_settings(table, choice), *results.notes])
+    results = results._replace(notes=[*describe_settings(table, choice), *results.notes])
     summary = summarise(table, found, results, commit)
     click.echo(as_text(summary))
     folder = output or Path(os.path.relpath(folder_of(workspace)))

@@ -156,6 +156,15 @@ def test_spread(deviation: float, text: str) -> None:
     assert spread(float("nan"), float("nan")) == "-"
 
 
+def test_files_of_what_is_no_more_go(results: Results, tmp_path: Path) -> None:
+    several = results._replace(identities=pd.DataFrame({"row": ["isp"], "same_part": [60.0]}))
+    summary = Summary("T", "about", by_row(ROWS, results), by_round(ROWS, results), [], several)
+    assert tmp_path / "t-identities.csv" in write_all(summary, tmp_path, "t")
+    one_seed = summary._replace(results=results)
+    assert tmp_path / "t-identities.csv" not in write_all(one_seed, tmp_path, "t")
+    assert not (tmp_path / "t-identities.csv").exists()
+
+
 def test_text_has_the_last_rounds_and_markdown_all(results: Results) -> None:
     summary = Summary("A | B", "about", by_row(ROWS, results), by_round(ROWS, results), ["Mind this."], results)
     text, page = as_text(summary), as_markdown(summary, "t.svg")

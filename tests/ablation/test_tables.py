@@ -49,6 +49,8 @@ def test_a_table_needs_a_title_and_rows_alone(tmp_path: Path) -> None:
         ("rows:", "seeds: [1, 2, 1]\nrows:", "seeds: [1, 2, 1] has a seed twice"),
         ("rows:", "seeds: [-1]\nrows:", "seeds.0: -1 (int): input should be greater than or equal to 0"),
         ("rows:", "lines:", "rows: missing"),
+        ("  one: {}", "  one: 3", "rows.one: 3 (int): input should be a valid"),
+        ("set: {gam.t: 2}", "set: [2]", "rows.two.set: [2] (list) is no mapping; write a line NAME: ... for each"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -66,6 +68,9 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
         load_table(write(tmp_path, "rows: ["))
     with pytest.raises(InputError, match="holds list, not a mapping with title and rows"):
         load_table(write(tmp_path, "[1]"))
+    with pytest.raises(InputError, match='found duplicate key "one"') as twice:
+        load_table(write(tmp_path, TABLE + "  one: {}\n"))
+    assert "suppress" not in str(twice.value)
     with pytest.raises(InputError, match=r"name: 'two ways' becomes part of a name"):
         load_table(write(tmp_path, TABLE, "two ways.yaml"))
 

@@ -5,7 +5,7 @@ import pytest
 from conftest import DEFAULT, ROOT
 
 from hcga.ablation.tables import Table
-from hcga.ablation.variants import Choice, change, kept_settings, plan
+from hcga.ablation.variants import Choice, change, describe_settings, plan
 from hcga.errors import InputError
 from hcga.params import read_params
 from hcga.runs.workspace import Workspace
@@ -52,9 +52,11 @@ def test_the_command_line_goes_over_the_base_and_the_row_over_both() -> None:
 @pytest.mark.parametrize("settings", [{"gam.t": 3}, {"gam": {"t": 3}}])
 def test_rows_keep_what_they_are_about_and_it_is_said(settings: dict[str, Any]) -> None:
     (key,) = settings
-    assert kept_settings(TABLE, Choice(settings=settings)) == [f"--set {key}: row t2 has a value of its own."]
-    assert kept_settings(TABLE, Choice(settings=settings, rows=["plain"])) == []
-    assert kept_settings(TABLE, Choice(settings={"gamma": 1})) == []
+    base = f"--set {key} takes the place of gam.t of the table's base."
+    assert describe_settings(TABLE, Choice(settings=settings)) == [f"--set {key}: row t2 has a value of its own.", base]
+    assert describe_settings(TABLE, Choice(settings=settings, rows=["plain"])) == [base]
+    assert describe_settings(TABLE, Choice(settings={"gam.t": None}, rows=["plain"])) == []
+    assert describe_settings(TABLE, Choice(settings={"gamma": 1})) == []
     with pytest.raises(InputError, match=rf"--set {key}: table ways sets it itself, in row t2; leave it out"):
         planned(settings=settings, rows=["t2"])
 
@@ -78,6 +80,42 @@ def test_mistakes_are_named_with_their_row() -> None:
         planned(settings={"seed": 3})
     with pytest.raises(InputError, match="--label a b: letters, digits"):
         planned(label="a b")
+
+
+def test_mistakes_of_all_rows_are_said_at_once() -> None:
+    rows = {"a": {"set": {"coparse.windo": 5}}, "b": {"set": {"coparse.window": 4}}, "c": {}}
+    table = Table.model_validate({"name": "ways", "title": "Ways", "rows": rows})
+    with pytest.raises(InputError) as error:
+        plan(table, read_params(DEFAULT), Workspace(ROOT), Choice())
+    lines = str(error.value).splitlines()
+    assert [line for line in lines if line.startswith("table")] == [
+        "table ways, row a: 1 problem(s)",
+        "table ways, row b: 1 problem(s)",
+    ]
+
+
+def test_a_section_is_not_replaced_by_a_part_of_it() -> None:
+    table = Table.model_validate({"name": "ways", "title": "Ways", "rows": {"a": {"set": {"coparse": {"window": 5}}}}})
+    with pytest.raises(InputError, match=r"row a: coparse would be replaced as a whole; write coparse.window: 5$"):
+        plan(table, read_params(DEFAULT), Workspace(ROOT), Choice())
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [({"base": {"seed": 9}}, "table ways, base"), ({"rows": {"a": {"set": {"seed": 9}}}}, "table ways, row a")],
+)
+def test_the_seeds_of_a_table_are_a_list(where: dict[str, Any], message: str) -> None:
+    table = Table.model_validate({"name": "ways", "title": "Ways", "rows": {"a": {}}, **where})
+    with pytest.raises(InputError, match=f"{message}: a table runs over several seeds; list them as `seeds`"):
+        plan(table, read_params(DEFAULT), Workspace(ROOT), Choice())
+
+
+def test_a_row_cannot_go_back_to_the_test_identities() -> None:
+    rows = {"a": {"set": {"prepare.validation": None}}}
+    table = Table.model_validate({"name": "ways", "title": "Ways", "rows": rows})
+    assert plan(table, read_params(DEFAULT), Workspace(ROOT), Choice())
+    with pytest.raises(InputError, match=r"--validation: table ways, row a sets prepare.validation; leave one of them"):
+        plan(table, read_params(DEFAULT), Workspace(ROOT), Choice(validation=0.2))
 
 
 def test_fields_of_what_is_no_section_cannot_be_set() -> None:

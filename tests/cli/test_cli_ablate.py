@@ -418,6 +418,8 @@ def test_at_a_later_commit_runs_are_shown_and_run_again_from_the_cache(later: Pa
     assert done.exit_code == 0, done.output
     assert "2 have run at an earlier commit and run again" in done.stdout
     assert "not of HEAD" not in done.stdout
+    mixed = " ".join(ablate("--show").stdout.split())
+    assert "- Means of row both, foreground are over runs of several commits." in mixed
     assert {line.partition("@")[0] for line in starts()[already:]} == set()
 
 
