@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,12 @@ def refuse_changed(root: Path, params: Params, stage: str, read: Collection[Path
         path = root / out["path"]
         wanted = is_constant or any(_overlap(path, root / reading) for reading in read)
         if wanted and path.exists() and dvc_digest(path) != out["md5"]:
-            _doubt([*_copies(_cache(root), out["md5"]), path, *path.rglob("*")])
+            cache = _cache(root)
+            changed = _first_changed(path, _listed(cache, out["md5"]))
+            _doubt([*_copies(cache, out["md5"]), path, *path.rglob("*")])
             raise InputError(
-                f"{out['path']}: damaged, or changed by hand: not what its stage has written. Run `dvc repro` again, "
-                f"which makes it anew; `dvc commit {out['path']}` before that keeps a change of yours"
+                f"{out['path']}: damaged, or changed by hand: {changed}not what its stage has written. Run `dvc repro` "
+                f"again, which makes it anew; `dvc commit {out['path']}` before that keeps a change of yours"
             )
 
 
@@ -89,9 +91,21 @@ def dvc_digest(path: Path) -> str:
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "md5").hexdigest()
-    names = sorted(file.relative_to(path).parts for file in path.rglob("*") if file.is_file())
-    listed = [{"md5": dvc_digest(path.joinpath(*parts)), "relpath": "/".join(parts)} for parts in names]
+    listed = [{"md5": digest, "relpath": name} for name, digest in _digests(path).items()]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Digests of all files below a folder by their names relative to it, in DVC's order."""
+    names = sorted(file.relative_to(folder).parts for file in folder.rglob("*") if file.is_file())
+    return {"/".join(parts): dvc_digest(folder.joinpath(*parts)) for parts in names}
+
+
+def _first_changed(path: Path, listed: Mapping[str, str]) -> str:
+    """Say which file of a folder is not as listed; nothing of a file, or where there is no list."""
+    there = _digests(path) if listed and path.is_dir() else {}
+    changed = sorted(name for name in {*listed, *there} if listed.get(name) != there.get(name))
+    return f"{changed[0]} in it is " if there and changed else ""
 
 
 def _cache(root: Path) -> Path:
@@ -104,12 +118,16 @@ def _cache(root: Path) -> Path:
 
 def _copies(cache: Path, digest: str) -> list[Path]:
     """DVC's copy of a file, or of a folder: its list and all files that are in there."""
+    return [cache / name[:2] / name[2:] for name in (digest, *_listed(cache, digest).values())]
+
+
+def _listed(cache: Path, digest: str) -> dict[str, str]:
+    """Digests of a folder's files by their names, as far as DVC's cache has a list of them that can be read."""
     copy = cache / digest[:2] / digest[2:]
-    files = []
     if digest.endswith(FOLDER) and copy.is_file():
         with suppress(ValueError, KeyError, TypeError):  # it is damaged itself
-            files = [entry["md5"] for entry in json.loads(copy.read_bytes())]
-    return [copy, *(cache / name[:2] / name[2:] for name in files)]
+            return {entry["relpath"]: entry["md5"] for entry in json.loads(copy.read_bytes())}
+    return {}
 
 
 def _doubt(files: Iterable[Path]) -> None:
