@@ -655,6 +655,32 @@ def test_what_this_machine_lacks_is_named_and_outputs_stay(
     stops_in_check(checkout, changes, message)
 
 
+def test_an_ablation_shares_what_its_rows_have_in_common(tmp_path: Path) -> None:
+    """On held-out identities, of people that the test identities cannot be."""
+    made = new_checkout(tmp_path / "checkout", TINY | {"rounds": {"r1": ROUNDS["r1"]}})
+    shutil.copytree(ROOT / "tables", made.folder / "tables")
+    setup = [("config", "user.name", "x"), ("config", "user.email", "x@example.org"), ("add", "-A")]
+    for command in (*setup, ("commit", "-qm", "a pipeline")):
+        assert made.run("git", *command).returncode == 0
+    table = ("ablate", "tables/features.yaml", "--rows", "F,F+P", "--seeds", "5", "--validation", "0.5")
+    hcga = (sys.executable, "-c", "from hcga.cli.main import main; main()")
+    done = made.run(*hcga, *table, "--set", "coparse.source=stripes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "--set coparse.source takes the place of coparse.source of the table's base." in done.stdout
+    logs = made.folder / ".hcga/ablations/logs"
+    ran = [
+        set(re.findall(r"Running stage '([^']+)'", (logs / f"features-{row}-seed5-val50.log").read_text("utf-8")))
+        for row in ("F", "F+P")
+    ]
+    assert {"train@r1", "evaluate@r1"} <= ran[0]
+    assert ran[1] == {"check", "evaluate@r1", "report"}
+    runs = pd.read_csv(made.folder / ".hcga/ablations/features-val50-part-runs.csv")
+    assert runs["seed"].tolist() == [5, 5]
+    assert set(runs["retrieval_queries"]) == {4}
+    shown = made.run(*hcga, *table, "--set", "coparse.source=stripes", "--show")
+    assert "tested on 50 % of the training identities, commit" in shown.stdout
+
+
 def test_an_experiment_is_looked_at_by_its_name(checkout: Checkout, tmp_path: Path) -> None:
     """By every command that takes a revision, by the page, and beside HEAD in DVC's own plots."""
     setup = [("config", "user.name", "x"), ("config", "user.email", "x@example.org"), ("add", "-A")]

@@ -108,6 +108,11 @@ class Revision(Workspace):
                 commit = resolve_rev(repo.scm, name)
                 files = _files_of(commit, repo)
         except (SCMError, DvcException, ValueError, AttributeError) as error:
+            if "ambiguous" in str(error):
+                raise InputError(
+                    f"{shown}: more than one revision has this name, such as runs of an ablation at two commits; "
+                    "give the commit of one, by `git for-each-ref refs/exps`"
+                ) from None
             why = "a tree or a file, no commit" if isinstance(error, AttributeError) else error  # which DVC looks into
             raise InputError(
                 f"{shown}: no such revision ({why}); give a commit, branch, tag or experiment that "

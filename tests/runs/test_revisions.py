@@ -296,6 +296,15 @@ def test_a_name_that_is_none(inside: Path, name: str) -> None:
         open_revision(inside, name)
 
 
+def test_a_name_of_two_experiments(inside: Path) -> None:
+    for baseline in ("a" * 38, "b" * 38):  # of two, DVC takes that of HEAD
+        call(inside, "git", "update-ref", f"refs/exps/00/{baseline}/twin", "HEAD")
+    with pytest.raises(InputError, match=r"^twin: more than one revision has this name, .*; give the commit of one"):
+        open_revision(inside, "twin")
+    for name in read(inside, "git", "for-each-ref", "--format=%(refname)", "refs/exps/**/twin").split():
+        call(inside, "git", "update-ref", "-d", name)
+
+
 def test_no_such_revision(inside: Path) -> None:
     for name in ("first^{tree}", "first:params.yaml"):
         with pytest.raises(
