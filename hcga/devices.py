@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from hcga.errors import InputError
+from hcga.resources import free_memory
 from hcga.wording import counted
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,11 @@ def choose_device(wanted: str, threads: int | None = None) -> torch.device:
     device = torch.device(chosen)
     log.info("device %s (%s), %s, %s", chosen, wanted, float_type(device), counted(torch.get_num_threads(), "thread"))
     return device
+
+
+def free_on(device: torch.device) -> int:
+    """Bytes of memory that are free for what a device computes: its own, or this machine's."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:

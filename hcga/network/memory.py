@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from hcga.devices import free_on
 from hcga.errors import InputError
 from hcga.network.prnet import PRNet
-from hcga.resources import free_memory, in_words
+from hcga.resources import in_words
 
 
 def refuse_large_images(network: PRNet, count: int, size: tuple[int, int]) -> None:
@@ -32,7 +33,7 @@ def refuse_large_images(network: PRNet, count: int, size: tuple[int, int]) -> No
     """
     device = network.mean.device
     need = pass_bytes(network, (count, *size))
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    free = free_on(device)
     if need > free:
         raise InputError(
             f"{count} images of {size[0]} x {size[1]} pixels at once need more than {in_words(need)} of memory, and "

@@ -7,11 +7,11 @@ import copy
 import torch
 from torch import nn
 
-from hcga.devices import float_type
+from hcga.devices import float_type, free_on
 from hcga.errors import InputError
 from hcga.network.prnet import PRNet
 from hcga.params import Train
-from hcga.resources import GB, free_memory
+from hcga.resources import GB
 from hcga.training.distributed import ALONE, Ranks
 
 COPIES = 4  # of the weights: themselves, their gradients and Adam's two moments
@@ -41,7 +41,7 @@ def refuse_large_batch(
     """
     count, device = params.identities * params.images, network.mean.device
     need = step_bytes(network, (count // ranks.size, *size), t) * (1 if device.type == "cuda" else ranks.here)
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    free = free_on(device)
     if need > free:
         raise InputError(
             f"training on batches of {count} images (train.identities x train.images) of {size[0]} x {size[1]} pixels "

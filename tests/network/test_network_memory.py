@@ -23,9 +23,9 @@ def test_it_grows_with_batch_and_image(network: PRNet) -> None:
 
 def test_what_does_not_fit_is_refused_before_it_is_tried(network: PRNet, monkeypatch: pytest.MonkeyPatch) -> None:
     need = int(pass_bytes(network, (64, 64, 32)))
-    monkeypatch.setattr(memory, "free_memory", lambda: need)
+    monkeypatch.setattr(memory, "free_on", lambda _: need)
     refuse_large_images(network, 64, (64, 32))
-    monkeypatch.setattr(memory, "free_memory", lambda: need - 1)
+    monkeypatch.setattr(memory, "free_on", lambda _: need - 1)
     with pytest.raises(InputError, match=r"64 images of 64 x 32 pixels at once need more than .* MB of memory, and"):
         refuse_large_images(network, 64, (64, 32))
 

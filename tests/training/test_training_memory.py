@@ -53,9 +53,9 @@ def test_the_network_and_random_numbers_stay_as_they_are(network: PRNet) -> None
 def test_too_large_a_batch_is_refused(network: PRNet, default_params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     params = default_params.train.model_copy(update={"identities": 100, "images": 10})
     need = step_bytes(network, (1000, 64, 32), 4.0)
-    monkeypatch.setattr(memory, "free_memory", lambda: need)
+    monkeypatch.setattr(memory, "free_on", lambda _: need)
     refuse_large_batch(network, (64, 32), params, 4.0)
-    monkeypatch.setattr(memory, "free_memory", lambda: need - 1)
+    monkeypatch.setattr(memory, "free_on", lambda _: need - 1)
     with pytest.raises(InputError, match=r"batches of 1000 images .* of 64 x 32 pixels needs more than 0\.\d GB"):
         refuse_large_batch(network, (64, 32), params, 4.0)
 
@@ -66,9 +66,9 @@ def test_processes_on_the_cores_of_a_machine_share_its_memory(
     params = default_params.train.model_copy(update={"identities": 100, "images": 10})
     share = step_bytes(network, (250, 64, 32), 4.0)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # of four, so there are two machines
-    monkeypatch.setattr(memory, "free_memory", lambda: 2 * share)
+    monkeypatch.setattr(memory, "free_on", lambda _: 2 * share)
     refuse_large_batch(network, (64, 32), params, 4.0, Ranks(0, 4))
-    monkeypatch.setattr(memory, "free_memory", lambda: 2 * share - 1)
+    monkeypatch.setattr(memory, "free_on", lambda _: 2 * share - 1)
     with pytest.raises(InputError, match=r"batches of 1000 images"):
         refuse_large_batch(network, (64, 32), params, 4.0, Ranks(0, 4))
 
@@ -77,5 +77,5 @@ def test_of_a_network_that_looks_at_values_nothing_is_said(
     network: PRNet, default_params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PRNet, "forward", lambda self, images, t: images.sum().item())
-    monkeypatch.setattr(memory, "free_memory", lambda: 0)
+    monkeypatch.setattr(memory, "free_on", lambda _: 0)
     refuse_large_batch(network, (64, 32), default_params.train, 4.0)
