@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from hcga.ablation.experiments import reference
-from hcga.ablation.params_file import write_values
 from hcga.ablation.variants import Variant
 from hcga.errors import InputError
 from hcga.files import fresh
+from hcga.params_file import write_values
 from hcga.runs.commands import environment_of, run_logged
 from hcga.runs.git import git
 

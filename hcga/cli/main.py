@@ -18,9 +18,10 @@ from hcga.cli.plan import plan
 from hcga.cli.search import compare, search
 from hcga.cli.verify import verify
 from hcga.errors import InputError
+from hcga.params_file import write_rounds
 from hcga.runs.stage import clear_errors
 from hcga.runs.staleness import changed_params
-from hcga.runs.workspace import Workspace, write_rounds
+from hcga.runs.workspace import Workspace
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

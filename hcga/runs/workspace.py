@@ -8,15 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-
 from hcga.errors import InputError, brief
-from hcga.files import fresh, leads_below
+from hcga.files import leads_below
 from hcga.params import Dataset, Params, load_params
 from hcga.validation import read_mapping
-
-NULL = "tag:yaml.org,2002:null"
 
 
 class Workspace:
@@ -165,42 +160,3 @@ def refuse_common_splits(datasets: Mapping[str, Dataset], folder: Path) -> None:
                 raise InputError(
                     f"datasets.{name}.splits: {split} of {dataset.root} is in datasets.{other} already; take it out"
                 )
-
-
-def write_rounds(params_file: Path, count: int, epochs_each: int) -> None:
-    """Write `count` rounds of equal length into a params.yaml; everything else, comments too, stays as it is.
-
-    Parameters
-    ----------
-    params_file : Path
-    count, epochs_each : int
-        At least 1.
-
-    Raises
-    ------
-    InputError
-        The file is not a valid params.yaml.
-    """
-    load_params(params_file)
-    yaml = round_trip_yaml()
-    document = yaml.load(params_file)
-    rounds = document["rounds"]
-    for name in list(rounds):
-        del rounds[name]
-    previous = "init"
-    for number in range(1, count + 1):
-        entry = CommentedMap(prev=previous, until_epoch=number * epochs_each)
-        entry.fa.set_flow_style()
-        previous = f"r{number}"
-        rounds[previous] = entry
-    with fresh(params_file) as draft, draft.open("w", encoding="utf-8") as file:
-        yaml.dump(document, file)
-
-
-def round_trip_yaml() -> YAML:
-    """YAML that keeps comments, quotes and lines."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 200
-    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
-    return yaml

@@ -7,10 +7,10 @@ import pytest
 from conftest import DEFAULT, ROOT
 
 from hcga.ablation.experiments import list_experiments, match, reference
-from hcga.ablation.params_file import write_values
 from hcga.ablation.tables import Table
 from hcga.ablation.variants import Choice, Variant, change, plan
 from hcga.params import read_params
+from hcga.params_file import write_values
 from hcga.runs.workspace import Workspace
 
 TABLE = Table.model_validate({"name": "t", "title": "T", "seeds": [1], "rows": {"a": {}}})

@@ -20,10 +20,10 @@ from ruamel.yaml import YAML
 
 from hcga.ablation import results
 from hcga.ablation.agreement import compare
-from hcga.ablation.params_file import write_values
 from hcga.cli.main import main
 from hcga.errors import InputError
 from hcga.params import read_params
+from hcga.params_file import write_values
 
 pytestmark = pytest.mark.slow
 

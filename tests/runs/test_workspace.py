@@ -2,13 +2,11 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import DEFAULT, ROOT
+from conftest import DEFAULT
 
 from hcga.errors import InputError
 from hcga.params import Params, load_params
-from hcga.runs.workspace import Workspace, refuse_common_splits, write_rounds
-
-FILES = sorted((ROOT / "params").glob("*.yaml"))
+from hcga.runs.workspace import Workspace, refuse_common_splits
 
 
 @pytest.mark.parametrize("below", [".", "data", "data/metrics"])
@@ -47,60 +45,6 @@ def test_another_dvc_yaml_has_other_paths(workspace_folder: Path) -> None:
 def test_an_unknown_round_is_named_with_those_there_are(workspace_folder: Path) -> None:
     with pytest.raises(InputError, match=r"no round 'r7' in params\.yaml; known: r1, r2, r3"):
         Workspace(workspace_folder).path("coparse", "masks", "r7")
-
-
-def outside_rounds(text: str) -> str:
-    """Drop the lines of the rounds themselves."""
-    return "".join(line for line in text.splitlines(keepends=True) if "{prev:" not in line)
-
-
-@pytest.mark.parametrize("count", [1, 3, 12, 20])
-@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
-def test_all_but_the_rounds_stays_byte_for_byte(tmp_path: Path, file: Path, count: int) -> None:
-    path = tmp_path / "params.yaml"
-    path.write_bytes(file.read_bytes())
-    write_rounds(path, count, 7)
-    before, after = (p.read_bytes().decode("utf-8") for p in (file, path))
-    assert outside_rounds(after) == outside_rounds(before)
-    expected = [
-        f"  r{n}: {{prev: {f'r{n - 1}' if n > 1 else 'init'}, until_epoch: {7 * n}}}" for n in range(1, count + 1)
-    ]
-    start = after.splitlines().index("rounds:") + 1
-    assert after.splitlines()[start : start + count] == expected
-    old, new = load_params(file), load_params(path)
-    assert new.model_copy(update={"rounds": {}}) == old.model_copy(update={"rounds": {}})
-
-
-@pytest.mark.parametrize("count", [2, 3, 6])
-def test_what_stands_below_the_rounds_stays_there(tmp_path: Path, count: int) -> None:
-    text = DEFAULT.read_text(encoding="utf-8")
-    above, rounds = text.split("\nrounds:\n")
-    path = tmp_path / "params.yaml"
-    evaluate = above[above.index("evaluate:") :]
-    moved = f"{above.replace(evaluate, '')}\nrounds:\n{rounds}\n# Matching.\n{evaluate}\n# The end.\n"
-    path.write_text(moved, encoding="utf-8")
-    write_rounds(path, count, 5)
-    after = path.read_text(encoding="utf-8")
-    assert outside_rounds(after) == outside_rounds(moved)
-    start = after.splitlines().index("rounds:")
-    assert all("{prev:" in line for line in after.splitlines()[start + 1 : start + 1 + count])
-
-
-def test_the_same_rounds_again_change_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    path.write_bytes(DEFAULT.read_bytes())
-    write_rounds(path, 4, 3)
-    once = path.read_bytes()
-    write_rounds(path, 4, 3)
-    assert path.read_bytes() == once
-
-
-def test_a_params_file_with_a_mistake_is_not_touched(tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    path.write_text("seed: x\n", encoding="utf-8")
-    with pytest.raises(InputError, match="seed"):
-        write_rounds(path, 2, 2)
-    assert path.read_text(encoding="utf-8") == "seed: x\n"
 
 
 def test_a_split_of_a_root_is_read_once(tmp_path: Path, default_params: Params) -> None:

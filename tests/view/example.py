@@ -18,8 +18,9 @@ from hcga.masks.parts import UNLABELLED, mask_attributes
 from hcga.network.checkpoints import save_model
 from hcga.network.prnet import PRNet, new_card
 from hcga.occluders import write_occlusion
+from hcga.params_file import write_rounds
 from hcga.runs.revisions import WORKSPACE
-from hcga.runs.workspace import Workspace, write_rounds
+from hcga.runs.workspace import Workspace
 from hcga.samples import COLUMNS, write_samples
 from hcga.store_writing import write_store
 from hcga.view import places

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from hcga.files import fresh
-from hcga.runs.workspace import round_trip_yaml
+from hcga.params import load_params, read_params
+
+NULL = "tag:yaml.org,2002:null"
 
 
 def write_values(template: str, values: Mapping[str, Any], target: Path) -> None:
@@ -23,20 +26,48 @@ def write_values(template: str, values: Mapping[str, Any], target: Path) -> None
         All that the copy holds; every section of the template is among it.
     target : Path
     """
-    yaml = round_trip_yaml()
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 200
+    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
     document = yaml.load(template)
     _replace(document, values)
     with fresh(target) as draft, draft.open("w", encoding="utf-8") as file:
         yaml.dump(document, file)
 
 
-def _replace(document: Any, values: Mapping[str, Any]) -> None:
+def write_rounds(params_file: Path, count: int, epochs_each: int) -> None:
+    """Write `count` rounds of equal length into a params.yaml; everything else, comments too, stays as it is.
+
+    Parameters
+    ----------
+    params_file : Path
+    count, epochs_each : int
+        At least 1.
+
+    Raises
+    ------
+    InputError
+        The file is not a valid params.yaml.
+    """
+    load_params(params_file)
+    rounds, previous = {}, "init"
+    for number in range(1, count + 1):
+        rounds[f"r{number}"] = {"prev": previous, "until_epoch": number * epochs_each}
+        previous = f"r{number}"
+    write_values(params_file.read_text("utf-8-sig"), read_params(params_file) | {"rounds": rounds}, params_file)
+
+
+def _replace(document: Any, values: Mapping[str, Any], below: bool = False) -> None:
     for key, value in values.items():
         old = document.get(key)
-        if isinstance(value, dict) and isinstance(old, dict) and list(old) == list(value):  # rounds have an order
-            _replace(old, value)
+        if isinstance(value, dict) and isinstance(old, dict):
+            if list(old) != list(value):  # rounds have an order
+                for name in list(old):
+                    del old[name]
+            _replace(old, value, True)
         elif key not in document or old != value:
-            document[key] = _styled(value)
+            document[key] = _styled(value, below)
 
 
 def _styled(value: Any, below: bool = False) -> Any:
