@@ -70,7 +70,9 @@ def _relative(file: Path, image: Path, box: list[float]) -> str:
     left, top, right, bottom = box
     if not (0 <= left <= right <= width and 0 <= top <= bottom <= height):
         numbers = ", ".join(f"{value:g}" for value in box)
-        raise InputError(f"{file}: the box {numbers} of {image} is not within its {width} x {height} pixels; mend it")
+        raise InputError(
+            f"{file}: the box {numbers} of {image} is not within its {width} x {height} pixels; correct it"
+        )
     return " ".join(f"{value:.6g}" for value in (left / width, top / height, right / width, bottom / height))
 
 

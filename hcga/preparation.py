@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from hcga.datasets.catalogue import digest_if_there, join_tables, read_catalogues
-from hcga.datasets.check import format_counts, heed, settle
+from hcga.datasets.check import format_counts, make_samples, report_findings
 from hcga.datasets.truth import PartLabels, truth_file
 from hcga.errors import InputError
 from hcga.files import code_digest, digest, note_beside, read_note, write_note
@@ -48,10 +48,10 @@ def join_samples(catalogues: Mapping[str, Path], validation: float | None) -> pd
     Raises
     ------
     InputError
-        An error that `settle` finds; see also `read_catalogues`.
+        An error that `make_samples` finds; see also `read_catalogues`.
     """
-    samples, findings = settle(join_tables(read_catalogues(catalogues)), validation)
-    heed(findings, "figures would be worthless")
+    samples, findings = make_samples(join_tables(read_catalogues(catalogues)), validation)
+    report_findings(findings, "figures would be worthless")
     assert samples is not None, "an error says why"
     log.info("%s", format_counts(count_splits(samples)))
     return samples
@@ -61,8 +61,8 @@ def leave_out(samples: pd.DataFrame, bad: pd.DataFrame) -> pd.DataFrame:
     """Take images out of an arranged sample table; `InputError` if what is left makes no sense any more."""
     if bad.empty:
         return samples
-    left, findings = settle(samples.drop(index=bad.index), None)
-    heed(findings, f"without the {len(bad)} images that cannot be decoded figures would be worthless")
+    left, findings = make_samples(samples.drop(index=bad.index), None)
+    report_findings(findings, f"without the {len(bad)} images that cannot be decoded figures would be worthless")
     assert left is not None, "an error says why"
     log.info("%s", format_counts(count_splits(left)))
     return left

@@ -143,7 +143,7 @@ def _report(datasets: Mapping[str, Dataset], folder: Path, prepare: Prepare | No
     one by itself.
     """
     from hcga.datasets.catalogue import catalogue, join_tables
-    from hcga.datasets.check import compare_counts, examine_table, format_counts, settle
+    from hcga.datasets.check import compare_counts, examine_table, format_counts, make_samples
     from hcga.datasets.files import examine_files, examine_labels
     from hcga.datasets.truth import truth_file
     from hcga.samples import count_splits
@@ -156,7 +156,7 @@ def _report(datasets: Mapping[str, Dataset], folder: Path, prepare: Prepare | No
         click.echo(f"{name}: {dataset.layout} at {root}\n{format_counts(count_splits(table))}\n")
         findings += compare_counts(table, dataset.layout, dataset.counts)
     joined = join_tables(tables)
-    samples, of_table = settle(joined, prepare.validation) if prepare else (joined, examine_table(joined))
+    samples, of_table = make_samples(joined, prepare.validation) if prepare else (joined, examine_table(joined))
     table = joined if samples is None else samples  # what would be decoded
     images = [folder / datasets[name].root / path for name, path in zip(table["dataset"], table["path"], strict=True)]
     skip = prepare is not None and prepare.on_bad_image == "skip"
@@ -166,7 +166,7 @@ def _report(datasets: Mapping[str, Dataset], folder: Path, prepare: Prepare | No
     if skip and files.bad:  # errors stop prepare before it decodes; the rest is judged again without the bad images
         table = table.drop(index=table.index[files.bad])
         errors_before = [finding for finding in of_table if finding.severity == "error"]
-        of_table = list(dict.fromkeys([*errors_before, *settle(table, None)[1]]))
+        of_table = list(dict.fromkeys([*errors_before, *make_samples(table, None)[1]]))
     findings += of_table
     labelled = [
         (truth_file(folder / datasets[name].root, str(datasets[name].truth), path), folder / datasets[name].root / path)

@@ -50,7 +50,7 @@ def _code() -> str:
 
 
 @lru_cache(maxsize=1)
-def become(setting: Setting) -> Kind:
+def configure_worker(setting: Setting) -> Kind:
     """Have this worker compute so, from now on.
 
     Raises
@@ -69,7 +69,7 @@ def become(setting: Setting) -> Kind:
 
 def run(setting: Setting, kind: Kind, function: Callable[..., T], *arguments: Any) -> T:
     """Call a function on a worker; `InputError` if that is of another kind than the first worker."""
-    refuse_others(become(setting), kind, tuple(kind.traits), _this(), "on another worker")
+    refuse_others(configure_worker(setting), kind, tuple(kind.traits), _this(), "on another worker")
     return function(*arguments)
 
 

@@ -15,7 +15,7 @@ from distributed import Client, Future, wait
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from hcga.cluster.kind import SOFTWARE, Kind, Setting, become, kind_of, refuse_others, run
+from hcga.cluster.kind import SOFTWARE, Kind, Setting, configure_worker, kind_of, refuse_others, run
 from hcga.cluster.shared import Shared, share
 from hcga.errors import InputError
 from hcga.runs.environment import Environment
@@ -109,7 +109,7 @@ class Workers:
 
     def _ask(self) -> Kind:
         """Of what kind the workers are, by the first that answers."""
-        (future,) = self._finished([self._submit(become, self._setting)], SILENT)
+        (future,) = self._finished([self._submit(configure_worker, self._setting)], SILENT)
         try:
             kind: Kind = self._result(future, "the first task")
         except (ImportError, AttributeError, RuntimeError) as error:  # of pickle, which only names functions

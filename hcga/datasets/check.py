@@ -68,10 +68,10 @@ def check_counts(table: pd.DataFrame, layout: str, on_difference: str) -> None:
         They differ and `on_difference` is 'error'; with 'warn' that is logged, with 'ignore' not looked at.
     """
     log.info("%s", format_counts(count_splits(table)))
-    heed(compare_counts(table, layout, on_difference), "counts differ from the published ones")
+    report_findings(compare_counts(table, layout, on_difference), "counts differ from the published ones")
 
 
-def heed(findings: list[Finding], headline: str) -> None:
+def report_findings(findings: list[Finding], headline: str) -> None:
     """Log warnings; `InputError` with a headline and the errors, if there are any."""
     for finding in findings:
         if finding.severity == "warning":
@@ -81,7 +81,7 @@ def heed(findings: list[Finding], headline: str) -> None:
         raise InputError("\n".join([f"{headline}:", *errors]))
 
 
-def settle(table: pd.DataFrame, validation: float | None) -> tuple[pd.DataFrame | None, list[Finding]]:
+def make_samples(table: pd.DataFrame, validation: float | None) -> tuple[pd.DataFrame | None, list[Finding]]:
     """Make the sample table of joined catalogues, and look for what is wrong with it.
 
     Parameters

@@ -181,7 +181,7 @@ def _correct_truth(source: Path, target: Path, hidden: np.ndarray) -> None:
             return
         labels, palette = np.array(image), image.getpalette()
     if labels.shape != hidden.shape:
-        raise InputError(f"{source}: {labels.shape}, but its image is {hidden.shape} (height, width); mend it")
+        raise InputError(f"{source}: {labels.shape}, but its image is {hidden.shape} (height, width); correct it")
     labels[hidden] = 0
     corrected = Image.fromarray(labels)
     if palette:

@@ -30,7 +30,7 @@ class Stopped(SystemExit):
         return f"stopped by {signal.Signals(self.number).name}"
 
 
-def _heeded() -> list[signal.Signals]:
+def _handled() -> list[signal.Signals]:
     return [which for which in SIGNALS if which != signal.SIGHUP or signal.getsignal(which) != signal.SIG_IGN]
 
 
@@ -54,7 +54,7 @@ def stopping_at_once() -> Iterator[None]:
         else:
             told(ignored)
 
-    before = {which: signal.signal(which, stop) for which in _heeded()}
+    before = {which: signal.signal(which, stop) for which in _handled()}
     told, sys.unraisablehook = sys.unraisablehook, insist
     try:
         yield
@@ -103,7 +103,7 @@ def stop_requests() -> Iterator[Stop]:
         for which, handler in before.items():
             signal.signal(which, handler)
 
-    for which in _heeded():
+    for which in _handled():
         before[which] = signal.signal(which, note)
     try:
         yield lambda: asked[0] if asked else None

@@ -8,7 +8,7 @@ import numpy as np
 
 from hcga.artifacts import open_artifact
 from hcga.datasets.catalogue import catalogue
-from hcga.datasets.check import examine_table, heed
+from hcga.datasets.check import examine_table, report_findings
 from hcga.errors import InputError
 from hcga.params import Matching
 from hcga.retrieval.blocks import Labels
@@ -71,7 +71,7 @@ def labelled_people(folder: Path, model: Model) -> People:
     if not folder.is_dir():
         raise InputError(f"--people {folder}: no such folder; name one with query/12/1_a.jpg, gallery/12/2_b.jpg")
     table = catalogue("folder", folder, ("query", "gallery"), None).assign(dataset=folder.name)
-    heed(examine_table(table), f"{folder}: nothing can be learnt or tested")
+    report_findings(examine_table(table), f"{folder}: nothing can be learnt or tested")
     embedded = model.embed_files([folder / path for path in table["path"]]).embedded
     compared = embedded.compared_by(model.card.use.matching)
     query, gallery = (np.flatnonzero(table["split"] == split) for split in ("query", "gallery"))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_info
 
-from hcga.cluster.kind import Kind, Setting, become
+from hcga.cluster.kind import Kind, Setting, configure_worker
 
 
 def count_threads(*_: object) -> tuple[int, ...]:
@@ -43,10 +43,10 @@ def refuse(pid: int, camids: np.ndarray, values: np.ndarray) -> None:
     raise OSError(f"identity {pid}")
 
 
-def become_late(setting: Setting) -> Kind:
+def configure_late(setting: Setting) -> Kind:
     """Answer like a worker that has something else to do first."""
     time.sleep(1)
-    return become(setting)
+    return configure_worker(setting)
 
 
 def wait_long(*_: object) -> None:

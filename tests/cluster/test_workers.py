@@ -28,7 +28,7 @@ from waiting import until
 
 from hcga.cluster import workers as module
 from hcga.cluster.connection import connected
-from hcga.cluster.kind import become
+from hcga.cluster.kind import configure_worker
 from hcga.cluster.workers import Workers
 from hcga.coparsing.identity import Labelling, label_identity
 from hcga.coparsing.inputs import Input
@@ -56,7 +56,7 @@ CAMIDS = np.array([1, 1, 1, 4, 2, 2, 1, 1, 2, 3])
 def limits() -> Iterator[None]:
     """Compute on one thread, as the workers do, and leave the limits of this process as they were."""
     threads = torch.get_num_threads()
-    become.cache_clear()
+    configure_worker.cache_clear()
     with threadpool_limits(1):
         torch.set_num_threads(1)
         yield
@@ -249,7 +249,7 @@ def test_workers_that_do_not_answer_are_waited_for_with_words(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WAIT", 0.2)
-    monkeypatch.setattr(module, "become", tasks.become_late)
+    monkeypatch.setattr(module, "configure_worker", tasks.configure_late)
     with inside() as params, connected(params, "cpu", 1) as cluster:
         assert cluster
     assert any("2 workers, of which none answers; they may be busy with" in message for message in caplog.messages)

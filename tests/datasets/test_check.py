@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from hcga.datasets.catalogue import join_tables
-from hcga.datasets.check import check_counts, compare_counts, examine_table, format_counts, settle
+from hcga.datasets.check import check_counts, compare_counts, examine_table, format_counts, make_samples
 from hcga.datasets.readers import LAYOUTS
 from hcga.errors import InputError
 from hcga.files import digest
@@ -132,15 +132,15 @@ def test_a_camera_of_one_set_is_none_of_the_other() -> None:
 
 
 def test_the_sample_table_is_settled_or_what_it_lacks_is_found() -> None:
-    samples, findings = settle(table(), None)
+    samples, findings = make_samples(table(), None)
     assert samples is not None
     assert samples["split"].tolist() == ["train"] * 4 + ["query"] * 2 + ["gallery"] * 5
     assert findings == []
     for lacking in ("train", "query", "gallery"):
-        samples, findings = settle(table([row for row in SOUND if row[0] != lacking]), None)
+        samples, findings = make_samples(table([row for row in SOUND if row[0] != lacking]), None)
         assert samples is None
         assert findings[0] == ("error", f"split {lacking} holds no image; look at the roots and splits of datasets")
-    samples, findings = settle(table(), 0.9)
+    samples, findings = make_samples(table(), 0.9)
     assert samples is None
     assert findings[0].text.startswith("prepare.validation: 0.9 of 2 training identities")
 
@@ -148,12 +148,12 @@ def test_the_sample_table_is_settled_or_what_it_lacks_is_found() -> None:
 def test_with_validation_only_overlap_with_the_test_matters() -> None:
     people = [("train", pid, camid) for pid in (1, 2, 3, 4) for camid in (1, 1, 2, 2)]
     spoilt = [("query", 1, 1), ("gallery", 9, 2)]
-    assert settle(table([*people, *spoilt]), None)[1][0].severity == "error"
-    samples, findings = settle(table([*people, *spoilt]), 0.3)
+    assert make_samples(table([*people, *spoilt]), None)[1][0].severity == "error"
+    samples, findings = make_samples(table([*people, *spoilt]), 0.3)
     assert samples is not None
     assert [finding.text for finding in findings] == ["1 identities both train and are tested: 1; see a and q"]
     assert len(samples) == len(people)
-    assert settle(table([*people, ("query", 8, 1), ("gallery", 9, 2)]), 0.3)[1] == []
+    assert make_samples(table([*people, ("query", 8, 1), ("gallery", 9, 2)]), 0.3)[1] == []
 
 
 def test_errors_come_first_and_long_lists_are_cut() -> None:
