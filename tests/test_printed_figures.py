@@ -1,7 +1,7 @@
 """The pages' tables of results have the figures of the files beside them, docs/results.
 
-Compared are figures with a deviation: each line with the row of its name, or with one or two rows where none has it, and
-by column where the header names one figure. What stands in sentences, and means alone, nobody compares.
+Compared are figures with a deviation: each line with the row of its name, or with one or two rows where none has it, by
+column where the header names one figure. What stands in sentences, and means alone, nobody compares.
 """
 
 import re
