@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from hcga.files import fresh
-from hcga.params import load_params, read_params
+from hcga.params import check_params, read_params
 
 NULL = "tag:yaml.org,2002:null"
 
@@ -50,12 +50,13 @@ def write_rounds(params_file: Path, count: int, epochs_each: int) -> None:
     InputError
         The file is not a valid params.yaml.
     """
-    load_params(params_file)
+    values = read_params(params_file)
+    check_params(values, str(params_file))
     rounds, previous = {}, "init"
     for number in range(1, count + 1):
         rounds[f"r{number}"] = {"prev": previous, "until_epoch": number * epochs_each}
         previous = f"r{number}"
-    write_values(params_file.read_text("utf-8-sig"), read_params(params_file) | {"rounds": rounds}, params_file)
+    write_values(params_file.read_text("utf-8-sig"), values | {"rounds": rounds}, params_file)
 
 
 def _replace(document: Any, values: Mapping[str, Any], below: bool = False) -> None:

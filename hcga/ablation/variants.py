@@ -143,15 +143,14 @@ def _refuse_conflicts(table: Table, rows: Sequence[str], choice: Choice) -> None
             raise InputError("--set seed: a table runs over several; use --seeds")
         if all(_sets(table.rows[name].set, key) for name in rows):
             raise InputError(f"--set {key}: table {table.name} sets it itself, in row {', '.join(rows)}; leave it out")
-    for name in rows:
-        if _sets(table.rows[name].set, "seed"):
-            raise InputError(f"table {table.name}, row {name}: a table runs over several seeds; list them as `seeds`")
-        if choice.validation is not None and _sets(table.rows[name].set, "prepare.validation"):
+    places = {"base": table.base, **{f"row {name}": table.rows[name].set for name in rows}}
+    for where, changes in places.items():
+        if _sets(changes, "seed"):
+            raise InputError(f"table {table.name}, {where}: a table runs over several seeds; list them as `seeds`")
+        if choice.validation is not None and where != "base" and _sets(changes, "prepare.validation"):
             raise InputError(
-                f"--validation: table {table.name}, row {name} sets prepare.validation; leave one of them out"
+                f"--validation: table {table.name}, {where} sets prepare.validation; leave one of them out"
             )
-    if _sets(table.base, "seed"):
-        raise InputError(f"table {table.name}, base: a table runs over several seeds; list them as `seeds`")
 
 
 def _sets(changes: Mapping[str, Any], key: str) -> bool:
