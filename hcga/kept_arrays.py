@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,29 +35,36 @@ class KeptArrays:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._files: dict[int, list[Path]] = defaultdict(list)  # listed once: for each it is quadratic
+        for file in sorted(folder.iterdir()):
+            if file.name.startswith("."):  # draft of a run that died
+                file.unlink()
+            else:
+                self._files[int(file.name.partition("-")[0])].append(file)
 
     def add(self, number: int, arrays: Mapping[str, np.ndarray], told: object) -> None:
         """Keep a result in place of what there is under its number."""
-        before = list(self._folder.glob(f"{number}-*"))
         content = save({name: np.ascontiguousarray(rows) for name, rows in arrays.items()}, {"told": json.dumps(told)})
-        with fresh(self._folder / f"{number}-{digest(content)}") as draft:
+        path = self._folder / f"{number}-{digest(content)}"
+        with fresh(path) as draft:
             draft.write_bytes(content)
-        for file in before:
-            file.unlink(missing_ok=True)
+        for file in self._files[number]:
+            if file != path:
+                file.unlink(missing_ok=True)
+        self._files[number] = [path]
 
     def numbers(self) -> list[int]:
         """Of all that there is, in order."""
-        for draft in self._folder.glob(".*"):  # of a run that died
-            draft.unlink()
-        return sorted(int(file.name.partition("-")[0]) for file in self._folder.iterdir())
+        return sorted(number for number, files in self._files.items() if files)
 
     def get(self, number: int) -> Result | None:
         """The result of a number; None if there is none, or it is damaged, which the log says."""
-        for file in self._folder.glob(f"{number}-*"):
-            content = file.read_bytes()
-            if digest(content) == file.name.partition("-")[2]:
+        files = self._files[number]
+        while files:
+            content = files[0].read_bytes()
+            if digest(content) == files[0].name.partition("-")[2]:
                 size = int.from_bytes(content[:8], "little")
                 return Result(load(content), json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["told"]))
-            log.warning("%s: damaged, so that it is computed again", file)
-            file.unlink()
+            log.warning("%s: damaged, so that it is computed again", files[0])
+            files.pop(0).unlink()
         return None

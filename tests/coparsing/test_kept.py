@@ -40,3 +40,25 @@ def test_what_is_damaged_is_made_again(tmp_path: Path, damaged: bytes, caplog: p
     Kept(tmp_path).add(12, FIRST)
     assert set(Kept(tmp_path).read()) == {3, 12}
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_added_again_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    for parsed in (FIRST, SECOND, SECOND):
+        kept.add(12, parsed)
+        assert len(list(tmp_path.iterdir())) == 1
+    for found in (kept.read(), Kept(tmp_path).read()):
+        np.testing.assert_array_equal(found[12].masks, SECOND.masks)
+
+
+def test_the_folder_is_listed_once_as_it_grows_with_the_identities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pid in range(3):
+        Kept(tmp_path).add(pid, FIRST)
+    kept, listed = Kept(tmp_path), list[Path]()
+    for name in ("glob", "iterdir"):
+        monkeypatch.setattr(Path, name, lambda path, *_: listed.append(path) or [])
+    kept.add(3, SECOND)
+    assert set(kept.read()) == {0, 1, 2, 3}
+    assert not listed

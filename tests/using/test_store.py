@@ -157,7 +157,8 @@ def test_a_part_of_other_files_or_with_images_left_out_is_embedded_again(
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 1)
     monkeypatch.setattr(building, "PART", 2)
-    found, kept = find_crops([crops]), KeptArrays(tmp_path)
+    (tmp_path / "kept").mkdir()
+    found, kept = find_crops([crops]), KeptArrays(tmp_path / "kept")
     good = found.files[1].read_bytes()
     found.files[1].write_bytes(b"no picture")
     names: list[str] = []
