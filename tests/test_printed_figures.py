@@ -15,7 +15,7 @@ from conftest import ROOT
 
 from hcga.ablation.summary import average, spread
 
-PAGES = ("results.md", "ablations.md")
+PAGES = ("results.md", "defaults.md")
 SPREAD = re.compile(r"\d+\.\d ± \d+\.\d")
 
 

@@ -29,7 +29,7 @@ def masks() -> None:
 @click.option("--rev", default=WORKSPACE, show_default=True, help="Git revision or DVC experiment.")
 @click.option("--output", "-o", type=PATH, help="PNG to write.  [default: masks-ROUND-PID.png, --rev in its name]")
 def draw_masks(round_name: str, pid: int, rev: str, output: Path | None) -> None:
-    """Draw an identity's images, its decoder labels before CPLR, and its masks, as a PNG strip."""
+    """Draw an identity's images, decoder labels before CPLR, masks and, where known, the truth, as a PNG strip."""
     from PIL import Image
 
     from hcga.masks.inspection import draw_identity

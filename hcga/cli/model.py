@@ -31,7 +31,8 @@ def model() -> None:
 @click.option("--licence", help="Terms of use to name in the card of a round.  [default: says that none was given]")
 @click.option("--calibrate", "calibrated", is_flag=True, help="Learn from the held-out people what similarities mean.")
 def export(source: str, target: Path, licence: str | None, calibrated: bool) -> None:
-    """Write the model of a round, or of a .safetensors file, as one file.
+    """Write the model of a round (REV alone: its last), or of a .safetensors file, as one file.
+
 
     .safetensors is what this program uses. .onnx and .pt2 (PyTorch's ExportedProgram) run without it: images in,
     features and visibility of the parts out, see docs/using.md.
