@@ -16,6 +16,7 @@ FILE = "occluders.csv"
 BOX = ["left", "top", "right", "bottom"]
 UNKNOWN, WHOLE = "", "whole"
 KEY = ["dataset", "path"]
+MOST_BYTES = 2**30  # of a file
 
 
 class Occlusion(NamedTuple):
@@ -52,6 +53,8 @@ def list_occluders(root: Path, paths: pd.Series) -> list[str]:
     if not file.is_file():
         return [UNKNOWN] * len(paths)
     try:
+        if (size := file.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"{size:,} bytes; {MOST_BYTES:,} are the most")
         table = pd.read_csv(file, dtype={"image": str} | dict.fromkeys(BOX, float))
     except (ValueError, OverflowError) as error:  # pandas' own kinds are ValueErrors
         raise InputError(f"{file}: no table of boxes ({error}); mend or remove it") from None

@@ -16,6 +16,8 @@ from hcga.errors import InputError
 GB, MB = 1e9, 1e6
 LEFT = {"features": 0.5, "images": 0.9} | dict.fromkeys(("image", "foreground", "parts"), 0.95)  # shares left by zstd
 CLASSES = 0.2  # of maps of classes, and of what is small anyway
+MASKS = {"translate": 3, "initialise": 1, "coparse": 7, "train": 1, "evaluate": 4, "report": 3}
+COUNTED = {"coparse", "evaluate", "report"}  # and C more where `hcga.masks.degeneracy` counts what they lack
 REFUSED = (  # by a disk or a file system, whatever the file holds
     *(errno.EIO, errno.EREMOTEIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN),
     *(errno.EROFS, errno.EACCES, errno.EPERM),
@@ -49,6 +51,20 @@ def need_disk(folder: Path, size: float) -> None:
             f"{folder}: needs about {in_words(size)}, and {in_words(free)} are free; free some (in a checkout "
             "`dvc gc --workspace` drops what older runs have in DVC's cache), or use a larger disk"
         )
+
+
+def need_memory(size: float, what: str) -> None:
+    """Refuse to begin what memory cannot hold: `size` bytes for `what`; `InputError` if less is free."""
+    if size > (free := free_memory()):
+        raise InputError(
+            f"{what}: takes {in_words(size)} of memory, and {in_words(free)} are free; end other programs, or use a "
+            "larger machine"
+        )
+
+
+def mask_copies(stage: str, part_classes: int) -> int:
+    """How many masks of each training image a stage has in memory at once, of C part classes."""
+    return MASKS.get(stage, 0) + (part_classes if stage in COUNTED else 0)
 
 
 def shrunk(name: str, size: float) -> float:

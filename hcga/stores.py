@@ -17,7 +17,7 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import LocalStore
 
 from hcga.errors import OTHER_VERSION, REMEDY, InputError, brief
-from hcga.resources import blame_machine, free_memory, in_words
+from hcga.resources import blame_machine, need_memory
 from hcga.store_limits import what_is_wrong
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ZeroDivisionError)
@@ -201,13 +201,21 @@ def read_finite(source: zarr.Array[Any], rows: np.ndarray) -> np.ndarray:
     return values
 
 
-def read_all(source: zarr.Array[Any]) -> np.ndarray:
-    """Read an array as a whole; `InputError` if it is damaged, or larger than the memory that is free."""
-    if source.nbytes > (free := free_memory()):
-        raise InputError(
-            f"{_told(source)}: is read as a whole, takes {in_words(source.nbytes)} of memory for that, and "
-            f"{in_words(free)} are free; use a larger machine. If it should be smaller: {REMEDY}"
-        )
+def read_all(source: zarr.Array[Any], copies: int = 1) -> np.ndarray:
+    """Read an array as a whole.
+
+    Parameters
+    ----------
+    source : zarr.Array
+    copies : int
+        How often its bytes will be in memory at once, with what is computed of it.
+
+    Raises
+    ------
+    InputError
+        It is damaged, or takes more memory than is free.
+    """
+    need_memory(copies * source.nbytes, f"{_told(source)}: is read as a whole (if it should be smaller: {REMEDY})")
     return read_rows(source, np.arange(source.shape[0]))
 
 

@@ -14,7 +14,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from hcga.errors import InputError, brief
 
-LARGEST, LARGEST_TEXT = 100_000, 4 * 2**20  # values and letters of a file
+LARGEST, LARGEST_TEXT = 100_000, 4 * 2**20  # values and bytes of a file
+MANY = 10  # times as much in dvc.lock: enough for nearly a thousand rounds
 LONGEST = 100  # letters of a name for which a near one is looked for
 # What ruamel.yaml raises beside its own: of numbers, dates and tags that are none, and of nesting.
 UNREADABLE = (YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
@@ -22,7 +23,7 @@ M = TypeVar("M", bound=BaseModel)
 Remark = Callable[[ErrorDetails], str | None]
 
 
-def read_mapping(path: str | Path, remedy: str, kind: str) -> dict[str, Any]:
+def read_mapping(path: str | Path, remedy: str, kind: str, times: int = 1) -> dict[str, Any]:
     """Read a YAML file that holds a mapping.
 
     Parameters
@@ -32,50 +33,58 @@ def read_mapping(path: str | Path, remedy: str, kind: str) -> dict[str, Any]:
         What to do if the file is missing.
     kind : str
         Of mapping, for messages: `of sections`.
+    times : int
+        How many times `LARGEST` and `LARGEST_TEXT` it may have.
 
     Raises
     ------
     InputError
-        Missing file, bad YAML, or no mapping.
+        Missing file, bad YAML, too much of it, or no mapping.
     """
+    problem = f"{path} is not valid YAML"
     try:
+        _refuse_long(Path(path).stat().st_size, problem, times)
         text = Path(path).read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path}: no such file; {remedy}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
-    values = read_yaml(text, f"{path} is not valid YAML")
+        raise InputError(f"{problem}: {error}") from None
+    values = read_yaml(text, problem, times)
     if not isinstance(values, dict):
         raise InputError(f"{path} holds {type(values).__name__}, not a mapping {kind}")
     return values
 
 
-def read_yaml(text: str, problem: str) -> Any:
+def read_yaml(text: str, problem: str, times: int = 1) -> Any:
     """Read a value that is written in YAML; `InputError` if it is none, which `problem` begins.
 
     What is nested or repeated, by aliases, without bounds is none either: to write it out would take all memory.
     """
-    if len(text) > LARGEST_TEXT:
-        raise InputError(f"{problem}: {len(text):,} letters, {LARGEST_TEXT:,} are the most")
+    _refuse_long(len(text), problem, times)
     try:
         value = YAML(typ="safe").load(text)
-        size = _size(value)
+        size = _size(value, LARGEST * times)
     except UNREADABLE as error:
         if isinstance(error, MarkedYAMLError):
             error.note = None  # says how to have ruamel.yaml let it pass
         raise InputError(f"{problem}: {error or type(error).__name__}") from None
-    if size > LARGEST:
-        raise InputError(f"{problem}: more than {LARGEST:,} values, written out")
+    if size > LARGEST * times:
+        raise InputError(f"{problem}: more than {LARGEST * times:,} values, written out")
     return value
 
 
-def _size(value: Any) -> int:
-    """How many values a value holds, itself among them, as far as `LARGEST` and somewhat beyond."""
+def _refuse_long(size: int, problem: str, times: int) -> None:
+    if size > LARGEST_TEXT * times:
+        raise InputError(f"{problem}: {size:,} bytes, {LARGEST_TEXT * times:,} are the most")
+
+
+def _size(value: Any, most: int) -> int:
+    """How many values a value holds, itself among them, as far as `most` and somewhat beyond."""
     inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
     size = 1
     for each in inner:
-        if size <= LARGEST:
-            size += _size(each)
+        if size <= most:
+            size += _size(each, most)
     return size
 
 

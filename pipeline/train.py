@@ -42,7 +42,7 @@ def main(params: SimpleNamespace, until_epoch: int, **paths: Path) -> None:
             files = paths["from_model"], paths["from_optimiser"]
             network, card, optimiser, reached = keeper.begin(*files, params.train, device)
             data = read_training_set(paths["samples"], paths["images"], paths["masks"])
-            refuse_large_batch(network, (card.height, card.width), params.train, params.gam.t, ranks)
+            refuse_large_batch(network, optimiser, (card.height, card.width), params.train, params.gam.t, ranks)
             settings = params.train, params.gam.t, range(card.epoch, until_epoch), params.seed
             with stop_requests() as asked:
                 keep = partial(keeper.offer, card, ranks.agree(asked))

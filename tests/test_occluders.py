@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hcga import occluders
 from hcga.datasets.catalogue import catalogue
 from hcga.errors import InputError
 from hcga.occluders import list_occluders, read_occlusion, write_occlusion
@@ -54,6 +55,13 @@ def test_without_a_file_nothing_is_known(root: Path) -> None:
 def test_what_is_no_table_of_boxes_is_refused(root: Path, text: str, message: str) -> None:
     (root / "occluders.csv").write_text(text)
     with pytest.raises(InputError, match=rf"occluders\.csv: {message}"):
+        list_occluders(root, PATHS)
+
+
+def test_a_file_of_any_size_is_not_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "occluders.csv").write_text(HEADER)
+    monkeypatch.setattr(occluders, "MOST_BYTES", len(HEADER) - 1)
+    with pytest.raises(InputError, match=r"occluders\.csv: no table of boxes \(28 bytes; 27 are the most\)"):
         list_occluders(root, PATHS)
 
 

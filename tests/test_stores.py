@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import zarr
 
-from hcga import store_writing, stores
+from hcga import resources, store_writing
 from hcga.errors import InputError
 from hcga.store_writing import add_array, write_store, writing
 from hcga.stores import array, attribute, image_set, open_store, open_store_of, read_all, read_rows
@@ -326,8 +326,8 @@ def test_a_shard_has_the_rows_that_were_asked_for(tmp_path: Path, monkeypatch: p
 
 def test_what_is_larger_than_the_memory_is_not_read_as_a_whole(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = array(open_store(store), "masks")
-    monkeypatch.setattr(stores, "free_memory", lambda: found.nbytes)
-    assert read_all(found).nbytes == found.nbytes
-    monkeypatch.setattr(stores, "free_memory", lambda: found.nbytes - 1)
-    with pytest.raises(InputError, match=r"masks: is read as a whole, takes 0 MB of memory for that, and 0 MB are"):
-        read_all(found)
+    monkeypatch.setattr(resources, "free_memory", lambda: 3 * found.nbytes)
+    assert read_all(found, 3).nbytes == found.nbytes
+    monkeypatch.setattr(resources, "free_memory", lambda: 3 * found.nbytes - 1)
+    with pytest.raises(InputError, match=r"masks: is read as a whole .*: takes 0 MB of memory, and 0 MB are free"):
+        read_all(found, 3)

@@ -55,7 +55,14 @@ class Material:
     @property
     def settings(self) -> tuple[object, ...]:
         """What decides the masks, beside the files."""
-        return self.params.model_copy(update={"workers": None}), self.part_classes, self.seed, self.environment
+        params = self.params.model_copy(update={"workers": None})
+        return params, self.part_classes, self.seed, self.environment, self.batches
+
+    @cached_property
+    def batches(self) -> int | None:
+        """Bytes that a batch of identities may take on each GPU; None where HCNet has them one by one, on cores."""
+        on_gpus = self.params.source == "hcnet" and self.device.type == "cuda" and self.cluster is None
+        return memory_of_batches(cuda_devices()) if on_gpus else None
 
     @cached_property
     def rows_of(self) -> dict[int, np.ndarray]:
@@ -85,10 +92,9 @@ def hcnet(material: Material) -> Iterator[tuple[int, Parsed]]:
     params, cluster = settings_of(material.params), material.cluster
     rgb = params.input == "rgb"
     source = Input(material.images, "images") if rgb else Input(material.features, "features")
-    if material.device.type == "cuda" and cluster is None:
-        devices, every = cuda_devices(), (identities(material.samples), material.camids)
-        memory = memory_of_batches(devices)
-        found = label_in_batches(source, *every, params, material.seed, devices, memory, material.done)
+    if material.batches is not None:
+        every = identities(material.samples), material.camids
+        found = label_in_batches(source, *every, params, material.seed, cuda_devices(), material.batches, material.done)
     else:
         work = partial(label_identity, params=params, seed=material.seed)
         found = map_identities(work, source, material.rows_of, material.camids, params.workers, hcnet_bytes, cluster)

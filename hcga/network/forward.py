@@ -138,11 +138,12 @@ def _pass(network: PRNet, compute: Pass, values: torch.Tensor) -> Sequence[torch
 
 def _ready(results: Sequence[torch.Tensor], batch: slice, shapes: Shapes, into: Path) -> list[np.ndarray]:
     """Results as they are to be stored."""
-    for values, name in zip(results, shapes, strict=True):
+    dtypes = [getattr(torch, dtype) for _, dtype in shapes.values()]  # torch rounds faster than numpy
+    stored = [values.to(dtype) for values, dtype in zip(results, dtypes, strict=True)]
+    for values, name in zip(stored, shapes, strict=True):
         if values.is_floating_point() and not values.isfinite().all():
             raise FloatingPointError(
-                f"{into}: {name} of the images after row {batch.start} are not finite; the training before has "
-                "diverged: lower train.learning_rate"
+                f"{into}: {name} of the images after row {batch.start} are not finite as {values.dtype}; the training "
+                "before has diverged: lower train.learning_rate"
             )
-    dtypes = [getattr(torch, dtype) for _, dtype in shapes.values()]  # torch rounds faster than numpy
-    return [values.to(dtype).cpu().numpy() for values, dtype in zip(results, dtypes, strict=True)]
+    return [values.cpu().numpy() for values in stored]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from hcga.errors import InputError
+from hcga.resources import mask_copies
 from hcga.training.batches import HELD_BYTES
 
 
@@ -79,9 +80,6 @@ GROWS: dict[str, Callable[[Size, Shape], int]] = {
 #: Seconds that a stage takes whatever its data, once its modules are there: what `python benchmarks/planning.py --work
 #: FOLDER` prints as start, by the default's runs on two cores.
 START = {"catalogue": 0.2, "prepare": 0.3, "extract": 0.8, "coparse": 2.5, "train": 1.0, "embed": 0.8, "evaluate": 0.2}
-#: How many masks of each training image are in memory at once,
-MASKS = {"translate": 3, "initialise": 1, "coparse": 7, "train": 1, "evaluate": 4, "report": 3}
-COUNTED = {"coparse", "evaluate", "report"}  # and C more where `hcga.masks.degeneracy` counts what they lack
 #: How often the weights are: with moments of Adam, gradients, and the bytes of a file that is being read or written.
 WEIGHTS = {"initialise": 2, "extract": 2, "train": 6, "embed": 2}
 WRITTEN = {"initialise": 1, "train": 3}  # likewise on the disk
@@ -161,8 +159,7 @@ def _added(stage: str, took: Ran, before: Size, wanted: Size, shape: Shape, rate
 
 def _memory(stage: str, before: Size, wanted: Size, shape: Shape) -> int:
     """Bytes of memory beyond those of the run."""
-    masks = MASKS.get(stage, 0) + (shape.part_classes if stage in COUNTED else 0)
-    more = masks * shape.cells * (wanted.train - before.train)
+    more = mask_copies(stage, shape.part_classes) * shape.cells * (wanted.train - before.train)
     more += WEIGHTS.get(stage, 0) * _weights(before, wanted, shape)
     if stage != "check":
         more += TABLE * (wanted.images - before.images)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hcga.figures import SHOWN, telling_figures
 from hcga.masks.degeneracy import describe_degeneracy
-from hcga.masks.parts import part_names
+from hcga.masks.parts import part_names, read_masks
 from hcga.masks.pictures import legend, overlay
 from hcga.masks.sheet import spread
 from hcga.report import terms
@@ -23,7 +23,7 @@ from hcga.report.thumbnails import embed_picture, embed_row
 from hcga.retrieval.visibility import VISIBLE_FROM, read_statistics, visible_parts
 from hcga.runs.runlog import Finished
 from hcga.samples import count_splits, identities, image_names
-from hcga.stores import array, attribute, read_all, read_rows
+from hcga.stores import array, attribute, read_rows
 from hcga.wording import counted
 
 IDENTITIES, IMAGES = 6, 8  # in the sample, and as many of the worst; of each of them
@@ -67,10 +67,10 @@ def build_page(run: Run) -> str:
 
 def list_degenerate(run: Run) -> dict[str, list[str]]:
     """Rounds whose masks many images lack parts of, with that in words."""
-    found = {
-        name: describe_degeneracy(read_all(array(this.masks, "masks")), attribute(this.masks, "part_classes", int))
-        for name, this in run.rounds.items()
-    }
+    found = {}
+    for name, this in run.rounds.items():
+        classes = attribute(this.masks, "part_classes", int)
+        found[name] = describe_degeneracy(read_masks(this.masks, "report", classes), classes)
     return {name: problems for name, problems in found.items() if problems}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import zarr
 
 from hcga.errors import InputError
 from hcga.params import Evaluate, Matching
+from hcga.resources import need_memory
 from hcga.retrieval.blocks import Labels
 from hcga.retrieval.open_set import WatchLists, open_set_figures
 from hcga.retrieval.pairs import PairCounts, verification_figures
@@ -25,6 +27,7 @@ from hcga.wording import counted
 
 RANKS = (1, 5, 10)
 MAX_RANK = 50  # of the CMC curve
+COPIES, FLOAT = 2, 4  # of vectors in memory: as they are, and scaled; bytes
 LISTED = 10  # gallery images listed for each query
 VECTORS = {"I": "image", "F": "foreground", "P": "parts"}
 
@@ -131,6 +134,8 @@ class StoredEmbeddings:
     def take(self, rows: slice) -> Embeddings:
         """Read those of some of the images; `InputError` if the store is damaged or has numbers that are not finite."""
         chosen = self._rows[rows]
+        numbers = sum(math.prod(stored.shape[1:]) for stored, compared in self._vectors.values() if compared)
+        need_memory(COPIES * FLOAT * numbers * len(chosen), f"the vectors of {len(chosen):,} images at once")
         vectors = {
             name: read_finite(stored, chosen) if compared else _zeros(stored, chosen)
             for name, (stored, compared) in self._vectors.items()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 PROCESSES = Path("/proc")  # of Linux
 LAUNCHER = "HCGA_LAUNCHER"  # variable with the process of `hcga.runs.launch`, for those that it starts
+TOGETHER = {"RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR"}  # that torchrun sets; schedulers set some of them
 WATCH_SECONDS = 0.5  # between two looks whether a process is there
 
 
@@ -45,6 +46,11 @@ def end_with(pid: int, by: signal.Signals = signal.SIGKILL) -> None:
         os.kill(os.getpid(), by)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def train_together() -> bool:
+    """Whether torchrun, or `hcga.runs.launch`, has started this process with others."""
+    return os.environ.keys() >= TOGETHER
 
 
 def peak_megabytes() -> float:

@@ -16,7 +16,7 @@ from typing import Any
 
 from hcga.errors import InputError
 from hcga.params import Params
-from hcga.validation import read_mapping
+from hcga.validation import MANY, read_mapping
 
 FOLDER = ".dir"  # what DVC's digest of a folder ends with
 
@@ -83,7 +83,7 @@ def _written(root: Path) -> dict[str, list[dict[str, Any]]]:
 
 def _stages(file: Path) -> dict[str, Any]:
     """Stages of dvc.yaml or dvc.lock; none if that is not there."""
-    return read_mapping(file, "", "of stages").get("stages", {}) if file.is_file() else {}
+    return read_mapping(file, "", "of stages", MANY).get("stages", {}) if file.is_file() else {}
 
 
 def dvc_digest(path: Path) -> str:

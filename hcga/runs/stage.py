@@ -22,7 +22,7 @@ from hcga.guards import NoSpaceError
 from hcga.params import Params, load_params
 from hcga.resources import fault_of_machine
 from hcga.runs.busy import busy
-from hcga.runs.processes import end_with
+from hcga.runs.processes import end_with, train_together
 from hcga.runs.recorded import distrust_copies, refuse_changed
 from hcga.runs.runlog import RunLog
 from hcga.runs.stopping import stopping_at_once
@@ -83,8 +83,8 @@ def _name() -> str:
 
 
 def _is_first(stage: str) -> bool:
-    """Whether this process is alone, or the first of those that train together; schedulers have a RANK for any job."""
-    return os.environ.get("RANK", "0") == "0" or not (stage or "train").startswith("train")
+    """Whether this process is alone, or the first of those that train together."""
+    return not (train_together() and (stage or "train").startswith("train")) or os.environ["RANK"] == "0"
 
 
 def _log_as(name: str) -> None:

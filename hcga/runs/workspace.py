@@ -11,7 +11,7 @@ from typing import Any
 from hcga.errors import InputError, brief
 from hcga.files import leads_below
 from hcga.params import Dataset, Params, load_params
-from hcga.validation import read_mapping
+from hcga.validation import MANY, read_mapping
 
 
 class Workspace:
@@ -137,7 +137,7 @@ def _all_name_paths(entries: Any) -> bool:
 def _read_stages(file: Path, remedy: str) -> dict[str, Any]:
     """Stages of dvc.yaml or dvc.lock, name to entry."""
     try:
-        stages = read_mapping(file, remedy, "of stages").get("stages")
+        stages = read_mapping(file, remedy, "of stages", MANY if file.suffix == ".lock" else 1).get("stages")
     except InputError as error:  # such as the marks of a conflict that Git has left
         raise InputError(f"{error}; {remedy}") from None
     if not isinstance(stages, dict) or not all(isinstance(entry, dict) for entry in stages.values()):

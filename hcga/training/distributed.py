@@ -24,11 +24,11 @@ from hcga.devices import choose_device
 from hcga.errors import InputError
 from hcga.files import scratch, scratch_folder
 from hcga.network.prnet import PRNet, Training
-from hcga.runs.processes import LAUNCHER, end_with
+from hcga.runs.processes import LAUNCHER, end_with, train_together
 from hcga.runs.stopping import Stop, Stopped
 from hcga.wording import counted
 
-RANK, LOCAL_RANK, LOCAL_SIZE = "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"  # variables that torchrun sets
+LOCAL_RANK, LOCAL_SIZE = "LOCAL_RANK", "LOCAL_WORLD_SIZE"  # variables that torchrun sets
 
 
 class Ranks(NamedTuple):
@@ -163,7 +163,7 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
     InputError
         Another of them was lost.
     """
-    if RANK not in os.environ:
+    if not train_together():
         yield ALONE
         return
     if LAUNCHER in os.environ:
@@ -183,7 +183,7 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
 
 def launch(count: int) -> None:
     """Become `count` processes that run this script with these arguments, unless this is one of them."""
-    if count > 1 and RANK not in os.environ:
+    if count > 1 and not train_together():
         os.execv(sys.executable, [sys.executable, "-m", "hcga.runs.launch", str(count), *sys.argv])
 
 

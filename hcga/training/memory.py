@@ -18,7 +18,12 @@ COPIES = 4  # of the weights: themselves, their gradients and Adam's two moments
 
 
 def refuse_large_batch(
-    network: PRNet, size: tuple[int, int], params: Train, t: float | None, ranks: Ranks = ALONE
+    network: PRNet,
+    optimiser: torch.optim.Optimizer,
+    size: tuple[int, int],
+    params: Train,
+    t: float | None,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Refuse batches for which there is too little memory.
 
@@ -26,6 +31,8 @@ def refuse_large_batch(
     ----------
     network : PRNet
         On the device to use; left as it is.
+    optimiser : Optimizer
+        Of it. Weights and moments that are there already need no further memory.
     size : (int, int)
         H and W of the images, pixels.
     params : Train
@@ -40,7 +47,8 @@ def refuse_large_batch(
         The least that a step needs is more than what is free. A little more than that may still be too little.
     """
     count, device = params.identities * params.images, network.mean.device
-    need = step_bytes(network, (count // ranks.size, *size), t) * (1 if device.type == "cuda" else ranks.here)
+    more = step_bytes(network, (count // ranks.size, *size), t) - held_bytes(network, optimiser)
+    need = more * (1 if device.type == "cuda" else ranks.here)
     free = free_on(device)
     if need > free:
         raise InputError(
@@ -87,6 +95,12 @@ def step_bytes(network: PRNet, shape: tuple[int, int, int], t: float | None) -> 
     del output  # until here, as nothing that is kept may give its place to another tensor
     halved = 0.5 if float_type(device) == "bfloat16" else 1.0
     return halved * sum(kept.values()) + COPIES * sum(weights.values())
+
+
+def held_bytes(network: PRNet, optimiser: torch.optim.Optimizer) -> int:
+    """Bytes of the weights, and of the moments that an optimiser has by now."""
+    moments = [value for state in optimiser.state.values() for value in state.values() if torch.is_tensor(value)]
+    return sum(tensor.nbytes for tensor in (*_tensors(network), *moments))
 
 
 def _tensors(network: nn.Module) -> list[torch.Tensor]:

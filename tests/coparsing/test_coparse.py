@@ -17,6 +17,7 @@ from hcga.coparsing.memory import hcnet_bytes, isp_bytes
 from hcga.coparsing.sources import Material, Parsed
 from hcga.errors import InputError
 from hcga.masks.parts import UNLABELLED
+from hcga.runs.environment import Environment
 
 FEATURES, IMAGES, SEED, CPU = Path("features.zarr"), Path("images.zarr"), (1, 4), torch.device("cpu")
 HEIGHT, WIDTH = 17, 8
@@ -141,6 +142,18 @@ def test_gpus_get_all_identities_at_once(calls, samples, previous, params, monke
     np.testing.assert_array_equal(found.masks, EXPECTED)
     assert not calls
     assert seen[0][3:] == (params, SEED, gpus, 77, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("source", "device", "batches"), [("hcnet", "cuda", 77), ("isp", "cuda", None), ("hcnet", "cpu", None)]
+)
+def test_what_is_kept_is_of_batches_of_one_size(samples, params, monkeypatch, source, device, batches):
+    """A smaller GPU beside the first has smaller batches, for which sums run in another order."""
+    monkeypatch.setattr(sources, "memory_of_batches", lambda devices: 77)
+    monkeypatch.setattr(sources, "environment", lambda device: Environment.model_construct(threads=2))
+    chosen = params.model_copy(update={"source": source})
+    material = Material(samples, FEATURES, IMAGES, NOTHING, chosen, 4, SEED, torch.device(device))
+    assert material.settings[-1] == batches
 
 
 def test_gpus_get_those_that_are_done_too_for_the_same_batches(calls, samples, previous, params, monkeypatch, tmp_path):

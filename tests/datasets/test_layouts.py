@@ -327,6 +327,13 @@ def test_nor_one_whose_description_says_too_little(tmp_path: Path, monkeypatch: 
         read_data_set("table", tmp_path)
 
 
+def test_rows_of_a_csv_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generic, "MOST_ROWS", 2)
+    (tmp_path / "samples.csv").write_text("path,split,pid,camid\n" + "a.jpg,query,1,1\n" * 3)
+    with pytest.raises(InputError, match=r"samples\.csv: cannot be read as a table \(more than 2 rows\)"):
+        read_data_set("table", tmp_path)
+
+
 def test_tables_and_lists_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generic, "MOST_BYTES", 10)
     monkeypatch.setattr(listing, "LONGEST_LIST", 10)

@@ -8,7 +8,8 @@ import pytest
 
 from hcga.errors import InputError
 from hcga.masks.degeneracy import describe_degeneracy
-from hcga.planning.scaling import BLANK, MASKS, START, TABLE, Ran, Rates, Shape, Size, scale, together
+from hcga.planning.scaling import BLANK, START, TABLE, Ran, Rates, Shape, Size, scale, together
+from hcga.resources import MASKS
 
 SMALL = Size(train=100, identities=10, query=20, gallery=80)
 LARGE = Size(train=1000, identities=200, query=200, gallery=800)

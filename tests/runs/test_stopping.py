@@ -14,6 +14,7 @@ import pytest
 
 from hcga.runs import stopping
 from hcga.runs.busy import LOCKS
+from hcga.runs.processes import TOGETHER
 from hcga.runs.stage import _name
 from hcga.runs.stopping import SIGNALS, Stopped, stop_requests, stopping_at_once
 
@@ -130,13 +131,20 @@ def test_what_nohup_ignores_stays_ignored(block: Callable[[], AbstractContextMan
 
 
 @pytest.mark.parametrize(
-    ("rank", "stage", "name"),
-    [("0", "train@r1", "train@r1"), ("1", "train@r1", ""), ("1", "evaluate@r1", "evaluate@r1"), ("1", "", "")],
+    ("rank", "others", "stage", "name"),
+    [
+        ("0", TOGETHER, "train@r1", "train@r1"),
+        ("1", TOGETHER, "train@r1", ""),
+        ("1", {"RANK"}, "train@r1", "train@r1"),
+        ("1", TOGETHER, "evaluate@r1", "evaluate@r1"),
+        ("1", TOGETHER, "", ""),
+    ],
 )
 def test_a_scheduler_s_rank_takes_no_name_from_a_stage(
-    monkeypatch: pytest.MonkeyPatch, rank: str, stage: str, name: str
+    monkeypatch: pytest.MonkeyPatch, rank: str, others: set[str], stage: str, name: str
 ) -> None:
-    monkeypatch.setenv("RANK", rank)
+    for variable in others:
+        monkeypatch.setenv(variable, rank)
     monkeypatch.setenv("DVC_STAGE", stage)
     assert _name() == name
 

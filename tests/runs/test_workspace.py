@@ -1,11 +1,14 @@
+import json
 import re
 from pathlib import Path
 
 import pytest
 from conftest import DEFAULT
 
+from hcga import validation
 from hcga.errors import InputError
 from hcga.params import Params, load_params
+from hcga.runs.recorded import _stages
 from hcga.runs.workspace import Workspace, refuse_common_splits
 
 
@@ -78,6 +81,28 @@ def test_a_broken_file_of_dvc_is_named(workspace_folder: Path, name: str, text: 
     (workspace_folder / name).write_text(text, "utf-8", "surrogateescape")
     with pytest.raises(InputError, match=rf"(?s){re.escape(name)}.*; take it back from Git"):
         Workspace(workspace_folder).locked()
+
+
+def test_a_dvc_lock_of_many_rounds_is_read(workspace_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {f"train@r{number}": {"cmd": "train", "outs": []} for number in range(1000)}
+    (workspace_folder / "dvc.lock").write_text(json.dumps({"stages": stages}))
+    workspace = Workspace(workspace_folder)
+    monkeypatch.setattr(validation, "LARGEST", 1000)
+    monkeypatch.setattr(validation, "LARGEST_TEXT", 10_000)
+    assert workspace.locked() == stages
+    assert _stages(workspace_folder / "dvc.lock") == stages
+    monkeypatch.setattr(validation, "LARGEST", 500)
+    with pytest.raises(InputError, match=r"dvc\.lock is not valid YAML: more than 5,000 values"):
+        _stages(workspace_folder / "dvc.lock")
+
+
+def test_a_long_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("seed: 1\n" * 10)
+    monkeypatch.setattr(validation, "LARGEST_TEXT", 79)
+    monkeypatch.setattr(Path, "read_text", None)
+    with pytest.raises(InputError, match=r"params\.yaml is not valid YAML: 80 bytes, 79 are the most"):
+        load_params(file)
 
 
 @pytest.mark.parametrize("path", ["../../elsewhere", "/etc/elsewhere", "data/../../elsewhere"])

@@ -14,7 +14,7 @@ from waiting import until
 
 from hcga.errors import InputError
 from hcga.training import distributed
-from hcga.training.distributed import ALONE, Ranks
+from hcga.training.distributed import ALONE, Ranks, joined
 
 SCRIPT = Path(__file__).with_name("together.py")
 
@@ -77,6 +77,14 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(InputError, match=r"processes: 2 on this machine, which has 1 GPU; set it to that"):
         Ranks(1, 4).device("auto", None)
+
+
+@pytest.mark.parametrize("variables", [{"RANK"}, {"RANK", "WORLD_SIZE", "MASTER_ADDR"}])
+def test_what_a_scheduler_sets_for_any_job_joins_nobody(monkeypatch: pytest.MonkeyPatch, variables: set[str]) -> None:
+    for variable in variables:
+        monkeypatch.setenv(variable, "1")
+    with joined("cpu") as ranks:
+        assert ranks == ALONE
 
 
 def test_shares_of_a_batch_are_its_rows_in_order() -> None:

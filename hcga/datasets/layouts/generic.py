@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import re
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -94,7 +95,9 @@ def _read_csv(file: Path) -> pd.DataFrame:
     if (size := file.stat().st_size) > MOST_BYTES:
         raise ValueError(f"{size:,} bytes; {MOST_BYTES:,} are the most")
     with file.open(encoding="utf-8-sig", newline="") as text:
-        header, *values = [line for line in csv.reader(text) if line] or [[]]
+        header, *values = list(islice((line for line in csv.reader(text) if line), 1 + MOST_ROWS + 1)) or [[]]
+    if len(values) > MOST_ROWS:
+        raise ValueError(f"more than {MOST_ROWS:,} rows")
     for number, line in enumerate(values, 1):
         if len(line) < len(header) or any(line[len(header) :]):
             raise ValueError(f"row {number} has {len(line)} values below {len(header)} columns")
