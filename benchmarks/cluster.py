@@ -100,7 +100,7 @@ def times(run: Callable[[], object], repeats: int) -> list[float]:
 def workers(count: int) -> Iterator[Dask]:
     """Start workers as processes of this machine."""
     with LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster:  # type: ignore[no-untyped-call]
-        yield Dask(scheduler=cluster.scheduler_address, cluster=None, share=None)
+        yield Dask(scheduler=cluster.scheduler_address, cluster=None, share=None, stages=["coparse"])
 
 
 if __name__ == "__main__":

@@ -236,6 +236,7 @@ class Dask(Section):
     scheduler: Annotated[str, Field(pattern=r"^(tcp|tls)://[^\s/]+:\d+$")] | None
     cluster: Slurm | None
     share: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://\S+$")] | None
+    stages: Annotated[list[Literal["extract", "coparse", "embed"]], Field(min_length=1)]  # that compute there
 
     @model_validator(mode="after")
     def _one_scheduler(self) -> Dask:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import click
 
-from hcga.cluster.connection import connected
+from hcga.cluster.connection import connected, workers_of
 from hcga.coparsing.coparse import coparse
 from hcga.coparsing.inputs import read_translated
 from hcga.coparsing.kept import Kept
@@ -32,8 +32,8 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
     images = open_store(paths["images"])
     features, before = (open_store_of(paths[name], images) for name in ("features", "previous"))
     external, repairs = read_translated(paths["translated"], images, params.part_classes)
-    epoch, run = attribute(features, "epoch", int), attribute(features, "run", dict)
-    with connected(params.dask if params.coparse.source in POOLED else None, "cpu", 1) as cluster:
+    epoch, run, source = attribute(features, "epoch", int), attribute(features, "run", dict), params.coparse.source
+    with connected(workers_of("coparse", params.dask) if source in POOLED else None, "cpu", 1) as cluster:
         material = Material(
             samples=read_samples_of(paths["samples"], images),
             features=paths["features"],
@@ -50,7 +50,7 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
         with scratch(paths["masks"], run_key(inputs, *material.settings)) as folder:
             found = coparse(material, read_masks(before, "coparse", params.part_classes), repairs, Kept(folder))
             run |= {"coparse": material.environment.model_dump(exclude={"threads"})}
-            about = {"source": params.coparse.source, "epoch": epoch, "run": run, **image_set(images)}
+            about = {"source": source, "epoch": epoch, "run": run, **image_set(images)}
             write_store(paths["masks"], found.arrays, **about, **mask_attributes(params.part_classes))
             with fresh(paths["table"]) as draft:
                 found.table.to_csv(draft, index=False, lineterminator="\n")

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import click
 
+from hcga.cluster.connection import workers_of
 from hcga.files import run_key
 from hcga.network.forward import environment_of, placed
 from hcga.network.inference import extract
@@ -22,7 +23,7 @@ def main(params: SimpleNamespace, samples: Path, images: Path, model: Path, feat
     """Write the shared feature maps of the training images."""
     store = open_store(images)
     count = int((read_samples_of(samples, store)["split"] == "train").sum())
-    with placed(model, params.device, params.threads, params.dask) as (network, card):
+    with placed(model, params.device, params.threads, workers_of("extract", params.dask)) as (network, card):
         key = run_key([Path(__file__), model, images], count, environment_of(network))
         extract(network, card, store, count, features, key)
 

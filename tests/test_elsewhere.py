@@ -38,10 +38,11 @@ def test_stages_on_a_cluster_write_the_same_bytes_and_none_is_due_for_it(checkou
     with Machines(tmp_path, PYTHONPATH=str(checkout.folder)) as machines:
         for _ in range(2):
             machines.add_worker(PYTHONPATH=str(checkout.folder))
-        dask = {"scheduler": machines.address, "cluster": None, "share": None}
+        stages = ["extract", "coparse", "embed"]
+        dask = {"scheduler": machines.address, "cluster": None, "share": None, "stages": stages}
         with checkout.changed({"dask": dask}):
             assert checkout.repro() == {"check", "report"}, "which depend on params.yaml as a whole"
-            for verb in ("extract", "coparse", "embed"):
+            for verb in stages:
                 done = checkout.dvc("repro", "--force", "--single-item", f"{verb}@r2")
                 assert done.returncode == 0, done.stdout + done.stderr
                 assert f"computing on the workers of {machines.address}" in done.stderr

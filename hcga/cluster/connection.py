@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def workers_of(stage: str, params: Dask | None) -> Dask | None:
+    """Where the workers of a stage are; None if it computes here."""
+    return params if params and stage in params.stages else None
+
+
 @contextmanager
 def connected(params: Dask | None, device: str, threads: int | None) -> Iterator[Workers | None]:
     """Connect to the workers of a Dask scheduler, or of one of our own whose workers are jobs.

@@ -12,13 +12,13 @@ import pytest
 import tasks
 from conftest import ROOT, WriteParams
 
-from hcga.cluster.connection import connected, slurm_cluster
+from hcga.cluster.connection import connected, slurm_cluster, workers_of
 from hcga.cluster.extra import need_packages
 from hcga.errors import InputError
 from hcga.params import Dask, Slurm, load_params
 
 SLURM = {"kind": "slurm", "jobs": 3, "workers": 4, "cores": 8, "memory": "24GB", "walltime": "01:30:00"}
-SCHEDULER = {"scheduler": "tcp://10.0.0.1:8786", "cluster": None, "share": None}
+SCHEDULER = {"scheduler": "tcp://10.0.0.1:8786", "cluster": None, "share": None, "stages": ["coparse"]}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,8 @@ def test_these_are_valid(write_params: WriteParams, dask: dict[str, Any]) -> Non
         ({**SCHEDULER, "scheduler": "tcp://10.0.0.1"}, r"dask\.scheduler"),
         ({**SCHEDULER, "share": "/mnt/share"}, r"dask\.share"),
         ({**SCHEDULER, "workers": 3}, r"dask\.workers"),
+        ({**SCHEDULER, "stages": ["train"]}, r"dask\.stages"),
+        ({**SCHEDULER, "stages": []}, r"dask\.stages"),
         ({**SCHEDULER, "scheduler": None, "cluster": {**SLURM, "kind": "pbs"}}, r"dask\.cluster\.kind"),
         ({**SCHEDULER, "scheduler": None, "cluster": {**SLURM, "memory": "24"}}, r"dask\.cluster\.memory"),
         ({**SCHEDULER, "scheduler": None, "cluster": {**SLURM, "walltime": "90"}}, r"dask\.cluster\.walltime"),
@@ -53,6 +55,13 @@ def test_these_are_valid(write_params: WriteParams, dask: dict[str, Any]) -> Non
 def test_these_are_refused(write_params: WriteParams, dask: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         load_params(write_params({"dask": dask}))
+
+
+def test_stages_that_are_not_named_compute_here() -> None:
+    params = Dask(**SCHEDULER)
+    assert workers_of("coparse", params) == params
+    assert workers_of("extract", params) is None
+    assert workers_of("coparse", None) is None
 
 
 def test_a_job_has_a_worker_of_one_task_for_each_that_is_wanted() -> None:

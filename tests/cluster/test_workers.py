@@ -96,7 +96,7 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> zarr.Group:
 
 
 def at(address: str, share: str | None = None) -> Dask:
-    return Dask(scheduler=address, cluster=None, share=share)
+    return Dask(scheduler=address, cluster=None, share=share, stages=["extract", "coparse", "embed"])
 
 
 @contextmanager

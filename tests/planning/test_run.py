@@ -115,7 +115,11 @@ def test_workers_take_what_coparsing_foresees(checkout: Path) -> None:
 
 
 def test_how_many_dask_workers_there_were_is_not_known(checkout: Path) -> None:
-    change(checkout / "params.yaml", "dask", {"scheduler": "tcp://a:1", "cluster": None, "share": None})
+    change(
+        checkout / "params.yaml",
+        "dask",
+        {"scheduler": "tcp://a:1", "cluster": None, "share": None, "stages": ["extract"]},
+    )
     with pytest.raises(InputError, match="dask: how many workers shared the work of the last run is not known"):
         measured_run(Workspace(checkout))
 
