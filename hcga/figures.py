@@ -31,6 +31,10 @@ SHOWN = {
     "Rank-5": "retrieval_rank5",
     "mAP": "retrieval_mAP",
     "mINP": "retrieval_mINP",
+    "re-ranked Rank-1": "retrieval_reranked_rank1",
+    "re-ranked mAP": "retrieval_reranked_mAP",
+    "multi-q. Rank-1": "retrieval_multi_query_rank1",
+    "multi-q. mAP": "retrieval_multi_query_mAP",
     "TPR 1e-3": "verification_tpr_at_fpr_1e-3",
     "DIR 1e-1": "open_set_dir_at_far_1e-1",
 }

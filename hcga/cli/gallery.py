@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hcga.cli.pictures import writing
-from hcga.cli.search import name_left_out, of_model, on_bad_image_option
+from hcga.cli.search import name_left_out, of_model, on_bad_image_option, pictures_option
 from hcga.runs.stage import PATH, clear_errors
 from hcga.wording import counted
 
@@ -62,25 +62,32 @@ def embed(
     help="Image or folder of images to measure the recall with; may be given several times.  [default: images drawn "
     "from the gallery]",
 )
+@pictures_option
 @of_model
-def index(gallery: Path, target: Path, queries: tuple[Path, ...], source: str, device: str) -> None:
+def index(
+    gallery: Path, target: Path, queries: tuple[Path, ...], pictures: Path | None, source: str, device: str
+) -> None:
     """Index a large .zarr store of `hcga embed`, for `hcga search --index`.
 
     A search then compares a few hundred candidates, those whose vector of the person is most like the query's, and not
     the whole gallery. The table says how much of what an exact search lists first is among so many candidates
     (recall@10). Images of the gallery are easy queries, as others of the same moment are there: for a figure that holds
-    in use give --queries, such as occluded crops of another camera.
+    in use give --queries, such as occluded crops of another camera. A query that is itself in
+    the gallery is left out of its own list, if the store knows its folder; else say --pictures.
     """
     from hcga.using.crops import find_crops
     from hcga.using.index import save_index
     from hcga.using.indexing import measured_index, require_index_file
     from hcga.using.model import Model
-    from hcga.using.store import open_gallery
+    from hcga.using.store import open_gallery, require_pictures_folder
 
     with clear_errors():
         require_index_file(gallery, target)
+        require_pictures_folder(pictures)
         model = Model.load(source, device)
-        made = measured_index(open_gallery(gallery, model), model, find_crops(queries).files if queries else ())
+        made = measured_index(
+            open_gallery(gallery, model, pictures), model, find_crops(queries).files if queries else ()
+        )
         with writing(target):
             save_index(made, model, target)
     click.echo(target)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hcga.cli.pictures import writing
-from hcga.cli.search import device_option
+from hcga.cli.search import device_option, name_left_out, on_bad_image_option
 from hcga.errors import InputError
 from hcga.outputs import require_output
 from hcga.runs.stage import PATH, clear_errors
+
+if TYPE_CHECKING:
+    from hcga.using.model import OnBadImage
 
 _people = click.option(
     "--people",
@@ -51,6 +55,8 @@ def export(source: str, target: Path, licence: str | None, calibrated: bool) -> 
     with clear_errors():
         require_output(target, SUFFIX, ONNX, PROGRAM)
         made = Model.load(source, "cpu", licence=licence or NO_LICENCE)
+        if licence and made.card.use.licence == NO_LICENCE:
+            made.card = made.card.with_use(licence=licence)
         if licence not in (None, made.card.use.licence):
             raise InputError(f"--licence: {source} has one in its card; export the round anew with another")
         if calibrated:
@@ -77,7 +83,8 @@ def export(source: str, target: Path, licence: str | None, calibrated: bool) -> 
 @_people
 @click.option("--output", "-o", "target", type=PATH, required=True, help="File to write; it ends in .safetensors.")
 @device_option
-def calibrate(source: str, people: Path, target: Path, device: str) -> None:
+@on_bad_image_option
+def calibrate(source: str, people: Path, target: Path, device: str, on_bad_image: OnBadImage) -> None:
     """Learn from labelled people what a model's similarities mean, and write it with that.
 
     Embeddings and similarities stay as they are, and so do stores. The people must neither have trained the model nor
@@ -92,7 +99,9 @@ def calibrate(source: str, people: Path, target: Path, device: str) -> None:
     with clear_errors():
         require_output(target, SUFFIX)
         made = Model.load(source, device)
-        calibrate_model(made, labelled_people(people, made))
+        found, left_out = labelled_people(people, made, on_bad_image)
+        name_left_out(left_out, "image")
+        calibrate_model(made, found)
         with writing(target):
             made.save(target)
     click.echo(f"{target}: calibrated\n{describe_calibration(made.calibration)}")
@@ -103,7 +112,8 @@ def calibrate(source: str, people: Path, target: Path, device: str) -> None:
 @_people
 @click.option("--csv", "as_csv", is_flag=True, help="Print the figures as CSV, for other programs.")
 @device_option
-def test(source: str, people: Path, as_csv: bool, device: str) -> None:
+@on_bad_image_option
+def test(source: str, people: Path, as_csv: bool, device: str, on_bad_image: OnBadImage) -> None:
     """Test a model on labelled people: the figures of a round, for query and gallery of a folder.
 
     The figures are those of plain ranking and of decisions, not of re-ranking and multi-query. They say how good the
@@ -114,7 +124,9 @@ def test(source: str, people: Path, as_csv: bool, device: str) -> None:
 
     with clear_errors():
         made = Model.load(source, device)
-        figures = figures_of(labelled_people(people, made), made.card.use.matching)
+        found, left_out = labelled_people(people, made, on_bad_image)
+        name_left_out(left_out, "image")
+        figures = figures_of(found, made.card.use.matching)
     if as_csv:
         click.echo("\n".join(["figure,value", *(f"{name},{value}" for name, value in figures.items())]))
         return

@@ -53,6 +53,9 @@ _prior = click.option(
     help="How likely it is before one looks that two images show the same person; needs a calibrated model.  "
     "[default: 0.5, even odds]",
 )
+pictures_option = click.option(
+    "--pictures", type=PATH, help="Folder of the store's pictures, if it is not where the store says."
+)
 on_bad_image_option = click.option(
     "--on-bad-image",
     type=click.Choice(["error", "skip"]),
@@ -77,7 +80,7 @@ on_bad_image_option = click.option(
     type=click.IntRange(1),
     help=f"Images that the index chooses for each query.  [default: {CANDIDATES}, with --index]",
 )
-@click.option("--pictures", type=PATH, help="Folder of the store's pictures, if it is not where the store says.")
+@pictures_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print the lists as CSV, for other programs.")
 @click.option("--one-person", is_flag=True, help="All queries show one person: they become one query.")
 @_prior

@@ -33,7 +33,7 @@ def pair_seconds(channels: int, parts: int, matching: Evaluate) -> float:
     def match() -> None:
         rank_all(Similarities(query, gallery, matching.features, matching.similarity), who)
 
-    return _quickest(match) / (QUERIES * GALLERY) * (2 if matching.multi_query else 1)
+    return _quickest(match) / (QUERIES * GALLERY)
 
 
 def _people(rng: np.random.Generator, count: int, channels: int, parts: int) -> Embeddings:
@@ -42,7 +42,7 @@ def _people(rng: np.random.Generator, count: int, channels: int, parts: int) -> 
     return Embeddings(vectors[:, 0], vectors[:, 1], vectors[:, 2:], seen)
 
 
-def identity_seconds(width: int, batch: int, device: torch.device) -> float:
+def identity_seconds(width: int, batch: int, device: torch.device, threads: int) -> float:
     """Seconds that the classifiers of one more identity add to a training step.
 
     Parameters
@@ -52,6 +52,8 @@ def identity_seconds(width: int, batch: int, device: torch.device) -> float:
     batch : int
         B.
     device : torch.device
+    threads : int
+        Of the training, on processor cores.
     """
     classifier = nn.Linear(width, CLASSES, bias=False, device=device)
     optimiser = torch.optim.Adam(classifier.parameters())
@@ -65,7 +67,12 @@ def identity_seconds(width: int, batch: int, device: torch.device) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    return _quickest(step) / CLASSES
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return _quickest(step) / CLASSES
+    finally:
+        torch.set_num_threads(before)
 
 
 def _quickest(work: Callable[[], object]) -> float:

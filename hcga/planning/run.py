@@ -26,6 +26,10 @@ MB = 2**20
 LEAST_IMAGES = 300  # of training, to scale up by more than FREELY
 LEFT_OUT = {"synthesise"}  # of data sets of one's own there is nothing to draw
 ON_DEVICES = ("extract", "coparse", "train", "embed")
+UNFORESEEN = {
+    "rerank": "compares queries and gallery with each other, all with all",
+    "multi_query": "has all images at the queries' cameras in memory",
+}
 REMEDY = "run `dvc repro` here first, on a part of the data or on the synthetic people, with the network to be used"
 
 
@@ -131,15 +135,13 @@ def plan(workspace: Workspace, measured: Measured, wanted: Size, devices: int | 
     Raises
     ------
     InputError
-        As of that, the run was of too few images or on another machine, or re-ranking is asked for, whose cost is not
-        foreseen.
+        As of that, the run was of too few images or on another machine, or something of `UNFORESEEN` is asked
+        for.
     """
     params, shape, size = workspace.params, shape_of(workspace), measured.size
-    if params.evaluate.rerank:
-        raise InputError(
-            "evaluate.rerank: compares queries and gallery with each other, all with all, which is not foreseen; for a "
-            "plan set it to false"
-        )
+    for name, why in UNFORESEEN.items():
+        if getattr(params.evaluate, name):
+            raise InputError(f"evaluate.{name}: {why}, which is not foreseen; for a plan set it to false")
     if size.train < LEAST_IMAGES and wanted.train > FREELY * size.train:
         raise InputError(
             f"{workspace.root}: the last run was of {size.train} training images, which says little of "
@@ -148,7 +150,7 @@ def plan(workspace: Workspace, measured: Measured, wanted: Size, devices: int | 
     device = _same_device(measured.devices["train"])
     rates = Rates(
         pair_seconds(params.backbone.channels, params.part_classes - 1, params.evaluate),
-        identity_seconds(shape.classified, shape.batch, device),
+        identity_seconds(shape.classified, shape.batch, device, measured.threads or torch.get_num_threads()),
     )
     table = scale(measured.ran, size, wanted, shape, rates, devices)
     table.insert(2, "workers", 0.0)

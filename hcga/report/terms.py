@@ -21,6 +21,10 @@ FIGURES = {  # by column, as in `hcga.figures.SHOWN`
     "Rank-5": "share of the queries with the right person among the first five",
     "mAP": "mean over the queries of the average precision of the ranked list",
     "mINP": "mean inverse negative penalty: high where even the last image of the right person comes early",
+    "re-ranked Rank-1": "Rank-1 after k-reciprocal re-ranking (evaluate.rerank)",
+    "re-ranked mAP": "mAP after it",
+    "multi-q. Rank-1": "Rank-1 where all images of a query's person at its camera are one query (evaluate.multi_query)",
+    "multi-q. mAP": "mAP of these",
     "TPR 1e-3": "pairs of one person that pass the threshold which one in 1,000 pairs of two people passes",
     "DIR 1e-1": "queries of people on a watch list that find the right one first, above the threshold at which one in "
     "ten strangers raises an alarm",

@@ -96,9 +96,7 @@ def calibrate(people: People, matching: Matching) -> Calibration:
 
 def calibrate_model(model: Model, people: People) -> None:
     """Put what people teach into a model's card; errors as of `calibrate`."""
-    use = model.card.use
-    changed = use.model_copy(update={"calibration": calibrate(people, use.matching)})
-    model.card = model.card.model_copy(update={"use": changed})
+    model.card = model.card.with_use(calibration=calibrate(people, model.card.use.matching))
 
 
 def fit(counts: PairCounts, place: str) -> Line:

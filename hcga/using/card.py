@@ -71,6 +71,10 @@ class ModelCard(Card):
 
     use: Use
 
+    def with_use(self, **changes: object) -> ModelCard:
+        """Give the card with other values in `use`, unchecked."""
+        return self.model_copy(update={"use": self.use.model_copy(update=changes)})
+
     @model_validator(mode="before")
     @classmethod
     def _is_of_this_format(cls, values: Any) -> Any:

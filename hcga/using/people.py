@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from hcga.artifacts import open_artifact
 from hcga.datasets.catalogue import catalogue
@@ -19,7 +20,7 @@ from hcga.retrieval.stored import StoredEmbeddings, rank_all, ranking_figures
 from hcga.runs.revisions import Place, open_revision
 from hcga.samples import read_samples_of
 from hcga.using.calibrating import People
-from hcga.using.model import Model
+from hcga.using.model import Model, OnBadImage
 from hcga.using.rounds import refuse_unrecorded
 
 
@@ -60,8 +61,13 @@ def held_out_people(folder: Path, place: Place, model: Model) -> People:
     return People(first, second, labels, "held-out training identities", str(place))
 
 
-def labelled_people(folder: Path, model: Model) -> People:
+def labelled_people(folder: Path, model: Model, on_bad_image: OnBadImage = "error") -> tuple[People, list[str]]:
     """Embed people of one's own, sorted into query and gallery as the layout `folder` has it.
+
+    Returns
+    -------
+    (People, list of str)
+        And what is wrong with images that were left out.
 
     Raises
     ------
@@ -72,12 +78,14 @@ def labelled_people(folder: Path, model: Model) -> People:
         raise InputError(f"--people {folder}: no such folder; name one with query/12/1_a.jpg, gallery/12/2_b.jpg")
     table = catalogue("folder", folder, ("query", "gallery"), None).assign(dataset=folder.name)
     report_findings(examine_table(table), f"{folder}: nothing can be learnt or tested")
-    embedded = model.embed_files([folder / path for path in table["path"]]).embedded
-    compared = embedded.compared_by(model.card.use.matching)
+    files = [folder / path for path in table["path"]]
+    asked = model.embed_files(files, on_bad_image)
+    table = table[pd.Index(files).isin(asked.files)]
+    compared = asked.embedded.compared_by(model.card.use.matching)
     query, gallery = (np.flatnonzero(table["split"] == split) for split in ("query", "gallery"))
     pids, camids = table["pid"].to_numpy(), table["camid"].to_numpy()
     labels = Labels(pids[query], pids[gallery], camids[query], camids[gallery])
-    return People(compared.take(query), compared.take(gallery), labels, "of a folder", str(folder))
+    return People(compared.take(query), compared.take(gallery), labels, "of a folder", str(folder)), asked.problems
 
 
 def figures_of(people: People, matching: Matching) -> dict[str, float]:

@@ -25,7 +25,7 @@ from hcga.using.embedded import Embedded
 from hcga.using.index import Index
 from hcga.using.model import Model, OnBadImage
 from hcga.using.parquet import folder_told, unpack_parquet
-from hcga.using.store import ANEW, Gallery, folder_beside, open_gallery, read_embedded
+from hcga.using.store import ANEW, Gallery, folder_beside, open_gallery, read_embedded, require_pictures_folder
 
 
 class Entry(NamedTuple):
@@ -79,21 +79,19 @@ def opened_gallery(path: Path, model: Model, pictures: Path | None, on_bad_image
         raise InputError(
             f"--gallery {path}: no such file or folder; give a folder of images or a store of `hcga embed`"
         )
-    if pictures and not pictures.is_dir():
-        raise InputError(f"--pictures {pictures}: no such folder; name the one that was embedded")
+    require_pictures_folder(pictures)
     if path.suffix == ".zarr":
-        gallery = open_gallery(path, model)
-        yield gallery._replace(folder=pictures or gallery.folder)
+        yield open_gallery(path, model, pictures)
         return
     with tempfile.TemporaryDirectory(prefix="hcga-") as scratch:
         store = Path(scratch) / "gallery.zarr"
         if path.is_dir():
             crops = find_crops([path])
             problems = build_gallery(model, crops, store, on_bad_image).problems
-            yield open_gallery(store, model)._replace(folder=crops.root, problems=problems)
+            yield open_gallery(store, model, crops.root)._replace(problems=problems)
         else:
             unpack_parquet(path, model, store)
-            yield open_gallery(store, model)._replace(folder=pictures or folder_beside(path, folder_told(path)))
+            yield open_gallery(store, model, pictures or folder_beside(path, folder_told(path)))
 
 
 def search(

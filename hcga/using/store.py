@@ -85,8 +85,15 @@ def row_bytes(model: Model, dtype: Dtype, packed: bool) -> float:
     return sum(shrunk(name, size) if packed else size for name, size in sizes.items())
 
 
-def open_gallery(path: Path, model: Model) -> Gallery:
+def open_gallery(path: Path, model: Model, pictures: Path | None = None) -> Gallery:
     """Open a zarr store that `hcga embed` has written.
+
+    Parameters
+    ----------
+    path : Path
+    model : Model
+    pictures : Path, optional
+        Where the files are that it names; if not given, where it says itself, if it does.
 
     Raises
     ------
@@ -105,7 +112,13 @@ def open_gallery(path: Path, model: Model) -> Gallery:
             if (found := array(store, name).shape) != wanted:
                 raise InputError(f"{path}/{name}: has shape {found}, its names and the model ask for {wanted}; {ANEW}")
         names = [name for start in range(0, packed.shape[0], 2**14) for name in _unpack(packed, start, start + 2**14)]
-    return Gallery(store, names, folder_beside(path, store.attrs.get(FOLDER)), [])
+    return Gallery(store, names, pictures or folder_beside(path, store.attrs.get(FOLDER)), [])
+
+
+def require_pictures_folder(pictures: Path | None) -> None:
+    """Refuse a folder of pictures that is none, `InputError`."""
+    if pictures and not pictures.is_dir():
+        raise InputError(f"--pictures {pictures}: no such folder; name the one that was embedded")
 
 
 def read_embedded(store: zarr.Group, rows: np.ndarray) -> Embedded:

@@ -140,11 +140,20 @@ def test_a_stage_that_was_continued_says_too_little(checkout: Path) -> None:
         measured_run(Workspace(checkout))
 
 
-def test_reranking_is_not_foreseen(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    change(checkout / "params.yaml", "evaluate", {"rerank": True})
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("rerank", "compares queries and gallery with each other"),
+        ("multi_query", "has all images at the queries' cameras in memory"),
+    ],
+)
+def test_what_takes_more_than_ranking_is_not_foreseen(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+) -> None:
+    change(checkout / "params.yaml", "evaluate", {name: True})
     said = call(monkeypatch, "--images", "6", "--identities", "3")
     assert said.exit_code == 1
-    assert "evaluate.rerank: compares queries and gallery with each other" in said.output
+    assert f"evaluate.{name}: {why}" in said.output
 
 
 def test_nothing_has_run(checkout: Path) -> None:
@@ -158,7 +167,16 @@ def test_rates_are_above_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "CLASSES", 10)
     matching = run.Workspace(ROOT).params.evaluate
     assert 0 < rates.pair_seconds(8, 3, matching) < 1e-3
-    assert 0 < rates.identity_seconds(40, 4, run.torch.device("cpu")) < 1
+    assert 0 < rates.identity_seconds(40, 4, run.torch.device("cpu"), 1) < 1
+
+
+def test_classifiers_are_timed_on_the_threads_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, seen = run.torch.get_num_threads(), []
+    monkeypatch.setattr(rates, "CLASSES", 10)
+    monkeypatch.setattr(rates, "_quickest", lambda _: seen.append(run.torch.get_num_threads()) or 1.0)
+    rates.identity_seconds(40, 4, run.torch.device("cpu"), before + 1)
+    assert seen == [before + 1]
+    assert run.torch.get_num_threads() == before
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:

@@ -101,6 +101,10 @@ KEYS = [
     "retrieval_rank5",
     "retrieval_mAP",
     "retrieval_mINP",
+    "retrieval_reranked_rank1",
+    "retrieval_reranked_mAP",
+    "retrieval_multi_query_rank1",
+    "retrieval_multi_query_mAP",
     "verification_tpr_at_fpr_1e-3",
     "open_set_dir_at_far_1e-1",
 ]

@@ -78,7 +78,13 @@ def test_a_file_becomes_one_that_runs_elsewhere(run: Run) -> None:
     assert tried == "on images of noise it is off by 0 of the largest value at most"
     assert "its card names no licence" in done.stderr
     assert run("model", "show", "model.pt2").stdout == run("model", "show", "model.safetensors").stdout
-    fails(run("model", "export", "model.safetensors", "-o", "m.pt2", "--licence", "mine"), "model.safetensors has one")
+    given = run("model", "export", "model.safetensors", "-o", "model.pt2", "--licence", "mine")
+    assert (given.exit_code, given.stderr) == (0, "")
+    assert "mine" in run("model", "show", "model.pt2").stdout
+    assert run("model", "export", "model.safetensors", "-o", "licensed.safetensors", "--licence", "mine").exit_code == 0
+    again = run("model", "export", "licensed.safetensors", "-o", "m.pt2", "--licence", "another")
+    fails(again, "licensed.safetensors has one")
+    Path("licensed.safetensors").unlink()
     fails(run("embed", "crops", "--model", "model.pt2", "-o", "g.zarr"), "model.pt2: is for use without this program")
     fails(run("model", "show", "none.pt2"), "none.pt2: holds no model")
     assert sorted(path.name for path in Path().iterdir()) == ["crops", "model.pt2", "model.safetensors"]
@@ -253,10 +259,17 @@ def test_a_model_is_tested_on_people_of_ones_own(run: Run) -> None:
     draw_people(Path("people"))
     with Path("people/query/1/1_bad.png").open("wb"):
         pass
-    fails(run("model", "test", "model.safetensors", "--people", "people"), "people/query/1/1_bad.png")
+    for command in (["test"], ["calibrate", "-o", "c.safetensors"]):
+        words = ("model", *command, "model.safetensors", "--people", "people")
+        fails(run(*words), "people/query/1/1_bad.png")
+        done = run(*words, "--on-bad-image", "skip")
+        assert done.exit_code == 0, done.output
+        assert "people/query/1/1_bad.png" in done.stderr
+    skipped = run("model", "test", "model.safetensors", "--people", "people", "--csv", "--on-bad-image", "skip")
     Path("people/query/1/1_bad.png").unlink()
     done = run("model", "test", "model.safetensors", "--people", "people", "--csv")
     assert done.exit_code == 0, done.output
+    assert done.stdout == skipped.stdout
     figures = {row["figure"]: float(row["value"]) for row in csv.DictReader(io.StringIO(done.stdout))}
     assert (figures["queries"], figures["gallery"], figures["invalid_queries"]) == (6, 18, 0)
     assert (figures["positive_pairs"], figures["negative_pairs"]) == (12, 6 * 15)

@@ -1,6 +1,7 @@
 """Galleries in fewer bits, and the index that says which of their images are worth an exact look."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -299,7 +300,7 @@ def test_without_faiss_it_says_what_to_do(model: Model, gallery: Gallery, monkey
         build_index(gallery, model.card.use.matching)
 
 
-def test_the_commands(model: Model, file: Path, crops: Path, tmp_path: Path) -> None:
+def test_the_commands(model: Model, file: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def call(*words: object) -> Any:
         return CliRunner().invoke(main, [*map(str, words), "--model", str(file)])
 
@@ -316,6 +317,21 @@ def test_the_commands(model: Model, file: Path, crops: Path, tmp_path: Path) -> 
             "7 candidates of 7 images are compared with each query; recall@10 100.0 % with 7 candidates, measured with "
             + asked
         )
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copytree(store, elsewhere / "g.zarr")
+    made = call("index", elsewhere / "g.zarr", "-o", index, "--pictures", tmp_path / "none")
+    assert (made.exit_code, made.stderr) == (
+        1,
+        f"Error: --pictures {tmp_path}/none: no such folder; name the one that was embedded\n",
+    )
+    own: list[Any] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(indexing, "measure_recall", lambda _, __, ___, rows: own.append(rows) or {})
+        for pictures in ([], ["--pictures", crops]):
+            assert call("index", elsewhere / "g.zarr", "-o", index, "--queries", query, *pictures).exit_code == 0
+    assert own == [[[]], [[3]]], "only where one says which folder it was is the query known to be in the gallery"
+    assert call("index", store, "-o", index).exit_code == 0
     few = call(*words, "--index", index, "--candidates", 1, "--top", 3)
     assert len(few.stdout.splitlines()) == 1 + 3, "the query itself is none of the candidates"
     assert few.stderr.splitlines()[-1] == "3 candidates of 7 images are compared with each query"
