@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from hcga.masks.parts import STRIDE, UNLABELLED
@@ -10,46 +12,58 @@ from hcga.params import Train
 ERASED_AREA = (0.02, 0.4)  # share of the image (Zhong et al., AAAI 2020)
 ERASED_ASPECT = (0.3, 1 / 0.3)  # height over width
 ATTEMPTS = 100
+NOTHING = slice(0, 0), slice(0, 0)
 
 
-def augment(
-    image: np.ndarray, mask: np.ndarray, params: Train, fill: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Augment one image and its mask alike.
+class Change(NamedTuple):
+    """What is done to an image and to its mask."""
+
+    flipped: bool
+    top: int  # the crop, pixels from the upper left corner of the image
+    left: int
+    erased: tuple[slice, slice]  # rows and columns, which may be none
+
+
+def draw_change(size: tuple[int, int], params: Train, rng: np.random.Generator) -> Change:
+    """Draw what is done to an image of H x W pixels.
+
+    Parameters
+    ----------
+    size : (int, int)
+        H and W.
+    params : Train
+        flip and erasing (probabilities), padding (pixels; black in the image, background in the mask).
+    rng : numpy Generator
+    """
+    flipped = rng.random() < params.flip
+    top, left = rng.integers(0, 2 * params.padding, 2, endpoint=True) - params.padding
+    erased = _rectangle(*size, rng) if rng.random() < params.erasing else NOTHING
+    return Change(flipped, int(top), int(left), erased)
+
+
+def change_image(image: np.ndarray, change: Change, fill: np.ndarray) -> np.ndarray:
+    """Augment an image, (H, W, 3) uint8, to a new array.
+
+    `fill` is the colour of erased pixels, (3,) uint8: the mean that the network subtracts, so that they become 0.
+    """
+    changed = _shift(image[:, ::-1] if change.flipped else image, change.top, change.left, 0)
+    changed[change.erased] = fill
+    return changed
+
+
+def change_mask(mask: np.ndarray, change: Change) -> np.ndarray:
+    """Augment a mask, (h, w) uint8 with cells of `STRIDE` pixels, like its image, to a new array.
 
     The authors' code crops the image only, so that its masks are up to 10 pixels off; here geometry acts on both,
     and erased pixels become background in the mask. A cell of the mask takes the label of the pixel at its centre. A
     mask that says nothing at all stays so: it would teach background alone.
-
-    Parameters
-    ----------
-    image : (H, W, 3) uint8
-    mask : (h, w) uint8
-        Cells of `STRIDE` pixels.
-    params : Train
-        flip and erasing (probabilities), padding (pixels; black in the image, background in the mask).
-    fill : (3,) uint8
-        Colour of erased pixels: the mean that the network subtracts, so that they become 0.
-    rng : numpy Generator
-
-    Returns
-    -------
-    image : (H, W, 3) uint8
-    mask : (h, w) uint8
-        New arrays.
     """
-    labels = mask.repeat(STRIDE, 0).repeat(STRIDE, 1)
     background = UNLABELLED if (mask == UNLABELLED).all() else 0
-    if rng.random() < params.flip:
-        image, labels = image[:, ::-1], labels[:, ::-1]
-    top, left = rng.integers(0, 2 * params.padding, 2, endpoint=True) - params.padding
-    image, labels = _shift(image, top, left, 0), _shift(labels, top, left, background)
-    if rng.random() < params.erasing:
-        rows, columns = _rectangle(image.shape[0], image.shape[1], rng)
-        image[rows, columns] = fill
-        labels[rows, columns] = background
+    labels = mask.repeat(STRIDE, 0).repeat(STRIDE, 1)
+    labels = _shift(labels[:, ::-1] if change.flipped else labels, change.top, change.left, background)
+    labels[change.erased] = background
     centre = STRIDE // 2
-    return image, np.ascontiguousarray(labels[centre::STRIDE, centre::STRIDE])
+    return np.ascontiguousarray(labels[centre::STRIDE, centre::STRIDE])
 
 
 def _shift(values: np.ndarray, top: int, left: int, padding: int) -> np.ndarray:
@@ -71,4 +85,4 @@ def _rectangle(height: int, width: int, rng: np.random.Generator) -> tuple[slice
         if 0 < rows < height and 0 < columns < width:
             top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
             return slice(top, top + rows), slice(left, left + columns)
-    return slice(0, 0), slice(0, 0)
+    return NOTHING

@@ -16,7 +16,7 @@ import zarr
 from hcga.params import Train
 from hcga.samples import read_samples_of
 from hcga.stores import IMAGE_SET, array, attribute, image_set, open_store, open_store_of, read_all, read_rows
-from hcga.training.augmentation import augment
+from hcga.training.augmentation import change_image, change_mask, draw_change
 
 log = logging.getLogger(__name__)
 HELD_BYTES = 2 * 2**30  # of images: over 20,000 of 256 x 128 pixels
@@ -55,9 +55,14 @@ def hold_images(images: zarr.Array[Any], count: int) -> zarr.Array[Any] | np.nda
 
 
 def load_batch(
-    data: TrainingSet, rows: np.ndarray, params: Train, mean: torch.Tensor, rng: np.random.Generator
+    data: TrainingSet,
+    rows: np.ndarray,
+    params: Train,
+    mean: torch.Tensor,
+    rng: np.random.Generator,
+    share: slice = slice(None),
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Read and augment one batch.
+    """Read and augment one batch: all of its masks, and the images of a share.
 
     Parameters
     ----------
@@ -67,14 +72,20 @@ def load_batch(
     mean : (3,) float32
         RGB in [0, 1] that the network subtracts; erased pixels get it. Its device is where the batch goes.
     rng : numpy Generator
+        Draws for all images, whatever the share.
+    share : slice, optional
+        Which b of the images are wanted.
 
     Returns
     -------
-    images : (B, H, W, 3) uint8
+    images : (b, H, W, 3) uint8
     masks : (B, h, w) int64
     """
     fill = (255 * mean.cpu().numpy()).round().astype(np.uint8)
-    pixels = read_rows(data.images, rows)
-    pairs = [augment(image, data.masks[row], params, fill, rng) for image, row in zip(pixels, rows, strict=True)]
-    images, masks = (torch.from_numpy(np.stack(arrays)).to(mean.device) for arrays in zip(*pairs, strict=True))
-    return images, masks.long()
+    height, width = data.images.shape[1:3]
+    changes = [draw_change((height, width), params, rng) for _ in rows]
+    pixels = read_rows(data.images, rows[share])
+    images = [change_image(image, change, fill) for image, change in zip(pixels, changes[share], strict=True)]
+    masks = [change_mask(data.masks[row], change) for row, change in zip(rows, changes, strict=True)]
+    drawn, labels = (torch.from_numpy(np.stack(arrays)).to(mean.device) for arrays in (images, masks))
+    return drawn, labels.long()

@@ -66,20 +66,21 @@ class Ranks(NamedTuple):
             torch.cuda.set_device(int(os.environ[LOCAL_RANK]))
         return device
 
-    def share(self, batch: torch.Tensor) -> torch.Tensor:
-        """Rows of a batch that are this process's, (n, ...) of (N, ...).
+    def share(self, count: int) -> slice:
+        """Which images of a batch are this process's.
 
         Raises
         ------
         InputError
             They cannot be shared equally.
         """
-        if len(batch) % self.size:
+        if count % self.size:
             raise InputError(
-                f"processes: a batch of {len(batch)} images (train.identities x train.images) cannot be shared equally "
+                f"processes: a batch of {count} images (train.identities x train.images) cannot be shared equally "
                 f"by {self.size}"
             )
-        return batch.chunk(self.size)[self.rank]
+        images = count // self.size
+        return slice(self.rank * images, (self.rank + 1) * images)
 
     def gather(self, output: Training) -> Training:
         """What the network says of the whole batch, of what it says of each share."""

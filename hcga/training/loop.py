@@ -91,7 +91,7 @@ def train(
         set_learning_rate(optimiser, rate)
         drawing = np.random.default_rng((seed, BATCHES, epoch))
         batches = list(pk_batches(rows_of, params.identities, params.images, drawing))
-        load = partial(_load_numbered, data, params, network.mean, (seed, AUGMENTATION, epoch))
+        load = partial(_load_numbered, data, params, network.mean, (seed, AUGMENTATION, epoch), ranks)
         loaded = load_ahead(list(enumerate(batches, 1))[len(steps) :], load)
         for (number, rows), (images, masks) in track(loaded, f"epoch {epoch + 1}", len(batches), "batch", len(steps)):
             # Of backbones with dropout or stochastic depth.
@@ -139,10 +139,15 @@ def _torch_seed(*seeds: int) -> int:
 
 
 def _load_numbered(
-    data: TrainingSet, params: Train, mean: torch.Tensor, seed: tuple[int, ...], batch: tuple[int, np.ndarray]
+    data: TrainingSet,
+    params: Train,
+    mean: torch.Tensor,
+    seed: tuple[int, ...],
+    ranks: Ranks,
+    batch: tuple[int, np.ndarray],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     number, rows = batch
-    return load_batch(data, rows, params, mean, np.random.default_rng((*seed, number)))
+    return load_batch(data, rows, params, mean, np.random.default_rng((*seed, number)), ranks.share(len(rows)))
 
 
 def training_step(
@@ -156,14 +161,15 @@ def training_step(
     t: float | None,
     ranks: Ranks = ALONE,
 ) -> torch.Tensor:
-    """Take one optimisation step on a batch of N images.
+    """Take one optimisation step on a batch of N images, of which this process has n.
 
     Parameters
     ----------
     network : nn.Module
-        From `Ranks.spread`; it sees this process's share of the batch.
+        From `Ranks.spread`.
     optimiser : torch.optim.Adam
-    images : (N, H, W, 3) uint8
+    images : (n, H, W, 3) uint8
+        Those of `Ranks.share`.
     masks : (N, h, w) int64
         UNLABELLED where nothing is to be learnt.
     targets : (N,) int64
@@ -182,7 +188,7 @@ def training_step(
     """
     targets = targets.to(images.device)
     with precision(images.device):
-        output = ranks.gather(network(ranks.share(images), t))
+        output = ranks.gather(network(images, t))
         terms = prnet_losses(output, targets, masks, params.label_smoothing, params.margin)
         loss = terms.image
         if parsing:

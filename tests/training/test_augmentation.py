@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hcga.masks.parts import STRIDE
-from hcga.training.augmentation import augment
+from hcga.training.augmentation import change_image, change_mask, draw_change
 
 HEIGHT, WIDTH = 64, 32
 # Its first channel is background, as erased pixels are; its second is found nowhere else.
@@ -27,6 +27,11 @@ def pair():
     image = np.random.default_rng(0).integers(1, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     image[:, :, 0] = np.kron(mask, np.ones((STRIDE, STRIDE), np.uint8))
     return image, mask
+
+
+def augment(image, mask, params, fill, rng):
+    change = draw_change(image.shape[:2], params, rng)
+    return change_image(image, change, fill), change_mask(mask, change)
 
 
 def centres(image):

@@ -12,9 +12,10 @@ from hcga.masks.parts import UNLABELLED
 from hcga.network.checkpoints import load_model, load_optimiser, save_model, save_optimiser
 from hcga.network.prnet import PRNet, new_card
 from hcga.store_writing import write_store
-from hcga.stores import array, open_store
+from hcga.stores import array, open_store, read_rows
 from hcga.training import batches, loop
 from hcga.training.batches import TrainingSet, hold_images, load_batch
+from hcga.training.distributed import Ranks
 from hcga.training.loop import COLUMNS, train
 from hcga.training.optimisation import build_optimiser, learning_rate
 from hcga.training.resuming import Keeper, State
@@ -218,9 +219,9 @@ def test_seed_and_epoch_decide_batches_and_augmentation(start, data, params):
 def test_each_batch_has_randomness_of_its_own(start, data, params, monkeypatch):
     drawn, seeds = [], []
 
-    def load(_, rows, settings, mean, rng):
+    def load(_, rows, settings, mean, rng, share):
         drawn.append(rng.random())
-        return load_batch(data, rows, settings, mean, rng)
+        return load_batch(data, rows, settings, mean, rng, share)
 
     monkeypatch.setattr(loop, "load_batch", load)
     monkeypatch.setattr(torch, "manual_seed", seeds.append)
@@ -393,6 +394,20 @@ def test_erased_pixels_get_the_mean_that_the_network_subtracts(data, params):
     changed = (images.numpy() != np.asarray(data.images[:8])).any(-1)
     assert changed.any((1, 2)).all()
     np.testing.assert_array_equal(np.unique(images.numpy()[changed], axis=0), [[128, 102, 76]])
+
+
+def test_a_share_of_a_batch_has_its_images_and_all_masks(data, params, monkeypatch):
+    """With the random choices of the whole batch; the images of other processes are not even read."""
+    rows, wild = np.array([7, 0, 3, 7, 1, 2]), params.model_copy(update={"flip": 0.5, "padding": 10, "erasing": 0.5})
+    whole, masks = load_batch(data, rows, wild, torch.zeros(3), np.random.default_rng(0))
+    read = []
+    monkeypatch.setattr(batches, "read_rows", lambda images, wanted: read.extend(wanted) or read_rows(images, wanted))
+    for rank in range(3):
+        share = Ranks(rank, 3).share(6)
+        images, same = load_batch(data, rows, wild, torch.zeros(3), np.random.default_rng(0), share)
+        assert torch.equal(images, whole[share])
+        assert torch.equal(same, masks)
+    assert read == rows.tolist()
 
 
 def test_each_image_of_a_batch_is_augmented_for_itself(data, params):

@@ -22,7 +22,7 @@ def step(network: PRNet, ranks: Ranks, parsing: bool) -> dict[str, torch.Tensor]
         masks = torch.randint(4, (8, 16, 8), generator=generator)
         masks[5:] = 255  # shares have other numbers of labelled cells
         identities = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
-        output = ranks.gather(spread(ranks.share(images), 4.0))
+        output = ranks.gather(spread(images[ranks.share(len(images))], 4.0))
         terms = prnet_losses(output, identities, masks, 0.1, 0.3)
         loss = sum(terms) if parsing else terms.image
         network.zero_grad()
