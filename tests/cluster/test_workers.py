@@ -162,14 +162,16 @@ def test_features_and_embeddings_have_the_bytes_of_a_run_here(
 def test_workers_read_copies_in_an_s3_store(
     tmp_path: Path, model: Path, images: zarr.Group, features: Input, label: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server on this machine; a store of features and one of images, the file of a network."""
+    """Workers that are processes of their own; a store of features and one of images, the file of a network."""
     for name, value in ACCESS.items():
         monkeypatch.setenv(name, value)
     network, card = load_model(model)
     extract(network, card, images, COUNT, tmp_path / "here.zarr")
-    with s3_server() as url, inside(f"s3://{BUCKET}/folder") as params:
+    with s3_server() as url, Machines(tmp_path) as machines:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        with placed(model, "cpu", 1, params) as (remote, _):
+        for _ in range(2):
+            machines.add_worker()
+        with placed(model, "cpu", 1, at(machines.address, f"s3://{BUCKET}/folder")) as (remote, _):
             extract(remote, card, images, COUNT, tmp_path / "there.zarr")
             assert isinstance(remote, Remote)
             assert_equal(on(remote.workers, label, features), on(None, label, features))
