@@ -16,13 +16,13 @@ import zarr
 from hcga.csv_files import read_table
 from hcga.files import checkout_digest
 from hcga.masks.covered import parts_covered
-from hcga.masks.parts import read_masks
 from hcga.masks.quality import evaluate_masks, rate_identities
 from hcga.occluders import Occlusion
 from hcga.params import Evaluate
+from hcga.resources import mask_copies
 from hcga.retrieval.stored import evaluate_retrieval
 from hcga.retrieval.visibility import read_statistics, visibility_figures, visible_parts
-from hcga.stores import array, attribute
+from hcga.stores import array, attribute, read_all
 
 log = logging.getLogger(__name__)
 TOLD = {  # in a log: title -> section and name of the figure
@@ -104,7 +104,8 @@ def evaluate_round(
     table = read_table(table_file)
     if attribute(embeddings, "parsing", bool):
         part_classes = attribute(embeddings, "part_classes", int)
-        drawn, parsed = read_masks(masks, "evaluate", part_classes), array(embeddings, "parsed")
+        drawn = read_all(array(masks, "masks"), mask_copies("evaluate", part_classes))
+        parsed = array(embeddings, "parsed")
         figures |= evaluate_masks(drawn, parsed, truth, table, occlusion, part_classes)
         table = rate_identities(table, samples, drawn, parsed, truth, part_classes)
         statistics = read_statistics(embeddings, np.arange(len(samples)))

@@ -12,11 +12,11 @@ from hcga.coparsing.kept import Kept
 from hcga.coparsing.sources import POOLED, Material
 from hcga.devices import choose_device
 from hcga.files import fresh, run_key, scratch
-from hcga.masks.parts import mask_attributes, read_masks
+from hcga.masks.parts import mask_attributes
 from hcga.runs.stage import PATH, stage
 from hcga.samples import read_samples_of
 from hcga.store_writing import write_store
-from hcga.stores import attribute, image_set, open_store, open_store_of
+from hcga.stores import array, attribute, image_set, open_store, open_store_of, read_all
 
 
 @stage("coparse", "device", "part_classes", "seed")
@@ -48,7 +48,7 @@ def main(params: SimpleNamespace, **paths: Path) -> None:
         read = ["samples", "features", "translated", *(["images"] if params.coparse.input == "rgb" else [])]
         inputs = [Path(__file__), *(paths[name] for name in read)]
         with scratch(paths["masks"], run_key(inputs, *material.settings)) as folder:
-            found = coparse(material, read_masks(before, "coparse", params.part_classes), repairs, Kept(folder))
+            found = coparse(material, read_all(array(before, "masks")), repairs, Kept(folder))
             run |= {"coparse": material.environment.model_dump(exclude={"threads"})}
             about = {"source": source, "epoch": epoch, "run": run, **image_set(images)}
             write_store(paths["masks"], found.arrays, **about, **mask_attributes(params.part_classes))

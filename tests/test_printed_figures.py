@@ -6,7 +6,7 @@ column where the header names one figure. What stands in sentences, and means al
 
 import re
 from collections.abc import Iterator
-from itertools import combinations_with_replacement
+from itertools import combinations, combinations_with_replacement
 from pathlib import Path
 
 import pandas as pd
@@ -84,3 +84,19 @@ def test_a_line_has_the_figures_of_its_row(page: str, line: str, figures: Figure
     label = line.strip().strip("|").partition("|")[0].strip()
     unknown = min((figures - known for known in comparable(label)), key=len)
     assert not unknown, f"{page}: not in any file of docs/results: {sorted(unknown)}"
+
+
+def test_processors_differ_as_the_page_says() -> None:
+    """Mean difference of two runs: of one seed on two processors, and of two seeds on one of them."""
+    columns = ["retrieval_rank1", "retrieval_mAP", "masks_iou_foreground", "parsing_head_train_iou_foreground"]
+    xeon, epyc = (
+        runs[runs["row"] == "hcnet"].set_index(["round", "seed"])[columns]
+        for runs in (pd.read_csv(ROOT / f"docs/results/whole-mask_source{which}-runs.csv") for which in ("", "-epyc"))
+    )
+    page = (ROOT / "docs/reproducibility.md").read_text("utf-8")
+    for number in (1, 2, 3):
+        here, there = xeon.loc[f"r{number}"], epyc.loc[f"r{number}"]
+        same = (here - there).abs().mean()
+        pairs = [(of.loc[one] - of.loc[two]).abs() for of in (here, there) for one, two in combinations(of.index, 2)]
+        cells = [f"{same[name]:.1f}, {pd.DataFrame(pairs)[name].mean():.1f}" for name in columns]
+        assert f"| {number} | {' | '.join(cells)} |" in page

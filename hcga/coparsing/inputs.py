@@ -10,6 +10,7 @@ import zarr
 
 from hcga.errors import InputError
 from hcga.params import Coparse
+from hcga.resources import mask_copies
 from hcga.stores import array, attribute, open_store_of, read_all
 
 # Weights of Eq. (5) for features -> what stands in their place for images.
@@ -36,12 +37,14 @@ def read_translated(path: Path, images: zarr.Group, part_classes: int) -> tuple[
     Raises
     ------
     InputError
-        They are of other images, or of another number of part classes.
+        They are of other images, or of another number of part classes, or there is too little memory for what
+        co-parsing makes of so many masks.
     """
     translated = open_store_of(path, images)
     if (classes := attribute(translated, "part_classes", int)) != part_classes:
         raise InputError(f"{path}: of {classes} part classes, not {part_classes}; `dvc repro translate` makes it anew")
-    return read_all(array(translated, "external")), read_all(array(translated, "repairs"))
+    copies = mask_copies("coparse", part_classes)  # looked at here, before any of them is in memory
+    return read_all(array(translated, "external"), copies), read_all(array(translated, "repairs"))
 
 
 def settings_of(params: Coparse) -> Coparse:

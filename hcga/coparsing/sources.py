@@ -56,10 +56,10 @@ class Material:
     def settings(self) -> tuple[object, ...]:
         """What decides the masks, beside the files."""
         params = self.params.model_copy(update={"workers": None})
-        return params, self.part_classes, self.seed, self.environment, self.batches
+        return params, self.part_classes, self.seed, self.environment, self.batch_memory
 
     @cached_property
-    def batches(self) -> int | None:
+    def batch_memory(self) -> int | None:
         """Bytes that a batch of identities may take on each GPU; None where HCNet has them one by one, on cores."""
         on_gpus = self.params.source == "hcnet" and self.device.type == "cuda" and self.cluster is None
         return memory_of_batches(cuda_devices()) if on_gpus else None
@@ -92,9 +92,11 @@ def hcnet(material: Material) -> Iterator[tuple[int, Parsed]]:
     params, cluster = settings_of(material.params), material.cluster
     rgb = params.input == "rgb"
     source = Input(material.images, "images") if rgb else Input(material.features, "features")
-    if material.batches is not None:
+    if material.batch_memory is not None:
         every = identities(material.samples), material.camids
-        found = label_in_batches(source, *every, params, material.seed, cuda_devices(), material.batches, material.done)
+        found = label_in_batches(
+            source, *every, params, material.seed, cuda_devices(), material.batch_memory, material.done
+        )
     else:
         work = partial(label_identity, params=params, seed=material.seed)
         found = map_identities(work, source, material.rows_of, material.camids, params.workers, hcnet_bytes, cluster)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from hcga.resources import mask_copies
-from hcga.stores import array, read_all, read_rows
+from hcga.stores import read_rows
 
 UNLABELLED = 255  # a cell of which a mask says nothing
 STRIDE = 4  # image pixels along a side of a cell: the stride of the shared feature map
@@ -25,11 +24,6 @@ def part_names(part_classes: int) -> list[str]:
     if part_classes == 4:
         return ["background", "head", "upper_body", "lower_body"]
     return ["background", *(f"part{part}" for part in range(1, part_classes))]
-
-
-def read_masks(store: zarr.Group, stage: str, part_classes: int) -> np.ndarray:
-    """Read all masks of a store, (N, h, w) uint8, if there is memory for all that the stage makes of them."""
-    return read_all(array(store, "masks"), mask_copies(stage, part_classes))
 
 
 def mask_attributes(part_classes: int) -> dict[str, Any]:

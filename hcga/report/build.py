@@ -12,7 +12,7 @@ import pandas as pd
 
 from hcga.figures import SHOWN, telling_figures
 from hcga.masks.degeneracy import describe_degeneracy
-from hcga.masks.parts import part_names, read_masks
+from hcga.masks.parts import part_names
 from hcga.masks.pictures import legend, overlay
 from hcga.masks.sheet import spread
 from hcga.report import terms
@@ -20,10 +20,11 @@ from hcga.report.charts import draw_curves
 from hcga.report.inputs import Run
 from hcga.report.templates import page_environment
 from hcga.report.thumbnails import embed_picture, embed_row
+from hcga.resources import mask_copies
 from hcga.retrieval.visibility import VISIBLE_FROM, read_statistics, visible_parts
 from hcga.runs.runlog import Finished
 from hcga.samples import count_splits, identities, image_names
-from hcga.stores import array, attribute, read_rows
+from hcga.stores import array, attribute, read_all, read_rows
 from hcga.wording import counted
 
 IDENTITIES, IMAGES = 6, 8  # in the sample, and as many of the worst; of each of them
@@ -70,7 +71,8 @@ def list_degenerate(run: Run) -> dict[str, list[str]]:
     found = {}
     for name, this in run.rounds.items():
         classes = attribute(this.masks, "part_classes", int)
-        found[name] = describe_degeneracy(read_masks(this.masks, "report", classes), classes)
+        masks = read_all(array(this.masks, "masks"), mask_copies("report", classes))
+        found[name] = describe_degeneracy(masks, classes)
     return {name: problems for name, problems in found.items() if problems}
 
 

@@ -8,16 +8,19 @@ import pandas as pd
 import pytest
 import torch
 
+from hcga import resources
 from hcga.coparsing import coparse as module
 from hcga.coparsing import sources
 from hcga.coparsing.identity import Labelling, label_identity
-from hcga.coparsing.inputs import Input
+from hcga.coparsing.inputs import Input, read_translated
 from hcga.coparsing.kept import Kept
 from hcga.coparsing.memory import hcnet_bytes, isp_bytes
 from hcga.coparsing.sources import Material, Parsed
 from hcga.errors import InputError
 from hcga.masks.parts import UNLABELLED
 from hcga.runs.environment import Environment
+from hcga.store_writing import write_store
+from hcga.stores import open_store
 
 FEATURES, IMAGES, SEED, CPU = Path("features.zarr"), Path("images.zarr"), (1, 4), torch.device("cpu")
 HEIGHT, WIDTH = 17, 8
@@ -397,3 +400,15 @@ def test_repairs_replace_whole_masks_where_there_are_any(calls, samples, previou
     assert found.table["warnings"][1] == "1 image(s) repaired by hand"
     baseline = params.model_copy(update={"source": "none"})
     np.testing.assert_array_equal(coparse(samples, previous, baseline, repairs=repairs).masks, NOTHING)
+
+
+def test_memory_is_looked_at_before_the_first_masks_are_there(tmp_path, monkeypatch):
+    masks = np.zeros((5, 4, 2), np.uint8)
+    write_store(tmp_path / "images.zarr", {"images": masks}, image_set="these")
+    write_store(tmp_path / "translated.zarr", {"external": masks, "repairs": masks}, image_set="these", part_classes=4)
+    images, need = open_store(tmp_path / "images.zarr"), (7 + 4) * masks.nbytes
+    monkeypatch.setattr(resources, "free_memory", lambda: need)
+    assert len(read_translated(tmp_path / "translated.zarr", images, 4)) == 2
+    monkeypatch.setattr(resources, "free_memory", lambda: need - 1)
+    with pytest.raises(InputError, match=r"translated\.zarr/external: is read as a whole"):
+        read_translated(tmp_path / "translated.zarr", images, 4)
