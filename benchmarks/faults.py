@@ -24,7 +24,8 @@ from typing import NamedTuple
 import click
 import pandas as pd
 from damage import DAMAGES, cached, damage
-from faulty import CUT_OFF, LOOKS, OF_DVC, OF_STAGES, Done, Pipeline, remove
+from faulty import CUT_OFF, OF_DVC, OF_STAGES, Done, Pipeline, remove
+from looking import LOOKS, ROUND, STATUS, Onlooker
 
 from hcga.runs.stage import PATH
 
@@ -39,6 +40,8 @@ WRITES = {
     "torn": "power cut at the k-th write, half of the data lost",
 }
 SAID = 4096  # bytes that what a stage says may take: its log too may not grow then
+SEED = 1  # of params.yaml
+LOOKED_AT = f"coparse@{ROUND}"
 RESUMING = ("prepare", "extract", "coparse", "train", "embed")
 
 
@@ -166,7 +169,7 @@ def caches(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
 
 
 def meetings(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
-    """Run the same twice at once, and look at what is written meanwhile."""
+    """Run the same twice at once."""
     for stage in rng.sample(pipeline.stages, min(count, len(pipeline.stages))):
         for fault, start in {"two dvc repro": pipeline.start, "its script by hand twice": pipeline.by_hand}.items():
             pipeline.restore(stage)
@@ -174,20 +177,34 @@ def meetings(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
             for done in [run.end() for run in both]:
                 yield from heard(stage, f"{fault} at once", done)
             yield judge(pipeline, stage, f"{fault} at once", pipeline.repro())
+
+
+def looks(pipeline: Pipeline, rng: random.Random, count: int) -> Faults:
+    """Look at masks while others take their place: what is shown was there, or is there then, or is refused."""
     pipeline.restore()
-    right = {name: pipeline.tool(name) for name in LOOKS}
-    pipeline.restore("extract@r2", "coparse@r2", "train@r2", "embed@r2", "evaluate@r2")
-    run = pipeline.start()
-    while run.alive:
-        name = rng.choice(list(LOOKS))
-        looked = pipeline.tool(name)
-        good = looked.clear if looked.code else looked.text == right[name].text or not LOOKS[name].same
-        yield Outcome("(rounds)", f"hcga {name} meanwhile", "survived" if good else "wrong", looked.text)
-    yield judge(pipeline, "(rounds)", "a run that is looked at", run.end())
+    with Onlooker(pipeline) as onlooker:
+        for number in range(1, count + 1):
+            before, meanwhile = onlooker.look_at_all(), []
+            pipeline.change("seed", SEED + number)
+            run = pipeline.start(LOOKED_AT)
+            while run.alive:
+                name = rng.choice(LOOKS)
+                meanwhile.append((name, onlooker.look(name)))
+            yield from heard(LOOKED_AT, "a run that is looked at", run.end())
+            with Onlooker(pipeline) as newcomer:
+                after = newcomer.look_at_all()
+            if same := [name for name in LOOKS if name != STATUS and before[name] == after[name]]:
+                raise SystemExit(f"{', '.join(same)}: other params show the same, so that looking says nothing")
+            for name, looked in [*meanwhile, *onlooker.look_at_all().items()]:
+                good = looked.clear if looked.code else name == STATUS or looked in (before[name], after[name])
+                yield Outcome(LOOKED_AT, f"hcga {name} meanwhile", "survived" if good else "wrong", looked.text)
+    pipeline.restore(LOOKED_AT)
+    yield judge(pipeline, LOOKED_AT, "a run after those that were looked at", pipeline.repro())
 
 
 FAMILIES: dict[str, Callable[[Pipeline, random.Random, int], Faults]] = {
-    family.__name__: family for family in (kills, writes, scratches, workers, dvc_kills, damages, caches, meetings)
+    family.__name__: family
+    for family in (kills, writes, scratches, workers, dvc_kills, damages, caches, meetings, looks)
 }
 
 

@@ -59,11 +59,10 @@ SMALL_STEPS = {
     "hcga/preparation.py": ("BLOCK = 256", "BLOCK = 8"),
     "hcga/store_writing.py": ("SHARD_BYTES = 64 * 2**20", "SHARD_BYTES = 64 * 2**10"),
 }
-CHANGING = ("data", ".dvc", ".hcga", "dvc.lock")  # what a run changes in a clone
+CHANGING = ("data", ".dvc", ".hcga", "dvc.lock", "params.yaml")  # what a run, or `Pipeline.change`, changes in a clone
 CUT_OFF = "'./dvc.lock' "  # is invalid, or validation failed: killed while it wrote that, DVC leaves a part of it
 TOLD = ("Error: ", "ERROR: ", CUT_OFF)  # by stages, by DVC
 PATIENCE = 3600.0  # seconds for a run, far more than it takes
-TOOL = [sys.executable, "-c", "from hcga.cli.main import main; main()"]
 
 
 class Done(NamedTuple):
@@ -76,20 +75,6 @@ class Done(NamedTuple):
     def clear(self) -> bool:
         """Whether it said what is wrong, and did not spill its inside."""
         return any(told in self.text for told in TOLD) and "Traceback" not in self.text
-
-
-class Look(NamedTuple):
-    """What somebody does while a run is on."""
-
-    arguments: list[str]
-    same: bool  # whether it shows the same then as before
-
-
-LOOKS = {
-    "status": Look(["status"], False),
-    "masks draw": Look(["masks", "draw", "--round", "r2", "--pid", "2", "--output", "PICTURE"], True),
-    "masks diff": Look(["masks", "diff", "workspace:r1", "workspace:r2"], True),
-}
 
 
 class Running:
@@ -287,14 +272,9 @@ class Pipeline:
         """Start the script of a stage as somebody who types its command."""
         return Running(self.root, ["sh", "-c", self._entries[stage]["cmd"]])
 
-    def tool(self, name: str) -> Done:
-        """Look at the checkout with the command line; if that draws a picture, its digest is the text."""
-        picture = self.root.parent / "picture.png"
-        command = [word.replace("PICTURE", str(picture)) for word in LOOKS[name].arguments]
-        done = Running(self.root, [*TOOL, *command]).end()
-        text = hashlib.md5(picture.read_bytes()).hexdigest() if picture.is_file() else done.text
-        picture.unlink(missing_ok=True)
-        return Done(done.code, done.text if done.code else text)
+    def change(self, key: str, value: int) -> None:
+        """Change one of the params, until `restore`."""
+        Checkout(self.root.parent).set_params({**TINY, key: value})
 
     def start(self, stage: str = "") -> Running:
         """Start `dvc repro`, or that of one stage alone, which is faster."""
