@@ -14,8 +14,9 @@ from hcga.ablation.results import last_figures
 from hcga.ablation.variants import Variant
 from hcga.errors import InputError
 from hcga.masks.label_images import holds_label_images
-from hcga.runs.commands import alone_in, reason_of, stopping_on_signals
+from hcga.runs.commands import alone_in, reason_of
 from hcga.runs.runlog import FOLDER
+from hcga.runs.stopping import stopping_as_by_ctrl_c
 from hcga.runs.workspace import Workspace
 from hcga.wording import duration
 
@@ -93,7 +94,7 @@ def run_all(workspace: Workspace, found: Sequence[Found], commit: str, template:
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     digits, widest = len(str(len(found))), max(len(run.variant.name) for run in found)
     _announce(workspace, found, commit, say)
-    with alone_in(folder, "hcga ablate") as lock, stopping_on_signals():
+    with alone_in(folder, "hcga ablate") as lock, stopping_as_by_ctrl_c():
         pending = any(not run.finished_at(commit) for run in found)
         checkout = Checkout(workspace.root, folder / "checkout", commit, template, lock) if pending else None
         for number, run in enumerate(found, 1):

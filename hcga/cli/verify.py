@@ -74,12 +74,13 @@ def verify(names: tuple[str, ...], tolerance: float | None, keep: bool) -> None:
 @contextmanager
 def _folder(workspace: Workspace, keep: bool) -> Iterator[tuple[Path, IO[str]]]:
     """Give an empty folder to work in, beside the log of stages, and the lock on it; it is emptied at the end."""
-    from hcga.runs.commands import alone_in, stopping_on_signals
+    from hcga.runs.commands import alone_in
     from hcga.runs.runlog import FOLDER
+    from hcga.runs.stopping import stopping_as_by_ctrl_c
 
     folder = workspace.root / FOLDER / "verify"
     folder.mkdir(parents=True, exist_ok=True)
-    with alone_in(folder, "hcga verify") as lock, stopping_on_signals():
+    with alone_in(folder, "hcga verify") as lock, stopping_as_by_ctrl_c():
         _empty(folder)
         try:
             yield folder, lock

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from hcga.errors import InputError
 from hcga.guards import locks
@@ -76,18 +76,3 @@ def reason_of(text: str) -> str:
         if messages:
             return messages[-1]
     return "its log does not say why"
-
-
-@contextmanager
-def stopping_on_signals() -> Iterator[None]:
-    """Let what ends a program without asking, such as a closed terminal, end it as Ctrl-C does."""
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

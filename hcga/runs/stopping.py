@@ -68,6 +68,21 @@ def stopping_at_once() -> Iterator[None]:
 
 
 @contextmanager
+def stopping_as_by_ctrl_c() -> Iterator[None]:
+    """Let what ends a program without asking, such as a closed terminal, end it as Ctrl-C does."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = {which: signal.signal(which, stop) for which in _handled() if which != signal.SIGINT}
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+
+@contextmanager
 def stop_requests() -> Iterator[Stop]:
     """Catch a request to stop in the block, so that something can be saved before; another, later one stops at once.
 

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from hcga.errors import InputError
-from hcga.runs.commands import alone_in, reason_of, run_logged, stopping_on_signals
+from hcga.runs.commands import alone_in, reason_of, run_logged
+from hcga.runs.stopping import stopping_as_by_ctrl_c
 
 # A run of a command that starts another, which asks for time to tidy up.
 PROGRAM = """import sys
 from pathlib import Path
-from hcga.runs.commands import alone_in, run_logged, stopping_on_signals
+from hcga.runs.commands import alone_in, run_logged
+from hcga.runs.stopping import stopping_as_by_ctrl_c
 folder = Path(sys.argv[1])
 starter = "import subprocess, sys; subprocess.run([sys.executable, sys.argv[1]])"
-with alone_in(folder, "hcga ablate") as lock, (folder / "log").open("w") as log, stopping_on_signals():
+with alone_in(folder, "hcga ablate") as lock, (folder / "log").open("w") as log, stopping_as_by_ctrl_c():
     try:
         run_logged([sys.executable, "-c", starter, str(folder / "stage.py")], folder, log, lock)
     except KeyboardInterrupt:
@@ -97,5 +99,16 @@ def test_the_reason_of_a_failure_is_found_in_the_log(log: str, reason: str) -> N
 
 
 def test_an_exit_status_is_returned(tmp_path: Path) -> None:
-    with alone_in(tmp_path, "hcga ablate") as lock, (tmp_path / "log").open("w") as log, stopping_on_signals():
+    with alone_in(tmp_path, "hcga ablate") as lock, (tmp_path / "log").open("w") as log, stopping_as_by_ctrl_c():
         assert run_logged([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, log, lock) == 3
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping_as_by_ctrl_c():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
