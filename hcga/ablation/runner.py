@@ -58,9 +58,12 @@ def refuse_missing_masks(workspace: Workspace, found: Sequence[Found], commit: s
         if run.finished_at(commit) or params.coparse.source != "external" or made(root, workspace):
             continue
         if not (workspace.root / root).is_dir() or not holds_label_images(workspace.root / root):
+            others = dict.fromkeys(one.variant.row for one in found if one.variant.params.coparse.source != "external")
+            truth = " (data/synthetic/truth on synthetic people, in place of a parser)" if params.synthetic else ""
             raise InputError(
                 f"row {run.variant.row} has coparse.source external, but {root} holds no label image: say where some "
-                "are by --set external.root=FOLDER, or leave the row out with --rows"
+                f"are by --set external.root=FOLDER{truth}"
+                + (f", or run the others alone by --rows {','.join(others)}" if others else "")
             )
 
 

@@ -140,9 +140,11 @@ def _show_every(
     if refused:
         raise InputError("\n".join(refused))
     if not shown:
-        known = f"; there are {', '.join(names[:3])}" if names else ""
+        if not names:
+            raise InputError("nothing has run yet; `hcga ablate TABLE` runs a table, such as tables/losses.yaml")
         raise InputError(
-            f"no run of a table has such a name{known}; give the --params, --set, --validation and --label of the runs"
+            f"no run of a table has such a name; there are {', '.join(names[:3])}; give the --params, --set, "
+            "--validation and --label of the runs"
         )
 
 

@@ -184,15 +184,16 @@ def training_step(
     Returns
     -------
     (6,) float32
-        Loss, its terms as `Losses` has them, and accuracy of the image classifier in per cent.
+        Loss, its terms as `Losses` has them, 0 for those that are not trained, and accuracy of the image classifier in
+        per cent.
     """
     targets = targets.to(images.device)
     with precision(images.device):
         output = ranks.gather(network(images, t))
         terms = prnet_losses(output, targets, masks, params.label_smoothing, params.margin)
-        loss = terms.image
-        if parsing:
-            loss = loss + terms.foreground + terms.parts + params.parsing_weight * terms.parsing
+        if not parsing:
+            terms = Losses(terms.image, *terms.image.new_zeros(3))
+        loss = terms.image + terms.foreground + terms.parts + params.parsing_weight * terms.parsing
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()

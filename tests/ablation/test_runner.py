@@ -20,12 +20,18 @@ def found(experiment: Experiment | None = None, **choice: Any) -> list[Found]:
 
 
 def test_nothing_begins_where_a_row_lacks_its_masks() -> None:
-    with pytest.raises(InputError, match=r"row external has coparse.source external, but data/external holds no label"):
+    with pytest.raises(InputError, match=r"row external has coparse.source external, but data/external") as refused:
         refuse_missing_masks(Workspace(ROOT), found(), "c0ffee")
+    assert str(refused.value).endswith(
+        "holds no label image: say where some are by --set external.root=FOLDER (data/synthetic/truth on synthetic "
+        "people, in place of a parser), or run the others alone by --rows none,stripes,isp,hcnet"
+    )
     with pytest.raises(
         InputError, match=r"but /nowhere holds no label image: say where some are by --set external.roo"
     ):
-        refuse_missing_masks(Workspace(ROOT), found(settings={"external.root": "/nowhere"}), "c0ffee")
+        refuse_missing_masks(
+            Workspace(ROOT), found(rows=["external"], settings={"external.root": "/nowhere"}), "c0ffee"
+        )
 
 
 def test_masks_that_a_stage_makes_and_runs_that_are_done_are_not_lacking() -> None:

@@ -376,6 +376,14 @@ def test_held_out_identities_have_names_of_their_own_and_no_paper(inside: Path) 
     assert grid_table(shown) == []
 
 
+def test_show_says_that_nothing_has_run(copy: Path) -> None:
+    for name in call(copy, "git", "for-each-ref", "--format=%(refname)", "refs/exps").split():
+        call(copy, "git", "update-ref", "-d", name)
+    shown = CliRunner().invoke(main, ["ablate", "--show"])
+    assert shown.exit_code == 1
+    assert shown.stderr.startswith("Error: nothing has run yet; `hcga ablate TABLE` runs a table")
+
+
 def test_runs_with_other_params_are_neither_shown_nor_overwritten(inside: Path) -> None:
     shown = ablate("--show", "--set", "train.flip=0.1")
     assert "matched-both-seed1 of commit" in shown.stdout

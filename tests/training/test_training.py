@@ -308,6 +308,7 @@ def test_without_parsing_only_the_image_branch_learns(start, data, params):
     }
     assert changed == {"backbone", "image_neck", "image_classifier"}
     assert history["loss"].tolist() == history["image"].tolist()
+    assert not history[["foreground", "parts", "parsing"]].to_numpy().any()
 
 
 def test_with_parsing_every_branch_learns(start, data, params):
