@@ -48,7 +48,7 @@ def run(work: Path, seed: int, by: str) -> Path:
 
 def figures(runs: list[Path]) -> pd.DataFrame:
     """Each round's figures: mean over runs, and the range in brackets."""
-    table = pd.concat([pd.read_csv(folder / "report/rounds.csv") for folder in runs])
+    table = pd.concat([pd.read_csv(folder / "report/rounds.csv") for folder in runs]).dropna(axis=1, how="all")
     shown = {title: key for title, key in SHOWN.items() if key in table and key != "epoch"}
     grouped = table.rename(columns={key: title for title, key in shown.items()}).groupby("round")
     return grouped[list(shown)].agg(spread).T
