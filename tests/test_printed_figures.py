@@ -16,8 +16,8 @@ from conftest import ROOT
 
 from hcga.ablation.summary import average, spread
 
-PAGES = {"results.md": "occluded-", "defaults.md": "held-out-"}  # how the names of their files begin
-SECTIONS = {"## With the truth for a parser: synthetic people": "synthetic-", "## Whole people": "whole-"}  # but for these
+PAGES = {"results.md": "occluded-", "defaults.md": "held-out-"}  # how the names of their files begin, but for SECTIONS
+SECTIONS = {"## With the truth for a parser: synthetic people": "synthetic-", "## Whole people": "whole-"}
 SPREAD = re.compile(r"\d+\.\d ± \d+\.\d")
 
 
