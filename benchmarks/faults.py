@@ -16,6 +16,7 @@ without DVC where that does not matter.
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Callable, Iterator
 from math import ceil
 from pathlib import Path
@@ -229,6 +230,7 @@ def summary(outcomes: list[Outcome]) -> pd.DataFrame:
 @click.option("--table", type=PATH, help="CSV to write.")
 def main(work: Path, count: int, seed: int, only: tuple[str, ...], again: bool, table: Path | None) -> None:
     """Inject faults and print how each stage came out; exit with 1 if anything was wrong."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell has in the background ignore is inherited
     pipeline = Pipeline(work, again)
     outcomes: list[Outcome] = []
     for family in only or FAMILIES:
