@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -34,6 +35,12 @@ def _handled() -> list[signal.Signals]:
     return [which for which in SIGNALS if which != signal.SIGHUP or signal.getsignal(which) != signal.SIG_IGN]
 
 
+def _end_quietly() -> None:
+    """Say nothing of what zarr has begun to read and nobody awaits, when its event loop ends with this process."""
+    logging.getLogger("asyncio").disabled = True
+    sys.unraisablehook = lambda _: None
+
+
 Stop = Callable[[], Stopped | None]  # what to raise once somebody has asked, else None
 
 
@@ -60,6 +67,7 @@ def stopping_at_once() -> Iterator[None]:
         yield
     except Stopped as request:
         log.info("%s; `dvc repro` goes on from what is done", request)
+        atexit.register(_end_quietly)  # the last to be registered is the first to be called
         raise
     finally:
         sys.unraisablehook = told

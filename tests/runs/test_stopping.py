@@ -77,6 +77,30 @@ def test_a_block_ends_at_once_and_closes_what_is_open(number: signal.Signals, ca
     assert signal.getsignal(number) == before
 
 
+def test_reads_that_nobody_awaits_are_not_listed_at_the_end(tmp_path: Path) -> None:
+    """A stage is stopped while zarr reads: its event loop ends with the process, and has tasks left."""
+    code = f"""
+import os, signal
+import numpy as np, zarr
+from zarr.storage import LocalStore
+from hcga.runs.stopping import stopping_at_once
+
+class Slow(LocalStore):
+    async def get(self, key, *arguments, **named):
+        found = await super().get(key, *arguments, **named)
+        if key.startswith("c/"):
+            os.kill(os.getpid(), signal.SIGINT)
+        return found
+
+store = Slow({str(tmp_path / "store")!r})
+zarr.create_array(store, shape=(64,), chunks=(1,), dtype="uint8")[:] = np.arange(1, 65)
+with stopping_at_once():
+    zarr.open_array(store)[:]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_a_request_that_python_ignores_is_made_again() -> None:
     """As in `__del__`, where an error has nowhere to go."""
     before, ignored = sys.unraisablehook, []
