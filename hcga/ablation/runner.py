@@ -59,7 +59,8 @@ def refuse_missing_masks(workspace: Workspace, found: Sequence[Found], commit: s
             continue
         if not (workspace.root / root).is_dir() or not holds_label_images(workspace.root / root):
             others = dict.fromkeys(one.variant.row for one in found if one.variant.params.coparse.source != "external")
-            truth = " (data/synthetic/truth on synthetic people, in place of a parser)" if params.synthetic else ""
+            drawn = workspace.path("synthesise", "root").relative_to(workspace.root)
+            truth = f" ({drawn}/truth on synthetic people, in place of a parser)" if params.synthetic else ""
             raise InputError(
                 f"row {run.variant.row} has coparse.source external, but {root} holds no label image: say where some "
                 f"are by --set external.root=FOLDER{truth}"

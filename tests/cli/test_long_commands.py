@@ -3,7 +3,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,14 @@ def start(tmp_path: Path) -> Callable[[], tuple[subprocess.Popen[bytes], int]]:
         return process, int(log.read_text())
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _terminal() -> Iterator[None]:
+    """The tests may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def is_locked(folder: Path) -> bool:
@@ -104,11 +112,8 @@ def test_an_exit_status_is_returned(tmp_path: Path) -> None:
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with stopping_as_by_ctrl_c():
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stopping_as_by_ctrl_c():
+        os.kill(os.getpid(), signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN

@@ -20,7 +20,7 @@ from hcga.runs.stopping import SIGNALS, Stopped, stop_requests, stopping_at_once
 
 
 @pytest.fixture(autouse=True)
-def _terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _terminal() -> Iterator[None]:
     """The tests may run under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
