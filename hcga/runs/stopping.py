@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -38,6 +39,7 @@ def _handled() -> list[signal.Signals]:
 def _end_quietly() -> None:
     """Say nothing of what zarr has begun to read and nobody awaits, when its event loop ends with this process."""
     logging.getLogger("asyncio").disabled = True
+    warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None
 
 

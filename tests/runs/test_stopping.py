@@ -80,19 +80,24 @@ def test_a_block_ends_at_once_and_closes_what_is_open(number: signal.Signals, ca
 def test_reads_that_nobody_awaits_are_not_listed_at_the_end(tmp_path: Path) -> None:
     """A stage is stopped while zarr reads: its event loop ends with the process, and has tasks left."""
     code = f"""
-import os, signal
+import asyncio, os, signal
 import numpy as np, zarr
 from zarr.storage import LocalStore
 from hcga.runs.stopping import stopping_at_once
 
-class Slow(LocalStore):
+class Stopping(LocalStore):
+    asked = False
+
     async def get(self, key, *arguments, **named):
         found = await super().get(key, *arguments, **named)
         if key.startswith("c/"):
-            os.kill(os.getpid(), signal.SIGINT)
+            if not Stopping.asked:
+                Stopping.asked = True
+                os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(60)
         return found
 
-store = Slow({str(tmp_path / "store")!r})
+store = Stopping({str(tmp_path / "store")!r})
 zarr.create_array(store, shape=(64,), chunks=(1,), dtype="uint8")[:] = np.arange(1, 65)
 with stopping_at_once():
     zarr.open_array(store)[:]
